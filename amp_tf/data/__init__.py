@@ -1,0 +1,5 @@
+"""Reference data: HDF5 files, splits and input pipelines."""
+
+from amp_tf.data.hdf5 import FrameGroup, Provenance, ReferenceData, read_reference_data, write_reference_data
+
+__all__ = ["FrameGroup", "Provenance", "ReferenceData", "read_reference_data", "write_reference_data"]

@@ -1,0 +1,21 @@
+"""The errors that amp_tf raises on purpose: one clear sentence that names the culprit and the remedy."""
+
+
+class AmpTFError(Exception):
+    """Base of all errors that amp_tf raises on purpose; the command line prints them without a traceback."""
+
+
+class InputError(AmpTFError, ValueError):
+    """An argument, configuration or molecule that cannot be used as given."""
+
+
+class DataFileError(InputError):
+    """A data or model file that is missing, damaged, altered, of another format, or lacks a label."""
+
+
+class EngineError(AmpTFError, RuntimeError):
+    """A quantum chemistry engine that is not installed or that failed on a calculation."""
+
+
+class TrainingError(AmpTFError, RuntimeError):
+    """A training run that cannot go on, for example after NaN in the loss."""

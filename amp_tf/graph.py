@@ -1,0 +1,189 @@
+"""MolecularGraph, the one record that every model reads: neighbour search and the concatenation of systems into a batch."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from ase.data import chemical_symbols
+from vesin import NeighborList
+
+from amp_tf.errors import InputError
+
+MINIMUM_DISTANCE = 1e-3
+"""Two particles closer than this are taken to lie on one point, angstrom."""
+
+
+class MolecularGraph(NamedTuple):
+    """A batch of systems, concatenated and not padded. Fields are NumPy arrays or tensors; floats in the precision of the model.
+
+    A pair is (receiver i, sender j); sums run over senders into receivers. Pair lists of QM atoms are sorted by receiver. Positions are
+    relative to the centroid of the QM atoms of their system, so that single precision is enough far from the origin.
+    """
+
+    positions: Any
+    """[n_atoms, 3], angstrom."""
+    atomic_numbers: Any
+    """[n_atoms], int32."""
+    system: Any
+    """[n_atoms], int32: the system an atom belongs to, rising from 0."""
+    receivers: Any
+    """[n_edges], int32: atom i of the pairs closer than the cut-off."""
+    senders: Any
+    """[n_edges], int32: atom j of these pairs; both (i, j) and (j, i) are there."""
+    total_charge: Any
+    """[n_systems], e."""
+    far_receivers: Any
+    """[n_far], int32: atom i of the QM pairs that interact at long range (Eq. 13); empty where the model has no such term."""
+    far_senders: Any
+    """[n_far], int32: atom j of these pairs; both (i, j) and (j, i) are there."""
+    mm_positions: Any
+    """[n_mm, 3], angstrom."""
+    mm_charges: Any
+    """[n_mm], e."""
+    mm_system: Any
+    """[n_mm], int32."""
+    mm_receivers: Any
+    """[n_mm_pairs], int32: the QM atom of a QM-MM pair."""
+    mm_senders: Any
+    """[n_mm_pairs], int32: the MM particle of this pair."""
+
+
+GRAPH_SHAPES = MolecularGraph(
+    (None, 3), (None,), (None,), (None,), (None,), (None,), (None,), (None,), (None, 3), (None,), (None,), (None,), (None,)
+)  # fmt: skip
+"""The shape of each field of :class:`MolecularGraph`; None is a size that changes from batch to batch."""
+
+FLOAT_FIELDS = frozenset({"positions", "total_charge", "mm_positions", "mm_charges"})
+
+
+@dataclass(frozen=True)
+class System:
+    """One molecule, cluster or QM/MM system; checked when it is made.
+
+    Attributes:
+        atomic_numbers: [n_atoms].
+        positions: [n_atoms, 3], angstrom.
+        total_charge: e.
+        mm_positions: [n_mm, 3], angstrom.
+        mm_charges: [n_mm], e.
+
+    Raises:
+        InputError: for a wrong shape, NaN or infinite values, or two particles on one point.
+    """
+
+    atomic_numbers: np.ndarray
+    positions: np.ndarray
+    total_charge: float = 0.0
+    mm_positions: np.ndarray | None = None
+    mm_charges: np.ndarray | None = None
+
+    def __post_init__(self):
+        if (self.mm_positions is None) != (self.mm_charges is None):
+            raise InputError("mm_positions and mm_charges come together: give both or neither.")
+        mm_positions = np.zeros((0, 3)) if self.mm_positions is None else _as_floats(self.mm_positions, "mm_positions")
+        mm_charges = np.zeros(0) if self.mm_charges is None else _as_floats(self.mm_charges, "mm_charges")
+        for name, value in {
+            "atomic_numbers": _as_atomic_numbers(self.atomic_numbers),
+            "positions": _as_floats(self.positions, "positions"),
+            "total_charge": float(_as_floats(self.total_charge, "total_charge")),
+            "mm_positions": mm_positions,
+            "mm_charges": mm_charges,
+        }.items():
+            object.__setattr__(self, name, value)
+        check_system(self.atomic_numbers, self.positions)
+        if mm_positions.ndim != 2 or mm_positions.shape[1] != 3 or mm_charges.shape != mm_positions.shape[:1]:
+            raise InputError(f"mm_positions {list(mm_positions.shape)} and mm_charges {list(mm_charges.shape)} must be [n_mm, 3] and [n_mm].")
+
+
+def check_system(atomic_numbers: np.ndarray, positions: np.ndarray) -> None:
+    """Check one set of atoms: ``atomic_numbers`` [n_atoms], ``positions`` [n_atoms, 3] in angstrom.
+
+    Raises:
+        InputError: for a wrong shape, NaN or infinite positions, or two atoms on one point; names the atoms.
+    """
+    if positions.ndim != 2 or positions.shape != (len(atomic_numbers), 3) or len(atomic_numbers) == 0:
+        raise InputError(f"positions have shape {list(positions.shape)}, expected [{len(atomic_numbers)}, 3] with at least one atom.")
+    if not np.all(np.isfinite(positions)):
+        atom = int(np.argwhere(~np.isfinite(positions))[0][0])
+        raise InputError(f"the position of atom {atom} ({chemical_symbols[atomic_numbers[atom]]}) is NaN or infinite; correct the geometry.")
+    first, second = _pairs(positions, MINIMUM_DISTANCE)
+    if len(first):
+        raise InputError(f"atoms {first[0]} and {second[0]} lie on one point (closer than {MINIMUM_DISTANCE} angstrom); correct the geometry.")
+
+
+def build_graph(
+    systems: Sequence[System], cutoff: float, float_dtype: str = "float64", far_from: float | None = None
+) -> MolecularGraph:
+    """Find the neighbours of each system and concatenate the systems into one graph of NumPy arrays.
+
+    Args:
+        systems: at least one.
+        cutoff: pairs of QM atoms closer than this are edges, angstrom.
+        float_dtype: ``"float32"`` or ``"float64"``, of the floating-point fields.
+        far_from: list the pairs of QM atoms at or beyond this distance as far pairs (Eq. 13), angstrom; None lists none.
+
+    Every pair of a QM atom and an MM particle of its system is listed.
+    """
+    if not systems:
+        raise InputError("there is no system to compute: give at least one.")
+    parts, atoms_before, mm_before = [], 0, 0
+    for number, system in enumerate(systems):
+        part = _system_graph(system, cutoff, far_from)
+        shifts = {name: atoms_before for name in ("receivers", "senders", "far_receivers", "far_senders", "mm_receivers")}
+        shifts |= {"system": number, "mm_system": number, "mm_senders": mm_before}
+        parts.append(part._replace(**{name: getattr(part, name) + shift for name, shift in shifts.items()}))
+        atoms_before += len(system.atomic_numbers)
+        mm_before += len(system.mm_charges)
+    joined = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    return MolecularGraph(
+        *(array.astype(float_dtype if name in FLOAT_FIELDS else "int32") for name, array in zip(MolecularGraph._fields, joined, strict=True))
+    )
+
+
+def _system_graph(system: System, cutoff: float, far_from: float | None) -> MolecularGraph:
+    center = system.positions.mean(axis=0)
+    n_atoms, n_mm = len(system.atomic_numbers), len(system.mm_charges)
+    receivers, senders = _pairs(system.positions, cutoff)
+    far = np.zeros((0, 2), dtype=int)
+    if far_from is not None:
+        distances = np.linalg.norm(system.positions[:, None] - system.positions[None], axis=-1)
+        far = np.argwhere((distances >= far_from) & ~np.eye(n_atoms, dtype=bool))
+    return MolecularGraph(
+        positions=system.positions - center,
+        atomic_numbers=system.atomic_numbers,
+        system=np.zeros(n_atoms, dtype=int),
+        receivers=receivers,
+        senders=senders,
+        total_charge=np.array([system.total_charge]),
+        far_receivers=far[:, 0],
+        far_senders=far[:, 1],
+        mm_positions=system.mm_positions - center,
+        mm_charges=system.mm_charges,
+        mm_system=np.zeros(n_mm, dtype=int),
+        mm_receivers=np.repeat(np.arange(n_atoms), n_mm),
+        mm_senders=np.tile(np.arange(n_mm), n_atoms),
+    )
+
+
+def _pairs(positions: np.ndarray, cutoff: float) -> tuple[np.ndarray, np.ndarray]:
+    search = NeighborList(cutoff=cutoff, full_list=True, sorted=True)
+    receivers, senders = search.compute(points=np.ascontiguousarray(positions), box=np.zeros((3, 3)), periodic=False, quantities="ij")
+    return receivers.astype(int), senders.astype(int)
+
+
+def _as_floats(value: Any, name: str) -> np.ndarray:
+    try:
+        array = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name} must be numbers, got {type(value).__name__}: {error}") from error
+    if name != "positions" and not np.all(np.isfinite(array)):
+        raise InputError(f"{name} holds NaN or infinite values; correct the input.")
+    return array
+
+
+def _as_atomic_numbers(value: Any) -> np.ndarray:
+    array = np.asarray(value)
+    if array.ndim != 1 or array.dtype.kind not in "iu" or np.any(array < 1) or np.any(array >= len(chemical_symbols)):
+        raise InputError(f"atomic_numbers must be [n_atoms] positive integers of elements, got {array.dtype} of shape {list(array.shape)}.")
+    return array.astype(np.int32)

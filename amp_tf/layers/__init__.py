@@ -1,0 +1,21 @@
+"""Keras layers of message passing potentials."""
+
+from amp_tf.layers.anisotropic import AnisotropicMessagePassing, MultipoleExpansion, RadialWeights, anisotropic_features
+from amp_tf.layers.dense import PairDense, PairPerceptron, Perceptron
+from amp_tf.layers.edges import Edges, make_edges
+from amp_tf.layers.message_passing import MessagePassing
+from amp_tf.layers.polarization import DirectPolarization
+
+__all__ = [
+    "AnisotropicMessagePassing",
+    "DirectPolarization",
+    "Edges",
+    "MessagePassing",
+    "MultipoleExpansion",
+    "PairDense",
+    "PairPerceptron",
+    "Perceptron",
+    "RadialWeights",
+    "anisotropic_features",
+    "make_edges",
+]

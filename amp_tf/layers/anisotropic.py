@@ -1,0 +1,151 @@
+"""The two halves of anisotropic message passing (Eq. 8): expansion of the multipoles, messages on their interactions."""
+
+import keras
+from keras import ops
+
+from amp_tf.layers.dense import REGISTERED, PairDense, PairPerceptron, Perceptron
+from amp_tf.layers.edges import weighted
+from amp_tf.ops import multipoles as multipole_ops
+from amp_tf.ops import safe
+from amp_tf.ops.interactions import interaction_coefficients, n_interaction_terms
+
+
+@REGISTERED
+class RadialWeights(keras.layers.Layer):
+    """φ_b: one dense layer on [one-hot_i, one-hot_j, Bessel functions] (A.2), shared by all message passing layers.
+
+    Args:
+        n_weights: size of the output (16 between QM atoms, 8 towards MM particles).
+        n_elements: size of the one-hot element vector.
+        n_radial: number of Bessel functions.
+        with_sender: False leaves one-hot_j out (MM particles).
+
+    Call arguments:
+        one_hot: [n_atoms, n_elements].
+        edges: :class:`amp_tf.layers.edges.Edges`.
+
+    Returns:
+        [n_edges, n_weights]
+    """
+
+    def __init__(self, n_weights: int, n_elements: int, n_radial: int, with_sender: bool = True, **kwargs):
+        super().__init__(**kwargs)
+        self.n_weights, self.n_elements, self.n_radial, self.with_sender = n_weights, n_elements, n_radial, with_sender
+        self.dense = PairDense(n_weights, n_elements, n_radial, with_sender, dtype=self.dtype_policy, name="dense")
+        self.built = True
+
+    def call(self, one_hot, edges):
+        return self.dense(one_hot, edges.radial_basis, edges)
+
+    def get_config(self):
+        return super().get_config() | {
+            "n_weights": self.n_weights,
+            "n_elements": self.n_elements,
+            "n_radial": self.n_radial,
+            "with_sender": self.with_sender,
+        }
+
+
+@REGISTERED
+class MultipoleExpansion(keras.layers.Layer):
+    """M_i^k = Σ_j c_ij^k R_ij^k with c_ij = scale · φ_M(h_i, h_j, x_ij) (Eqs. 3 and 4).
+
+    Args:
+        max_order: highest order k.
+        n_features: size of h and of every hidden layer.
+        pair_size: size of x_ij: the radial basis in the first layer, the anisotropic features of the layer before in the others.
+        coefficient_scale: the factor on the coefficients.
+
+    Call arguments:
+        features: h [n_atoms, n_features].
+        pair_features: x [n_edges, pair_size].
+        products: R^k, a tuple over k = 0..max_order of [n_edges, 3, …, 3].
+        edges: :class:`amp_tf.layers.edges.Edges`.
+
+    Returns:
+        The multipoles, a tuple over k = 0..max_order of [n_atoms, 3, …, 3].
+    """
+
+    def __init__(self, max_order: int, n_features: int, pair_size: int, coefficient_scale: float, **kwargs):
+        super().__init__(**kwargs)
+        self.max_order, self.n_features, self.pair_size = max_order, n_features, pair_size
+        self.coefficient_scale = coefficient_scale
+        hidden = (n_features, n_features)
+        self.coefficients = PairPerceptron(n_features, pair_size, hidden, max_order + 1, dtype=self.dtype_policy, name="coefficients")
+        self.built = True
+
+    def call(self, features, pair_features, products, edges):
+        coefficients = self.coefficient_scale * weighted(self.coefficients(features, pair_features, edges), edges)
+        return multipole_ops.expand(coefficients, products, edges.receivers, ops.shape(features)[0])
+
+    def get_config(self):
+        return super().get_config() | {
+            "max_order": self.max_order,
+            "n_features": self.n_features,
+            "pair_size": self.pair_size,
+            "coefficient_scale": self.coefficient_scale,
+        }
+
+
+def anisotropic_features(radial_weights, multipoles_i: tuple, multipoles_j: tuple, unit_vectors):
+    """a_ij = φ_b ∘ G(r_ij, M_i, M_j) (Eq. 7): every radial weight times every interaction coefficient.
+
+    Args:
+        radial_weights: [n_edges, n_weights].
+        multipoles_i, multipoles_j: moments at the two ends of each pair, tuples over k of [n_edges, 3, …, 3].
+        unit_vectors: [n_edges, 3], from i to j.
+
+    Returns:
+        [n_edges, n_weights * n_terms]
+    """
+    coefficients = interaction_coefficients(multipoles_i, multipoles_j, unit_vectors)
+    size = radial_weights.shape[-1] * coefficients.shape[-1]
+    return ops.reshape(radial_weights[:, :, None] * coefficients[:, None, :], (-1, size))
+
+
+@REGISTERED
+class AnisotropicMessagePassing(keras.layers.Layer):
+    """Messages on the interaction of the multipoles (Eqs. 7 and 8): h_i ← h_i + φ_h(h_i, Σ_j φ_e(h_i, h_j, a_ij), |M_i|, one-hot_i).
+
+    Args:
+        max_order: highest multipole order k.
+        n_features: size of h and of every hidden layer.
+        n_elements: size of the one-hot element vector.
+        n_radial_weights: size of the radial weights.
+
+    Call arguments:
+        features: h [n_atoms, n_features].
+        one_hot: [n_atoms, n_elements].
+        multipoles: a tuple over k of [n_atoms, 3, …, 3].
+        radial_weights: φ_b [n_edges, n_radial_weights].
+        edges: :class:`amp_tf.layers.edges.Edges`.
+
+    Returns:
+        (new h [n_atoms, n_features], a [n_edges, n_radial_weights * n_terms(max_order)])
+    """
+
+    def __init__(self, max_order: int, n_features: int, n_elements: int, n_radial_weights: int, **kwargs):
+        super().__init__(**kwargs)
+        self.max_order, self.n_features, self.n_elements, self.n_radial_weights = max_order, n_features, n_elements, n_radial_weights
+        hidden = (n_features, n_features)
+        pair_size = n_radial_weights * n_interaction_terms(max_order)
+        self.message = PairPerceptron(n_features, pair_size, hidden, dtype=self.dtype_policy, name="message")
+        self.update = Perceptron(2 * n_features + max_order + 1 + n_elements, hidden, dtype=self.dtype_policy, name="update")
+        self.built = True
+
+    def call(self, features, one_hot, multipoles, radial_weights, edges):
+        at_receivers = tuple(ops.take(moment, edges.receivers, axis=0) for moment in multipoles)
+        at_senders = tuple(ops.take(moment, edges.senders, axis=0) for moment in multipoles)
+        pair_features = anisotropic_features(radial_weights, at_receivers, at_senders, edges.unit_vectors)
+        messages = weighted(self.message(features, pair_features, edges), edges)
+        received = safe.segment_sum(messages, edges.receivers, ops.shape(features)[0])
+        inputs = ops.concatenate([features, received, multipole_ops.norms(multipoles), one_hot], axis=-1)
+        return features + self.update(inputs), pair_features
+
+    def get_config(self):
+        return super().get_config() | {
+            "max_order": self.max_order,
+            "n_features": self.n_features,
+            "n_elements": self.n_elements,
+            "n_radial_weights": self.n_radial_weights,
+        }

@@ -1,0 +1,131 @@
+"""Perceptrons on atoms and on pairs of atoms."""
+
+import keras
+from keras import ops
+
+REGISTERED = keras.saving.register_keras_serializable(package="amp_tf")
+INITIALIZER = "he_normal"
+
+
+@REGISTERED
+class PairDense(keras.layers.Layer):
+    """A dense layer on [receiver features, sender features, pair features] that never makes this concatenation.
+
+    The product of the kernel with the features of an atom is taken once per atom and gathered: the same function and the same parameters as
+    a dense layer on the concatenation, with fewer operations.
+
+    Args:
+        units: size of the output.
+        atom_size: size of the features of an atom.
+        pair_size: size of the features of a pair.
+        with_sender: False leaves the features of the sender out (Eq. 10, where the sender is an MM particle).
+        activation: name of the activation function, or None.
+
+    Call arguments:
+        atom_features: [n_atoms, atom_size].
+        pair_features: [n_edges, pair_size].
+        edges: :class:`amp_tf.layers.edges.Edges`.
+
+    Returns:
+        [n_edges, units]
+    """
+
+    def __init__(self, units: int, atom_size: int, pair_size: int, with_sender: bool = True, activation: str | None = None, **kwargs):
+        super().__init__(**kwargs)
+        self.units, self.atom_size, self.pair_size = units, atom_size, pair_size
+        self.with_sender, self.activation = with_sender, activation
+        self._activate = keras.activations.get(activation)
+        n_parts = 2 if with_sender else 1
+        self.kernel = self.add_weight(shape=(n_parts * atom_size + pair_size, units), initializer=INITIALIZER, name="kernel")
+        self.bias = self.add_weight(shape=(units,), initializer="zeros", name="bias")
+        self.built = True
+
+    def call(self, atom_features, pair_features, edges):
+        size = self.atom_size
+        result = ops.matmul(pair_features, self.kernel[-self.pair_size :]) + self.bias
+        result += ops.take(ops.matmul(atom_features, self.kernel[:size]), edges.receivers, axis=0)
+        if self.with_sender:
+            result += ops.take(ops.matmul(atom_features, self.kernel[size : 2 * size]), edges.senders, axis=0)
+        return self._activate(result)
+
+    def get_config(self):
+        return super().get_config() | {
+            "units": self.units,
+            "atom_size": self.atom_size,
+            "pair_size": self.pair_size,
+            "with_sender": self.with_sender,
+            "activation": self.activation,
+        }
+
+
+@REGISTERED
+class Perceptron(keras.layers.Layer):
+    """Dense layers in sequence: swish after each but an optional linear last one.
+
+    Args:
+        input_size: size of the input.
+        hidden: sizes of the layers with swish.
+        output_size: size of the linear last layer, or None for none.
+
+    Call arguments:
+        inputs: [n, input_size].
+
+    Returns:
+        [n, output_size or hidden[-1]]
+    """
+
+    def __init__(self, input_size: int, hidden: tuple[int, ...], output_size: int | None = None, **kwargs):
+        super().__init__(**kwargs)
+        self.input_size, self.hidden, self.output_size = input_size, tuple(hidden), output_size
+        linear = () if output_size is None else (output_size,)
+        sizes = (input_size, *self.hidden, *linear)
+        self.dense = [
+            keras.layers.Dense(
+                size, "swish" if number < len(self.hidden) else None, kernel_initializer=INITIALIZER, dtype=self.dtype_policy, name=f"dense_{number}"
+            )
+            for number, size in enumerate(sizes[1:])
+        ]
+        for layer, size in zip(self.dense, sizes, strict=False):
+            layer.build((None, size))
+        self.built = True
+
+    def call(self, inputs):
+        for layer in self.dense:
+            inputs = layer(inputs)
+        return inputs
+
+    def get_config(self):
+        return super().get_config() | {"input_size": self.input_size, "hidden": self.hidden, "output_size": self.output_size}
+
+
+@REGISTERED
+class PairPerceptron(keras.layers.Layer):
+    """A :class:`PairDense` with swish, followed by a :class:`Perceptron`: φ_e, φ_M and their kin.
+
+    Args:
+        atom_size, pair_size, with_sender: as in :class:`PairDense`.
+        hidden: sizes of the layers with swish; the first is the pair layer's.
+        output_size: size of the linear last layer, or None for none.
+
+    Call arguments and result: as in :class:`PairDense`.
+    """
+
+    def __init__(self, atom_size: int, pair_size: int, hidden: tuple[int, ...], output_size: int | None = None, with_sender: bool = True, **kwargs):
+        super().__init__(**kwargs)
+        self.atom_size, self.pair_size, self.hidden = atom_size, pair_size, tuple(hidden)
+        self.output_size, self.with_sender = output_size, with_sender
+        self.pair = PairDense(self.hidden[0], atom_size, pair_size, with_sender, "swish", dtype=self.dtype_policy, name="pair")
+        self.rest = Perceptron(self.hidden[0], self.hidden[1:], output_size, dtype=self.dtype_policy, name="rest")
+        self.built = True
+
+    def call(self, atom_features, pair_features, edges):
+        return self.rest(self.pair(atom_features, pair_features, edges))
+
+    def get_config(self):
+        return super().get_config() | {
+            "atom_size": self.atom_size,
+            "pair_size": self.pair_size,
+            "hidden": self.hidden,
+            "output_size": self.output_size,
+            "with_sender": self.with_sender,
+        }

@@ -1,0 +1,70 @@
+"""Direct polarization of the multipoles by charges that are not part of the graph (Eq. 10, second sum)."""
+
+import keras
+from keras import ops
+
+from amp_tf.layers.anisotropic import RadialWeights, anisotropic_features
+from amp_tf.layers.dense import REGISTERED, PairPerceptron
+from amp_tf.layers.edges import weighted
+from amp_tf.ops import multipoles as multipole_ops
+from amp_tf.ops.interactions import n_interaction_terms
+
+
+@REGISTERED
+class DirectPolarization(keras.layers.Layer):
+    """M_i^k ← M_i^k + Σ_j c_ij^k R_ij^k for k >= 1 with c_ij = scale · φ_MMM(h_i, a_ij), the sum over external sources j (Eq. 10).
+
+    a_ij couples the multipoles of the atom i with the moments of the source j through radial weights of its own.
+
+    Args:
+        max_order: highest multipole order k of the atoms, at least 1.
+        source_order: highest order of the sources' moments; 0 for charges.
+        n_features: size of h and of every hidden layer.
+        n_elements: size of the one-hot element vector.
+        n_radial: number of Bessel functions of the long-range cut-off.
+        n_radial_weights: size of the radial weights.
+        coefficient_scale: the factor on the coefficients.
+
+    Call arguments:
+        features: h [n_atoms, n_features].
+        one_hot: [n_atoms, n_elements].
+        multipoles: of the atoms, a tuple over k of [n_atoms, 3, …, 3].
+        source_moments: of the sources, a tuple over their orders of [n_sources, 3, …, 3].
+        edges: atoms (receivers) and sources (senders), :class:`amp_tf.layers.edges.Edges`.
+
+    Returns:
+        The polarized multipoles, in the form of ``multipoles``.
+    """
+
+    def __init__(
+        self, max_order: int, source_order: int, n_features: int, n_elements: int, n_radial: int, n_radial_weights: int, coefficient_scale: float, **kwargs
+    ):
+        super().__init__(**kwargs)
+        self.max_order, self.source_order, self.n_features, self.n_elements = max_order, source_order, n_features, n_elements
+        self.n_radial, self.n_radial_weights, self.coefficient_scale = n_radial, n_radial_weights, coefficient_scale
+        self.radial_weights = RadialWeights(n_radial_weights, n_elements, n_radial, with_sender=False, dtype=self.dtype_policy, name="radial_weights")
+        pair_size = n_radial_weights * n_interaction_terms(max_order, source_order)
+        self.coefficients = PairPerceptron(
+            n_features, pair_size, (n_features, n_features), max_order, with_sender=False, dtype=self.dtype_policy, name="coefficients"
+        )
+        self.built = True
+
+    def call(self, features, one_hot, multipoles, source_moments, edges):
+        at_receivers = tuple(ops.take(moment, edges.receivers, axis=0) for moment in multipoles)
+        at_senders = tuple(ops.take(moment, edges.senders, axis=0) for moment in source_moments)
+        pair_features = anisotropic_features(self.radial_weights(one_hot, edges), at_receivers, at_senders, edges.unit_vectors)
+        coefficients = self.coefficient_scale * weighted(self.coefficients(features, pair_features, edges), edges)
+        products = multipole_ops.traceless_products(edges.unit_vectors, self.max_order)[1:]
+        added = multipole_ops.expand(coefficients, products, edges.receivers, ops.shape(features)[0])
+        return (multipoles[0], *(moment + more for moment, more in zip(multipoles[1:], added, strict=True)))
+
+    def get_config(self):
+        return super().get_config() | {
+            "max_order": self.max_order,
+            "source_order": self.source_order,
+            "n_features": self.n_features,
+            "n_elements": self.n_elements,
+            "n_radial": self.n_radial,
+            "n_radial_weights": self.n_radial_weights,
+            "coefficient_scale": self.coefficient_scale,
+        }

@@ -1,0 +1,130 @@
+"""AMP(k) and its variants -D, -P, -DP: anisotropic message passing (Thürlemann & Riniker, ICLR 2023)."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from keras import ops
+
+from amp_tf.graph import MolecularGraph
+from amp_tf.layers import AnisotropicMessagePassing, DirectPolarization, MultipoleExpansion, RadialWeights
+from amp_tf.layers.dense import REGISTERED
+from amp_tf.models import long_range
+from amp_tf.models.message_passing_potential import MessagePassingPotential
+from amp_tf.models.potential import require
+from amp_tf.ops import multipoles as multipole_ops
+from amp_tf.ops.electrostatics import conserve_charge
+from amp_tf.ops.interactions import n_interaction_terms
+
+
+@REGISTERED
+class AMP(MessagePassingPotential):
+    """Anisotropic message passing potential (Eqs. 2 to 8) with optional long-range terms (Eqs. 10, 11, 13).
+
+    Args:
+        elements: chemical symbols that the model knows, for example ``("H", "O")``.
+        max_order: k, the highest order of the multipoles, at least 0.
+        cutoff: atoms closer than this exchange messages, angstrom (paper: 5).
+        n_layers: message passing layers (paper: 3; 4 for QM9).
+        n_features: size of the atoms' features and of every hidden layer (paper: 128; 64 for the dimer).
+        n_radial_weights: radial weights of a pair of atoms (paper: 16; 4 for the dimer).
+        direct_polarization: -D, multipoles polarized by charges outside the graph, in the last layer, for k >= 1 (Eq. 10).
+        pairwise_coulomb: -P, predicted charges that sum to the total charge, and their Coulomb energy (Eqs. 11 and 13).
+        long_range_partners: whose charges -D and -P see: ``"mm"``, external particles; ``"qm"``, the atoms of the same system beyond the cut-off.
+        long_range_cutoff: of the direct polarization, with a smooth switch, angstrom (paper: 50, 30 for the clusters).
+        n_long_range_weights: radial weights of the direct polarization (paper: 8).
+        coefficient_scale: factor on the predicted coefficients c (paper: 1e-4, "for stability"; larger values learn sooner).
+        message_cutoff: ``"smooth"`` or ``"none"``, see :class:`amp_tf.models.potential.Potential`.
+        n_radial: Bessel functions (paper: 20).
+        atomic_energies: energy reference by element, kJ/mol.
+        provenance: JSON-able record of the training, saved with the model.
+        dtype: ``"float32"`` or ``"float64"``.
+
+    Raises:
+        InputError: for a negative order and for settings that cannot be met.
+    """
+
+    def __init__(
+        self, elements: Sequence[str], max_order: int = 2, cutoff: float = 5.0, n_layers: int = 3, n_features: int = 128,
+        n_radial_weights: int = 16, direct_polarization: bool = False, pairwise_coulomb: bool = False, long_range_partners: str = "mm",
+        long_range_cutoff: float = 50.0, n_long_range_weights: int = 8, coefficient_scale: float = 1e-2, message_cutoff: str = "smooth",
+        n_radial: int = 20, atomic_energies: Mapping[str, float] | None = None, provenance: Mapping[str, Any] | None = None,
+        dtype: str = "float32", **kwargs,
+    ):  # fmt: skip
+        require(max_order >= 0 and max_order == int(max_order), f"max_order must be a whole number of at least 0, got {max_order}.")
+        require(long_range_cutoff > 0, f"long_range_cutoff must be positive, got {long_range_cutoff}.")
+        super().__init__(
+            elements, cutoff, n_layers, n_features, pairwise_coulomb, long_range_partners, message_cutoff=message_cutoff, n_radial=n_radial,
+            atomic_energies=atomic_energies, provenance=provenance, dtype=dtype, **kwargs,
+        )  # fmt: skip
+        self.max_order, self.n_radial_weights, self.direct_polarization = max_order, n_radial_weights, direct_polarization
+        self.long_range_cutoff, self.n_long_range_weights = float(long_range_cutoff), n_long_range_weights
+        self.coefficient_scale = coefficient_scale
+        self._set_long_range(direct_polarization or pairwise_coulomb)
+        self._make_layers()
+        self.built = True
+
+    def _make_layers(self) -> None:
+        n_elements, policy = len(self.elements), self.dtype_policy
+        pair_size = self.n_radial_weights * n_interaction_terms(self.max_order)
+        state_size = self.n_features + self.max_order + 1 + n_elements
+        self.radial_weights = RadialWeights(self.n_radial_weights, n_elements, self.n_radial, dtype=policy, name="radial_weights")
+        self.expansions = [
+            MultipoleExpansion(
+                self.max_order, self.n_features, self.n_radial if number == 0 else pair_size, self.coefficient_scale, dtype=policy, name=f"expansion_{number}"
+            )
+            for number in range(self.n_layers)
+        ]
+        self.message_layers = [
+            AnisotropicMessagePassing(
+                self.max_order, self.n_features, n_elements, self.n_radial_weights, dtype=policy, name=f"message_passing_{number}"
+            )
+            for number in range(self.n_layers)
+        ]
+        self.readout = self._perceptron("readout", state_size)
+        if self.pairwise_coulomb:
+            self.charge_readout = self._perceptron("charge_readout", state_size)
+        if self.direct_polarization and self.max_order >= 1:
+            self.polarization = DirectPolarization(
+                self.max_order, 0, self.n_features, n_elements, self.n_radial, self.n_long_range_weights, self.coefficient_scale,
+                dtype=policy, name="polarization",
+            )  # fmt: skip
+            if self.long_range_partners == "qm":
+                self.source_charge_readout = self._perceptron("source_charge_readout", state_size)
+
+    def energy_terms(self, graph: MolecularGraph):
+        one_hot, edges = self.one_hot(graph), self.edges(graph)
+        products = multipole_ops.traceless_products(edges.unit_vectors, self.max_order)
+        radial_weights = self.radial_weights(one_hot, edges)
+        features, pair_features = self.embedding(one_hot), edges.radial_basis
+        for number, (expand, pass_messages) in enumerate(zip(self.expansions, self.message_layers, strict=True)):
+            multipoles = expand(features, pair_features, products, edges)
+            if number == self.n_layers - 1 and self.direct_polarization and self.max_order >= 1:
+                multipoles = self._polarize(features, one_hot, multipoles, graph)
+            features, pair_features = pass_messages(features, one_hot, multipoles, radial_weights, edges)
+        terms, properties = self._read_out(_state(features, multipoles, one_hot), graph)
+        return terms, properties | {"multipoles": multipoles}
+
+    def _polarize(self, features, one_hot, multipoles: tuple, graph: MolecularGraph) -> tuple:
+        """Eq. 10; among QM atoms the sources are charges predicted from the state before the polarization."""
+        if self.long_range_partners == "mm":
+            sources, edges = graph.mm_charges, long_range.mm_edges(graph, self.long_range_cutoff, self.n_radial)
+        else:
+            charges = self.source_charge_readout(_state(features, multipoles, one_hot))[:, 0]
+            sources = conserve_charge(charges, graph.system, graph.total_charge)
+            edges = long_range.far_edges(graph, self.cutoff, self.long_range_cutoff, self.n_radial, self.message_cutoff == "smooth")
+        return self.polarization(features, one_hot, multipoles, (sources,), edges)
+
+    def get_config(self):
+        return super().get_config() | {
+            "max_order": self.max_order,
+            "n_radial_weights": self.n_radial_weights,
+            "direct_polarization": self.direct_polarization,
+            "long_range_cutoff": self.long_range_cutoff,
+            "n_long_range_weights": self.n_long_range_weights,
+            "coefficient_scale": self.coefficient_scale,
+        }
+
+
+def _state(features, multipoles: tuple, one_hot):
+    """[features, norms of the multipoles, one-hot elements], what readouts see."""
+    return ops.concatenate([features, multipole_ops.norms(multipoles), one_hot], axis=-1)

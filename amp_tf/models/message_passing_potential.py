@@ -1,0 +1,62 @@
+"""What AMP and GNN have in common: embedding, readout, charges and the Coulomb terms."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from amp_tf.graph import MolecularGraph
+from amp_tf.layers import Perceptron
+from amp_tf.models import long_range
+from amp_tf.models.potential import Potential, require
+from amp_tf.ops import safe
+from amp_tf.ops.electrostatics import conserve_charge
+
+
+class MessagePassingPotential(Potential):
+    """Base of the message passing potentials; see :class:`amp_tf.AMP` for the arguments."""
+
+    def __init__(
+        self, elements, cutoff: float, n_layers: int, n_features: int, pairwise_coulomb: bool, long_range_partners: str, **kwargs
+    ):  # fmt: skip
+        super().__init__(elements, cutoff, **kwargs)
+        require(n_layers >= 1 and n_features >= 1, f"n_layers and n_features must be at least 1, got {n_layers} and {n_features}.")
+        require(long_range_partners in long_range.PARTNERS, f"long_range_partners must be 'mm' or 'qm', got {long_range_partners!r}.")
+        self.n_layers, self.n_features = n_layers, n_features
+        self.pairwise_coulomb, self.long_range_partners = pairwise_coulomb, long_range_partners
+        self.embedding = keras.layers.Dense(n_features, kernel_initializer="he_normal", dtype=self.dtype_policy, name="embedding")
+        self.embedding.build((None, len(self.elements)))
+
+    def _set_long_range(self, is_long_ranged: bool) -> None:
+        """Say which long-range pairs the graph must hold."""
+        self.embeds_charges = is_long_ranged and self.long_range_partners == "mm"
+        if is_long_ranged and self.long_range_partners == "qm":
+            self.far_from = 0.0 if self.message_cutoff == "smooth" else self.cutoff
+
+    def _perceptron(self, name: str, input_size: int) -> Perceptron:
+        """[Dense swish, Dense swish, Dense(1)], the form of the energy readout φ_V and of the charges φ_ρ (A.2)."""
+        return Perceptron(input_size, (self.n_features, self.n_features), 1, dtype=self.dtype_policy, name=name)
+
+    def _read_out(self, state, graph: MolecularGraph) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Energy terms and properties from the final state [n_atoms, …] of the atoms."""
+        n_systems = ops.shape(graph.total_charge)[0]
+        terms = {"atomic": safe.segment_sum(self.readout(state)[:, 0], graph.system, n_systems)}
+        if not self.pairwise_coulomb:
+            return terms, {}
+        charges = conserve_charge(self.charge_readout(state)[:, 0], graph.system, graph.total_charge)
+        if self.long_range_partners == "mm":
+            vectors = ops.take(graph.mm_positions, graph.mm_senders, axis=0) - ops.take(graph.positions, graph.mm_receivers, axis=0)
+            terms["coulomb_qm_mm"] = long_range.coulomb_qm_mm(charges, graph, safe.norm(vectors))
+        else:
+            vectors = ops.take(graph.positions, graph.far_senders, axis=0) - ops.take(graph.positions, graph.far_receivers, axis=0)
+            smooth = self.message_cutoff == "smooth"
+            terms["coulomb_qm_qm"] = long_range.coulomb_qm_qm(charges, graph, safe.norm(vectors), self.cutoff, smooth)
+        return terms, {"charges": charges}
+
+    def get_config(self):
+        return super().get_config() | {
+            "n_layers": self.n_layers,
+            "n_features": self.n_features,
+            "pairwise_coulomb": self.pairwise_coulomb,
+            "long_range_partners": self.long_range_partners,
+        }

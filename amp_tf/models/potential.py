@@ -1,0 +1,308 @@
+"""The shared base of all potentials: energy terms -> total energy -> exact gradients; NumPy in, NumPy out; saving and loading.
+
+This is the one place of the package's mathematics that names TensorFlow: for its derivatives and compiled functions.
+"""
+
+import json
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from ase.data import atomic_numbers as NUMBER_OF_SYMBOL
+from ase.data import chemical_symbols
+from keras import ops
+
+from amp_tf import units
+from amp_tf.errors import DataFileError, InputError
+from amp_tf.graph import FLOAT_FIELDS, GRAPH_SHAPES, MolecularGraph, System, build_graph
+from amp_tf.layers import Edges, make_edges
+
+UNITS = {"length": units.LENGTH, "energy": units.ENERGY, "gradient": units.GRADIENT, "charge": units.CHARGE}
+PRECISIONS = ("float32", "float64")
+
+
+class Potential(keras.Model):
+    """Base of every potential: subclasses give the energy terms, the base their sum and its gradients.
+
+    Args:
+        elements: chemical symbols that the model knows, for example ``("H", "O")``.
+        cutoff: of the graph's edges, angstrom.
+        message_cutoff: ``"smooth"`` weights every edge by a cut-off function with two continuous derivatives (for molecular dynamics),
+            ``"none"`` lets edges end abruptly (the paper).
+        n_radial: number of Bessel functions.
+        atomic_energies: kJ/mol by element, the energy reference; added in float64 to what the network gives.
+        provenance: JSON-able record of the data and settings that the model was trained with; saved with it.
+        dtype: ``"float32"`` or ``"float64"``, of every layer.
+
+    Raises:
+        InputError: for an unknown element, a cut-off that is not positive, or an unknown choice.
+    """
+
+    def __init__(
+        self, elements: Sequence[str], cutoff: float, message_cutoff: str = "smooth", n_radial: int = 20,
+        atomic_energies: Mapping[str, float] | None = None, provenance: Mapping[str, Any] | None = None, dtype: str = "float32", **kwargs,
+    ):  # fmt: skip
+        precision = keras.dtype_policies.get(dtype).name
+        super().__init__(dtype=precision, **kwargs)
+        self.elements = _checked_elements(elements)
+        if keras.backend.backend() != "tensorflow":
+            raise InputError(f"amp_tf computes gradients with TensorFlow, but Keras runs on {keras.backend.backend()}; set KERAS_BACKEND=tensorflow.")
+        require(precision in PRECISIONS, f"dtype must be one of {', '.join(PRECISIONS)}, got {precision!r}.")
+        require(cutoff > 0, f"cutoff must be positive, got {cutoff}.")
+        require(message_cutoff in ("smooth", "none"), f"message_cutoff must be 'smooth' or 'none', got {message_cutoff!r}.")
+        self.cutoff, self.message_cutoff, self.n_radial = float(cutoff), message_cutoff, n_radial
+        self.atomic_energies = dict.fromkeys(self.elements, 0.0) | {symbol: float(energy) for symbol, energy in (atomic_energies or {}).items()}
+        require(set(self.atomic_energies) == set(self.elements), f"atomic_energies name {sorted(set(self.atomic_energies) - set(self.elements))}, not an element of the model.")  # fmt: skip
+        self.provenance = json.loads(json.dumps(dict(provenance or {})))
+        self._element_numbers = [NUMBER_OF_SYMBOL[symbol] for symbol in self.elements]
+        self._compiled_evaluation = None
+
+    # What a subclass gives ---------------------------------------------------------------------------------------------------------------
+
+    far_from: float | None = None
+    """Pairs of QM atoms at or beyond this distance interact at long range, angstrom; None where the model has no such term."""
+
+    embeds_charges: bool = False
+    """Whether the energy depends on MM particles."""
+
+    def energy_terms(self, graph: MolecularGraph) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The parts of the energy by name, each [n_systems] in kJ/mol, and the properties of atoms that come with them."""
+        raise TypeError(f"{type(self).__name__} does not define energy_terms.")
+
+    # Energies and gradients of a graph of tensors ----------------------------------------------------------------------------------------
+
+    def call(self, graph: MolecularGraph) -> dict[str, Any]:
+        """Energies of the systems of a graph, relative to the atomic energies.
+
+        Returns:
+            ``energy`` [n_systems], kJ/mol, the sum of ``energy_terms`` (by name, each [n_systems]), and the model's properties of atoms, such
+            as ``charges`` [n_atoms] and ``multipoles``.
+        """
+        terms, properties = self.energy_terms(MolecularGraph(*graph))
+        return {"energy": sum(terms.values()), "energy_terms": terms, **properties}
+
+    def with_gradients(self, graph: MolecularGraph, training: bool = False) -> dict[str, Any]:
+        """:meth:`call` and the exact derivatives of the energy: ``qm_gradients`` [n_atoms, 3], ``mm_gradients`` [n_mm, 3], kJ/mol/angstrom."""
+        graph = MolecularGraph(*graph)
+        positions = (graph.positions, graph.mm_positions)
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(positions)
+            result = self(graph, training=training)
+            total = tf.reduce_sum(result["energy"])
+        gradients = tape.gradient(total, positions, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        qm_gradients, mm_gradients = (tf.convert_to_tensor(gradient) for gradient in gradients)
+        return {**result, "qm_gradients": qm_gradients, "mm_gradients": mm_gradients}
+
+    def one_hot(self, graph: MolecularGraph):
+        """One-hot elements, [n_atoms, n_elements]; a row of zeros for an element that the model does not know."""
+        matches = ops.equal(graph.atomic_numbers[:, None], ops.convert_to_tensor(self._element_numbers, dtype="int32"))
+        return ops.cast(matches, self.compute_dtype)
+
+    def edges(self, graph: MolecularGraph) -> Edges:
+        """The pairs of the graph's edges with their geometry."""
+        smooth = self.message_cutoff == "smooth"
+        return make_edges(graph.positions, graph.positions, graph.receivers, graph.senders, self.cutoff, self.n_radial, smooth)
+
+    # Keras training: the labels decide which derivatives are taken -----------------------------------------------------------------------
+
+    def _predict_labels(self, graph, labels, training: bool) -> dict[str, Any]:
+        takes_gradients = "qm_gradients" in labels or "mm_gradients" in labels
+        result = self.with_gradients(graph, training) if takes_gradients else self(graph, training=training)
+        return {name: result[name] for name in labels}
+
+    def _track(self, graph, labels, predictions, loss) -> dict[str, Any]:
+        for metric in self.metrics:
+            if metric.name == "loss":
+                metric.update_state(loss, sample_weight=ops.shape(graph.total_charge)[0])
+            else:
+                metric.update_state(labels, predictions)
+        return self.get_metrics_result()
+
+    def train_step(self, data):
+        """One step on ``(graph, labels)``; ``labels`` holds ``energy`` and, where they are known, ``qm_gradients`` and ``mm_gradients``."""
+        graph, labels = data
+        with tf.GradientTape() as tape:
+            predictions = self._predict_labels(graph, labels, training=True)
+            loss = self.compute_loss(graph, labels, predictions)
+        self.optimizer.apply_gradients(zip(tape.gradient(loss, self.trainable_variables), self.trainable_variables, strict=True))
+        return self._track(graph, labels, predictions, loss)
+
+    def test_step(self, data):
+        """Loss and metrics of ``(graph, labels)``."""
+        graph, labels = data
+        predictions = self._predict_labels(graph, labels, training=False)
+        return self._track(graph, labels, predictions, self.compute_loss(graph, labels, predictions, training=False))
+
+    def predict_step(self, data):
+        """Energies, energy terms, gradients and properties of ``(graph,)`` or ``(graph, labels)``; flat over atoms, relative to the atomic energies."""
+        return self.with_gradients(data if isinstance(data, MolecularGraph) else data[0])
+
+    # NumPy in, NumPy out -----------------------------------------------------------------------------------------------------------------
+
+    def build_graph(self, systems: Sequence[System]) -> MolecularGraph:
+        """The batch that this model reads, as NumPy arrays in its precision.
+
+        Raises:
+            InputError: for an element that the model does not know, or MM particles where the model has no term for them.
+        """
+        for system in systems:
+            unknown = sorted({chemical_symbols[number] for number in system.atomic_numbers} - set(self.elements))
+            require(not unknown, f"the model knows {', '.join(self.elements)}, not {', '.join(unknown)}; train one with these elements.")
+            if len(system.mm_charges) and not self.embeds_charges:
+                raise InputError("this model has no term for MM particles; leave them out or use a model with -D or -P.")
+        return build_graph(systems, self.cutoff, self.compute_dtype, self.far_from)
+
+    def reference_energies(self, systems: Sequence[System]) -> np.ndarray:
+        """Sum of the atomic energies of each system, [n_systems] float64, kJ/mol."""
+        return np.array([sum(self.atomic_energies[chemical_symbols[number]] for number in system.atomic_numbers) for system in systems])
+
+    def compute(self, atomic_numbers, positions, mm_positions=None, mm_charges=None, total_charge=0.0) -> dict[str, Any]:
+        """Energy, gradients and properties of one system or a list of systems.
+
+        Args:
+            atomic_numbers: [n_atoms] integers, or a list of such arrays.
+            positions: [n_atoms, 3], angstrom, or a list.
+            mm_positions: [n_mm, 3], angstrom, or a list; None without MM particles.
+            mm_charges: [n_mm], e, or a list.
+            total_charge: e, or a list.
+
+        Returns:
+            ``energy`` (float, kJ/mol, atomic energies included), ``energy_terms`` (its parts by name; ``reference`` are the atomic energies),
+            ``qm_gradients`` [n_atoms, 3] and, with MM particles, ``mm_gradients`` [n_mm, 3] (kJ/mol/angstrom), and where the model has them
+            ``charges`` [n_atoms] (e), ``dipole`` [3] (e*angstrom, about the origin) and ``multipoles`` (a tuple over orders). For a list of
+            systems: energies [n_systems], lists of the rest.
+
+        Raises:
+            InputError: for wrong shapes, NaN or infinite values, two particles on one point, an unknown element, no system.
+        """
+        is_batch = isinstance(positions, (list, tuple)) and (not positions or np.ndim(positions[0]) == 2)
+        if not is_batch:
+            single = [None if value is None else [value] for value in (atomic_numbers, positions, mm_positions, mm_charges)]
+            batch = self.compute(*single, total_charge=[total_charge])
+            return {key: {name: float(term[0]) for name, term in value.items()} if key == "energy_terms" else value[0] for key, value in batch.items()} | {"energy": float(batch["energy"][0])}  # fmt: skip
+        systems = make_systems(atomic_numbers, positions, mm_positions, mm_charges, total_charge)
+        return self.compute_systems(systems)
+
+    def compute_systems(self, systems: Sequence[System]) -> dict[str, Any]:
+        """:meth:`compute` of a list of :class:`~amp_tf.graph.System`."""
+        graph = self.build_graph(systems)
+        if self._compiled_evaluation is None:
+            self._compiled_evaluation = tf.function(self.with_gradients, input_signature=[graph_signature(self.compute_dtype)])
+        raw = tf.nest.map_structure(lambda tensor: tensor.numpy(), self._compiled_evaluation(graph))
+        terms = {"reference": self.reference_energies(systems)} | {name: term.astype(np.float64) for name, term in raw.pop("energy_terms").items()}
+        raw.pop("energy")
+        result = {"energy": sum(terms.values()), "energy_terms": terms}
+        atom_splits = np.cumsum([len(system.atomic_numbers) for system in systems])[:-1]
+        mm_gradients = np.split(raw.pop("mm_gradients"), np.cumsum([len(system.mm_charges) for system in systems])[:-1])
+        if any(len(system.mm_charges) for system in systems):
+            result["mm_gradients"] = mm_gradients
+        if "multipoles" in raw:
+            split_orders = [np.split(moment, atom_splits) for moment in raw.pop("multipoles")]
+            result["multipoles"] = list(zip(*split_orders, strict=True))
+        result |= {name: np.split(values, atom_splits) for name, values in raw.items()}
+        if "charges" in result:
+            result["dipole"] = [charges.astype(np.float64) @ system.positions for charges, system in zip(result["charges"], systems, strict=True)]
+        return result
+
+    # Saving ------------------------------------------------------------------------------------------------------------------------------
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "elements": list(self.elements),
+            "cutoff": self.cutoff,
+            "message_cutoff": self.message_cutoff,
+            "n_radial": self.n_radial,
+            "atomic_energies": self.atomic_energies,
+            "provenance": self.provenance,
+            "dtype": self.dtype_policy.name,
+            "name": self.name,
+            "units": UNITS,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]):
+        config = dict(config)
+        require((found := config.pop("units", UNITS)) == UNITS, f"the model was saved in units {found}, this amp_tf works in {UNITS}.")
+        return cls(**config)
+
+    def copy_for_inference(self) -> "Potential":
+        """A new potential with the same settings and weights and without optimizer and loss: what a finished training run saves."""
+        copy = type(self).from_config(self.get_config())
+        copy.set_weights(self.get_weights())
+        return copy
+
+
+def require(condition: bool, message: str) -> None:
+    """Raise :class:`~amp_tf.errors.InputError` with ``message`` unless ``condition`` holds."""
+    if not condition:
+        raise InputError(message)
+
+
+def graph_signature(dtype: str) -> MolecularGraph:
+    """The types and shapes of a graph's fields with open sizes: a function traced with it serves every batch."""
+    fields = zip(MolecularGraph._fields, GRAPH_SHAPES, strict=True)
+    return MolecularGraph(*(tf.TensorSpec(shape, dtype if name in FLOAT_FIELDS else "int32", name=name) for name, shape in fields))
+
+
+def make_systems(atomic_numbers, positions, mm_positions=None, mm_charges=None, total_charge=0.0) -> list[System]:
+    """A list of :class:`~amp_tf.graph.System` from lists of arrays, one entry a system; None and a single total charge serve all."""
+    n_systems = len(positions)
+    charges = [total_charge] * n_systems if np.ndim(total_charge) == 0 else total_charge
+    columns = {
+        "atomic_numbers": atomic_numbers,
+        "positions": positions,
+        "total_charge": charges,
+        "mm_positions": [None] * n_systems if mm_positions is None else mm_positions,
+        "mm_charges": [None] * n_systems if mm_charges is None else mm_charges,
+    }
+    for name, column in columns.items():
+        require(len(column) == n_systems, f"{n_systems} systems were given, but {name} has {len(column)} entries; give one a system.")
+    return [System(**dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True)]
+
+
+def load_potential(path: Path | str) -> Potential:
+    """Load a saved potential with Keras's safe mode.
+
+    Raises:
+        DataFileError: if the file is missing, damaged, or not a potential of amp_tf.
+    """
+    path = Path(path)
+    require_potential_file(path)
+    try:
+        potential = keras.saving.load_model(path, compile=False, safe_mode=True)
+    except (ValueError, TypeError, OSError, KeyError, zipfile.BadZipFile) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise DataFileError(f"{path}: the saved potential cannot be read ({reason}); copy it again, or install the amp_tf that wrote it.") from error
+    return potential
+
+
+def require_potential_file(path: Path) -> dict[str, Any]:
+    """The Keras configuration inside a ``.keras`` file, after checking that it is a potential of amp_tf.
+
+    Raises:
+        DataFileError: as :func:`load_potential`.
+    """
+    if not path.is_file():
+        raise DataFileError(f"{path}: no such file; give the path of a .keras file that amp_tf saved.")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            config = json.loads(archive.read("config.json"))
+            damaged = archive.testzip()
+    except (zipfile.BadZipFile, KeyError, json.JSONDecodeError, OSError) as error:
+        raise DataFileError(f"{path}: damaged or not a .keras file ({error}); copy it again.") from error
+    if damaged:
+        raise DataFileError(f"{path}: the part {damaged!r} is damaged; copy the file again.")
+    if not str(config.get("registered_name", "")).startswith("amp_tf>"):
+        raise DataFileError(f"{path}: a Keras model, but not a potential of amp_tf (it is {config.get('class_name')!r}); give a file that amp_tf saved.")
+    return config
+
+
+def _checked_elements(elements: Sequence[str]) -> tuple[str, ...]:
+    known = tuple(elements)
+    wrong = [symbol for symbol in known if symbol not in NUMBER_OF_SYMBOL]
+    require(bool(known) and not wrong and len(set(known)) == len(known), f"elements must be distinct chemical symbols, got {list(known)}.")
+    return known

@@ -1,0 +1,1 @@
+"""Pure functions on tensors, one equation each; no state and no Keras layers. Written with ``keras.ops``."""
