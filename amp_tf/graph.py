@@ -125,16 +125,26 @@ def build_graph(
 
     Every pair of a QM atom and an MM particle of its system is listed.
     """
-    if not systems:
+    return join_graphs([_system_graph(system, cutoff, far_from) for system in systems], float_dtype)
+
+
+def join_graphs(graphs: Sequence[MolecularGraph], float_dtype: str = "float64") -> MolecularGraph:
+    """Concatenate graphs of NumPy arrays, shifting the numbers of atoms, MM particles and systems.
+
+    Raises:
+        InputError: if there is no graph.
+    """
+    if not graphs:
         raise InputError("there is no system to compute: give at least one.")
-    parts, atoms_before, mm_before = [], 0, 0
-    for number, system in enumerate(systems):
-        part = _system_graph(system, cutoff, far_from)
-        shifts = {name: atoms_before for name in ("receivers", "senders", "far_receivers", "far_senders", "mm_receivers")}
-        shifts |= {"system": number, "mm_system": number, "mm_senders": mm_before}
-        parts.append(part._replace(**{name: getattr(part, name) + shift for name, shift in shifts.items()}))
-        atoms_before += len(system.atomic_numbers)
-        mm_before += len(system.mm_charges)
+    parts = []
+    n_atoms = n_mm = n_systems = 0
+    for graph in graphs:
+        shifts = dict.fromkeys(("receivers", "senders", "far_receivers", "far_senders", "mm_receivers"), n_atoms)
+        shifts |= {"system": n_systems, "mm_system": n_systems, "mm_senders": n_mm}
+        parts.append(graph._replace(**{name: getattr(graph, name) + shift for name, shift in shifts.items()}))
+        n_atoms += len(graph.atomic_numbers)
+        n_mm += len(graph.mm_charges)
+        n_systems += len(graph.total_charge)
     joined = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     return MolecularGraph(
         *(array.astype(float_dtype if name in FLOAT_FIELDS else "int32") for name, array in zip(MolecularGraph._fields, joined, strict=True))

@@ -24,20 +24,23 @@ def cutoff_function(distances, cutoff: float, exponent: int = ENVELOPE_EXPONENT)
 
 
 def bessel_basis(distances, cutoff: float, n_functions: int = 20, exponent: int = ENVELOPE_EXPONENT):
-    r"""Enveloped spherical Bessel functions of order zero (Klicpera et al. 2020, Eqs. 7 and 8), fixed frequencies.
+    r"""Enveloped spherical Bessel functions of order zero, fixed frequencies (Klicpera et al. 2020, Eqs. 7 and 8).
 
-    .. math:: u(d/c) \, \sqrt{2/c} \; \frac{\sin(n \pi d / c)}{d}, \qquad n = 1 \ldots n_\mathrm{functions}
+    .. math:: u(x) \, \frac{\sin(n \pi x)}{x}, \qquad x = d/c, \quad n = 1 \ldots n_\mathrm{functions}
+
+    Their Eq. 7 has the constant sqrt(2/c)/c in front, which only scales the input of a dense layer; without it the functions are of order one
+    at any cut-off.
 
     Args:
-        distances: [n_pairs], angstrom.
+        distances: d [n_pairs], angstrom.
         cutoff: c, angstrom.
 
     Returns:
         [n_pairs, n_functions]; smooth everywhere, zero distance included, two continuous derivatives at the cut-off.
     """
-    frequencies = ops.convert_to_tensor(np.arange(1, n_functions + 1) * math.pi / cutoff, dtype=distances.dtype)
-    envelope = math.sqrt(2.0 / cutoff) * cutoff_function(distances, cutoff, exponent)
-    return envelope[:, None] * frequencies * _sinc(distances[:, None] * frequencies)
+    frequencies = ops.convert_to_tensor(np.arange(1, n_functions + 1) * math.pi, dtype=distances.dtype)
+    envelope = cutoff_function(distances, cutoff, exponent)
+    return envelope[:, None] * frequencies * _sinc((distances / cutoff)[:, None] * frequencies)
 
 
 def _sinc(angle):

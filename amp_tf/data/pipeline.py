@@ -1,0 +1,132 @@
+"""From reference data to batches of graphs and labels."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+
+from amp_tf.data.hdf5 import FrameGroup, ReferenceData
+from amp_tf.errors import DataFileError, InputError
+from amp_tf.graph import MolecularGraph, System
+from amp_tf.models.potential import Potential, graph_signature
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Systems with their reference values, in float64 and the units of the package.
+
+    Attributes:
+        systems: n systems.
+        energies: [n], kJ/mol.
+        qm_gradients: n arrays [n_atoms, 3], kJ/mol/angstrom, or None where the data have none.
+        mm_gradients: n arrays [n_mm, 3], kJ/mol/angstrom, or None.
+    """
+
+    systems: Sequence[System]
+    energies: np.ndarray
+    qm_gradients: Sequence[np.ndarray] | None = None
+    mm_gradients: Sequence[np.ndarray] | None = None
+
+    def __len__(self) -> int:
+        return len(self.systems)
+
+    def __getitem__(self, indices: np.ndarray) -> "Frames":
+        """The frames of the given numbers."""
+        return Frames(
+            [self.systems[index] for index in indices],
+            self.energies[indices],
+            *(None if gradients is None else [gradients[index] for index in indices] for gradients in (self.qm_gradients, self.mm_gradients)),
+        )
+
+    @classmethod
+    def from_reference_data(cls, data: ReferenceData) -> "Frames":
+        """All frames of a file, group by group in the order of the file.
+
+        Raises:
+            DataFileError: if some groups have gradients and others lack them.
+        """
+        systems, qm_gradients, mm_gradients = [], [], []
+        for group in data.groups:
+            systems += [_system(group, frame) for frame in range(len(group))]
+            qm_gradients += [] if group.qm_gradients is None else list(group.qm_gradients)
+            mm_gradients += [] if group.mm_gradients is None else np.split(group.mm_gradients, group.mm_offsets[1:-1])
+        for name, gradients in {"qm_gradients": qm_gradients, "mm_gradients": mm_gradients}.items():
+            if gradients and len(gradients) != len(systems):
+                raise DataFileError(f"{data.source}: some groups have {name} and others lack them; split the file or add the missing labels.")
+        return cls(systems, np.concatenate([group.energies for group in data.groups]), qm_gradients or None, mm_gradients or None)
+
+
+def _system(group: FrameGroup, frame: int) -> System:
+    mm = {}
+    if group.mm_offsets is not None:
+        span = slice(group.mm_offsets[frame], group.mm_offsets[frame + 1])
+        mm = {"mm_positions": group.mm_positions[span], "mm_charges": group.mm_charges[span]}
+    return System(group.qm_atomic_numbers, group.qm_positions[frame], group.total_charge, **mm)
+
+
+class GraphBatches:
+    """Graphs of frames, built once and held as ragged tensors, and the batches that training and evaluation gather from them.
+
+    The gathering runs in tf.data, without Python: for small models a Python generator costs more than the training step.
+
+    Args:
+        potential: decides which pairs are listed, the precision and the energy reference, which is subtracted in float64.
+        frames: the data.
+        labels: which of ``energy``, ``qm_gradients``, ``mm_gradients`` come with a batch.
+
+    Raises:
+        InputError: if there is no frame, or an element is unknown to the potential.
+        DataFileError: if the data lack a label.
+    """
+
+    def __init__(self, potential: Potential, frames: Frames, labels: Sequence[str] = ("energy",)):
+        if not len(frames):
+            raise InputError("the data set is empty: give at least one frame.")
+        columns = {"energy": (frames.energies - potential.reference_energies(frames.systems))[:, None]}
+        for label in set(labels) - {"energy"}:
+            columns[label] = getattr(frames, label)
+            if columns[label] is None:
+                raise DataFileError(f"the data lack the label {label!r}; set gradient_weight to 0 to train on energies alone, or add it to the data.")
+        graphs = [potential.build_graph([system]) for system in frames.systems]
+        self._n_frames, self._signature = len(graphs), graph_signature(potential.compute_dtype)
+        self._fields = MolecularGraph(*(_ragged(arrays) for arrays in zip(*graphs, strict=True)))
+        self._labels = {name: _ragged([np.asarray(part, potential.compute_dtype) for part in column]) for name, column in columns.items()}
+
+    def __len__(self) -> int:
+        return self._n_frames
+
+    def batch(self, indices) -> tuple[MolecularGraph, dict[str, tf.Tensor]]:
+        """(graph, labels) of the frames of the given numbers, the systems concatenated in that order."""
+        parts = {name: tf.gather(field, indices) for name, field in self._fields._asdict().items()}
+        first_atom = tf.cumsum(tf.cast(parts["atomic_numbers"].row_lengths(), tf.int32), exclusive=True)
+        first_mm = tf.cumsum(tf.cast(parts["mm_charges"].row_lengths(), tf.int32), exclusive=True)
+        firsts = dict.fromkeys(("receivers", "senders", "far_receivers", "far_senders", "mm_receivers"), first_atom) | {"mm_senders": first_mm}
+        values = {name: part.values for name, part in parts.items()}
+        for name, first in firsts.items():
+            values[name] += tf.gather(first, parts[name].value_rowids())
+        for name, of in {"system": "atomic_numbers", "mm_system": "mm_charges"}.items():
+            values[name] = tf.cast(parts[of].value_rowids(), tf.int32)
+        labels = {name: tf.gather(column, indices).values for name, column in self._labels.items()}
+        graph = MolecularGraph(**{name: tf.ensure_shape(values[name], spec.shape) for name, spec in self._signature._asdict().items()})
+        return graph, labels
+
+    def training(self, batch_size: int, seed: int, steps: int, first_step: int = 0) -> tf.data.Dataset:
+        """Shuffled batches of the steps ``first_step`` to ``steps``; they depend on ``seed`` and the number of the step alone."""
+        return tf.data.Dataset.from_tensor_slices(_shuffled(len(self), batch_size, seed, steps)[first_step:]).map(self.batch).prefetch(8)
+
+    def evaluation(self, batch_size: int) -> tf.data.Dataset:
+        """Every frame once, in order."""
+        return tf.data.Dataset.range(len(self)).batch(batch_size).map(self.batch).prefetch(2)
+
+
+def _ragged(arrays: Sequence[np.ndarray]) -> tf.RaggedTensor:
+    return tf.RaggedTensor.from_row_lengths(np.concatenate(arrays), [len(array) for array in arrays], validate=False)
+
+
+def _shuffled(n_frames: int, batch_size: int, seed: int, steps: int) -> np.ndarray:
+    """[steps, batch_size] frame numbers: one permutation of all frames after the other, cut into batches."""
+    generator = np.random.default_rng(seed)
+    n_epochs = -(-steps * batch_size // n_frames)
+    stream = np.concatenate([generator.permutation(n_frames) for _ in range(n_epochs)])
+    return stream[: steps * batch_size].reshape(steps, batch_size)

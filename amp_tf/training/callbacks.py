@@ -1,0 +1,98 @@
+"""Keras callbacks of a training run: crash-safe checkpoint and history, progress bar, stop on NaN."""
+
+import json
+import math
+import os
+import time
+from pathlib import Path
+
+import keras
+from tqdm import tqdm
+
+from amp_tf import units
+from amp_tf.errors import TrainingError
+
+UNIT_OF_LABEL = {"energy": units.ENERGY, "qm_gradients": units.GRADIENT, "mm_gradients": units.GRADIENT}
+
+
+class Checkpoint(keras.callbacks.Callback):
+    """After each validation: a row of ``history.jsonl``, then weights and optimizer state in one file, replaced atomically.
+
+    A run killed at any moment loses at most one interval: the file is the old or the new checkpoint, never a part of one.
+    """
+
+    def __init__(self, folder: Path, interval: int):
+        super().__init__()
+        self.weights_path, self.history_path, self.interval = folder / "checkpoint.weights.h5", folder / "history.jsonl", interval
+        self._started = time.perf_counter()
+
+    def restore(self) -> int:
+        """Load the checkpoint, if there is one, and cut the history to it; returns the number of finished steps."""
+        if not self.weights_path.is_file():
+            self.history_path.unlink(missing_ok=True)
+            return 0
+        self.model.load_weights(self.weights_path)
+        step = int(self.model.optimizer.iterations.numpy())
+        kept = [row for row in read_history(self.history_path) if row["step"] <= step]
+        self.history_path.write_text("".join(json.dumps(row) + "\n" for row in kept))
+        return step
+
+    def on_epoch_end(self, epoch, logs=None):
+        row = {"step": (epoch + 1) * self.interval, "seconds": time.perf_counter() - self._started}
+        with open(self.history_path, "a") as file:
+            file.write(json.dumps(row | {name: float(value) for name, value in (logs or {}).items()}) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        partial = self.weights_path.with_name("next.weights.h5")
+        self.model.save_weights(partial, overwrite=True)
+        with open(partial, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(partial, self.weights_path)
+
+
+def read_history(path: Path) -> list[dict[str, float]]:
+    """The rows of a history file; a last line that was cut off is left out."""
+    rows = []
+    for line in path.read_text().splitlines() if path.is_file() else []:
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return rows
+
+
+class Progress(keras.callbacks.Callback):
+    """A progress bar over all steps with rate, time left, loss, and errors in their units."""
+
+    def __init__(self, steps: int, first_step: int):
+        super().__init__()
+        self._bar = tqdm(total=steps, initial=first_step, unit="step", smoothing=0.1, dynamic_ncols=True)
+        self._validation: dict[str, str] = {}
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._bar.update()
+        self._bar.set_postfix({"loss": f"{logs['loss']:.3g}"} | _errors(logs, "", "MAE") | self._validation, refresh=False)
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._validation = _errors(logs or {}, "val_", "validation MAE")
+
+    def on_train_end(self, logs=None):
+        self._bar.close()
+
+
+def _errors(logs: dict[str, float], prefix: str, title: str) -> dict[str, str]:
+    """``title`` of each label in its unit, from Keras's logs."""
+    keys = {label: f"{prefix}{label}_mae" for label in UNIT_OF_LABEL}
+    return {f"{title} {label}": f"{logs[key]:.3g} {UNIT_OF_LABEL[label]}" for label, key in keys.items() if key in logs}
+
+
+class StopOnNaN(keras.callbacks.Callback):
+    """Raise :class:`~amp_tf.errors.TrainingError` as soon as the loss is NaN or infinite; the last checkpoint stays as it is."""
+
+    def on_train_batch_end(self, batch, logs=None):
+        if not math.isfinite(logs["loss"]):
+            step = int(self.model.optimizer.iterations.numpy())
+            raise TrainingError(
+                f"the loss became {logs['loss']} before step {step}: lower learning_rate or coefficient_scale, or look for "
+                "outliers in the data; the last checkpoint is untouched."
+            )

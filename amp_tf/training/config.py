@@ -1,0 +1,93 @@
+"""The configuration of a training run: validated, with unit and published value of each key."""
+
+import inspect
+from pathlib import Path
+from typing import Any, Literal
+
+import pydantic
+import yaml
+from pydantic import Field
+
+from amp_tf.data.splits import Split
+from amp_tf.errors import InputError
+from amp_tf.models import AMP, GNN, Potential
+
+MODELS: dict[str, type[Potential]] = {"AMP": AMP, "GNN": GNN}
+
+
+class TrainingConfig(pydantic.BaseModel):
+    """Everything that decides the result of a training run. Unknown keys are refused."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+    data: Path = Field(description="reference data, an HDF5 file of amp_tf")
+    model: dict[str, Any] = Field(description="'type' (AMP or GNN) and the arguments of that class; elements default to those of the data")
+    split: Split = Field(default_factory=Split, description="assignment of the frames")
+    steps: int = Field(50_000, ge=1, description="optimizer steps (paper: 10 000 dimer, 50 000 clusters, 400 000 solutes)")
+    batch_size: int = Field(16, ge=1, description="systems a step (paper: 5 dimer and uracil, 16 clusters, 100 QM9)")
+    learning_rate: float = Field(5e-4, gt=0, description="Adam's at the first step (paper: 5e-4)")
+    final_learning_rate: float = Field(1e-5, gt=0, description="at the last step, reached exponentially (paper: 1e-5; 5e-6 QM9)")
+    clip_norm: float = Field(1.0, gt=0, description="global norm to which gradients are clipped (paper: 1)")
+    gradient_weight: float = Field(0.8, ge=0, le=1, description="lambda of Eq. 12 (paper: 0.8); energies alone where the data have no gradients or it is 0")
+    ema_momentum: float | None = Field(None, gt=0, lt=1, description="momentum of the moving average of the weights that is evaluated and saved (paper: none)")
+    energy_reference: Literal["fit", "none"] = Field("fit", description="atomic energies: least-squares fit to the training set (for one composition, its mean), or none")  # fmt: skip
+    seed: int = Field(0, ge=0, description="of initial weights and order of the batches")
+    interval: int = Field(1_000, ge=1, description="steps between two validations, each with a checkpoint")
+    tensorboard: bool = Field(False, description="also write TensorBoard logs to <run>/tensorboard")
+
+    @pydantic.model_validator(mode="after")
+    def _check(self):
+        kind = self.model.get("type")
+        if kind not in MODELS:
+            raise ValueError(f"model: type must be one of {', '.join(MODELS)}, got {kind!r}")
+        known = set(inspect.signature(MODELS[kind]).parameters) | set(inspect.signature(Potential).parameters)
+        known -= {"kwargs", "provenance", "atomic_energies"}
+        if unknown := set(self.model) - known - {"type"}:
+            raise ValueError(f"model: unknown keys {sorted(unknown)} for {kind}; known are {sorted(known)}")
+        if self.steps % self.interval:
+            raise ValueError(f"steps ({self.steps}) must be a multiple of interval ({self.interval})")
+        return self
+
+    def as_json(self) -> dict[str, Any]:
+        """The configuration as plain JSON values."""
+        return self.model_dump(mode="json")
+
+
+def make_config(values: dict[str, Any], source: str = "configuration") -> TrainingConfig:
+    """Validate a configuration.
+
+    Raises:
+        InputError: naming each unknown, missing or impossible key.
+    """
+    try:
+        return TrainingConfig(**values)
+    except pydantic.ValidationError as error:
+        complaints = (f"{'.'.join(map(str, entry['loc'])) or 'configuration'}: {entry['msg']}" for entry in error.errors())
+        raise InputError(f"{source}: {'; '.join(complaints)}. Known keys: {', '.join(TrainingConfig.model_fields)}.") from error
+
+
+def read_config(path: Path | str, overrides: tuple[str, ...] = ()) -> TrainingConfig:
+    """Read a YAML configuration; ``overrides`` are ``key=value`` with dots for nested keys, as in ``model.max_order=3``.
+
+    Raises:
+        InputError: as :func:`make_config`, and for a file that is missing or no YAML mapping.
+    """
+    path = Path(path)
+    try:
+        values = yaml.safe_load(path.read_text())
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file; see examples/water_dimer.yaml for a configuration.") from error
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: not valid YAML ({' '.join(str(error).split())}).") from error
+    if not isinstance(values, dict):
+        raise InputError(f"{path}: a configuration is a mapping of keys to values; see examples/water_dimer.yaml.")
+    for override in overrides:
+        key, separator, value = override.partition("=")
+        if not separator:
+            raise InputError(f"{override!r}: an override has the form key=value.")
+        *parents, last = key.split(".")
+        target = values
+        for parent in parents:
+            target = target.setdefault(parent, {})
+        target[last] = yaml.safe_load(value)
+    return make_config(values, str(path))

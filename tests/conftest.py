@@ -1,0 +1,41 @@
+"""Options and fixtures of the whole test suite."""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+import numpy as np
+import pytest
+
+from amp_tf.graph import System
+from datasets.water_dimer import SHIPPED_FILE, dimer_positions
+
+
+def pytest_addoption(parser):
+    parser.addoption("--run-slow", action="store_true", help="also run tests marked slow")
+
+
+def pytest_collection_modifyitems(config, items):
+    if not config.getoption("--run-slow"):
+        for item in items:
+            if "slow" in item.keywords:
+                item.add_marker(pytest.mark.skip(reason="slow; run with --run-slow"))
+
+
+@pytest.fixture
+def random():
+    """A seeded generator, the same in every test."""
+    return np.random.default_rng(20231)
+
+
+@pytest.fixture
+def water_dimer_file():
+    """The shipped reference data."""
+    return SHIPPED_FILE
+
+
+@pytest.fixture
+def dimer():
+    """The water dimer at 30 degrees."""
+    return System(np.array([8, 1, 1, 8, 1, 1]), dimer_positions(30.0))

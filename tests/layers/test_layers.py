@@ -1,0 +1,122 @@
+"""Every layer passes the one layer test, and the pair layers equal dense layers on concatenations."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from amp_tf.layers import (
+    AnisotropicMessagePassing,
+    DirectPolarization,
+    MessagePassing,
+    MultipoleExpansion,
+    PairDense,
+    PairPerceptron,
+    Perceptron,
+    RadialWeights,
+    make_edges,
+)
+from amp_tf.ops.multipoles import traceless_products
+from tests.layers.run_layer_test import run_layer_test
+
+N_ATOMS, N_FEATURES, N_ELEMENTS, N_RADIAL, ORDER = 4, 6, 2, 5, 2
+
+
+def random_tensor(seed, shape, dtype):
+    return tf.constant(np.random.default_rng(seed).normal(size=shape), dtype)
+
+
+def edges(dtype):
+    receivers, senders = np.nonzero(~np.eye(N_ATOMS, dtype=bool))
+    positions = 1.5 * random_tensor(1, (N_ATOMS, 3), dtype)
+    return make_edges(positions, positions, tf.constant(receivers), tf.constant(senders), 6.0, N_RADIAL, smooth=True)
+
+
+def features(dtype):
+    return random_tensor(2, (N_ATOMS, N_FEATURES), dtype)
+
+
+def one_hot(dtype):
+    return tf.one_hot([0, 1, 1, 0], N_ELEMENTS, dtype=dtype)
+
+
+def multipoles(dtype):
+    return tuple(random_tensor(10 + order, (N_ATOMS, *(3,) * order), dtype) for order in range(ORDER + 1))
+
+
+def pair_features(dtype, size):
+    return random_tensor(3, (N_ATOMS * (N_ATOMS - 1), size), dtype)
+
+
+CASES = {
+    "PairDense": (
+        lambda dtype: PairDense(3, N_FEATURES, 4, activation="swish", dtype=dtype),
+        lambda dtype: (features(dtype), pair_features(dtype, 4), edges(dtype)),
+        (6 + 6 + 4) * 3 + 3,
+    ),
+    "PairDense without sender": (
+        lambda dtype: PairDense(3, N_FEATURES, 4, with_sender=False, dtype=dtype),
+        lambda dtype: (features(dtype), pair_features(dtype, 4), edges(dtype)),
+        (6 + 4) * 3 + 3,
+    ),
+    "Perceptron": (
+        lambda dtype: Perceptron(N_FEATURES, (4, 3), 2, dtype=dtype),
+        lambda dtype: (features(dtype),),
+        (6 * 4 + 4) + (4 * 3 + 3) + (3 * 2 + 2),
+    ),
+    "PairPerceptron": (
+        lambda dtype: PairPerceptron(N_FEATURES, 4, (5, 3), 2, dtype=dtype),
+        lambda dtype: (features(dtype), pair_features(dtype, 4), edges(dtype)),
+        (16 * 5 + 5) + (5 * 3 + 3) + (3 * 2 + 2),
+    ),
+    "RadialWeights": (
+        lambda dtype: RadialWeights(3, N_ELEMENTS, N_RADIAL, dtype=dtype),
+        lambda dtype: (one_hot(dtype), edges(dtype)),
+        (2 + 2 + 5) * 3 + 3,
+    ),
+    "MessagePassing": (
+        lambda dtype: MessagePassing(N_FEATURES, N_ELEMENTS, N_RADIAL, dtype=dtype),
+        lambda dtype: (features(dtype), one_hot(dtype), edges(dtype)),
+        ((6 + 6 + 5) * 6 + 6) + (6 * 6 + 6) + ((6 + 6 + 2) * 6 + 6) + (6 * 6 + 6),
+    ),
+    "MultipoleExpansion": (
+        lambda dtype: MultipoleExpansion(ORDER, N_FEATURES, 4, 0.5, dtype=dtype),
+        lambda dtype: (features(dtype), pair_features(dtype, 4), traceless_products(edges(dtype).unit_vectors, ORDER), edges(dtype)),
+        ((6 + 6 + 4) * 6 + 6) + (6 * 6 + 6) + (6 * 3 + 3),
+    ),
+    "AnisotropicMessagePassing": (
+        lambda dtype: AnisotropicMessagePassing(ORDER, N_FEATURES, N_ELEMENTS, 2, dtype=dtype),
+        lambda dtype: (features(dtype), one_hot(dtype), multipoles(dtype), pair_features(dtype, 2), edges(dtype)),
+        ((6 + 6 + 2 * 18) * 6 + 6) + (6 * 6 + 6) + ((6 + 6 + 3 + 2) * 6 + 6) + (6 * 6 + 6),
+    ),
+    "DirectPolarization": (
+        lambda dtype: DirectPolarization(ORDER, 0, N_FEATURES, N_ELEMENTS, N_RADIAL, 2, 0.5, dtype=dtype),
+        lambda dtype: (features(dtype), one_hot(dtype), multipoles(dtype), (random_tensor(4, (N_ATOMS,), dtype),), edges(dtype)),
+        ((2 + 5) * 2 + 2) + ((6 + 2 * 5) * 6 + 6) + (6 * 6 + 6) + (6 * 2 + 2),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_layer(name, tmp_path):
+    keras.utils.set_random_seed(3)
+    make_layer, make_inputs, n_parameters = CASES[name]
+    run_layer_test(make_layer, make_inputs, n_parameters, tmp_path)
+
+
+@pytest.mark.parametrize("with_sender", [True, False])
+def test_pair_dense_equals_a_dense_layer_on_the_concatenation(with_sender):
+    layer = PairDense(7, N_FEATURES, 4, with_sender, "swish", dtype="float64")
+    atoms, pairs, geometry = features("float64"), pair_features("float64", 4), edges("float64")
+    ends = (geometry.receivers, geometry.senders) if with_sender else (geometry.receivers,)
+    concatenated = np.concatenate([*(np.array(atoms)[end] for end in ends), pairs], axis=1)
+    linear = concatenated @ np.array(layer.kernel) + np.array(layer.bias)
+    np.testing.assert_allclose(layer(atoms, pairs, geometry), linear / (1.0 + np.exp(-linear)), rtol=1e-12, atol=1e-13)
+
+
+def test_direct_polarization_leaves_the_monopoles_alone():
+    make_layer, make_inputs, _ = CASES["DirectPolarization"]
+    inputs = make_inputs("float64")
+    before, after = inputs[2], make_layer("float64")(*inputs)
+    np.testing.assert_array_equal(after[0], before[0])
+    assert all(np.any(np.array(new) != np.array(old)) for new, old in zip(after[1:], before[1:], strict=True))

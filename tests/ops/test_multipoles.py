@@ -1,0 +1,55 @@
+"""Traceless products, expansion and norms against NumPy references written from the equations."""
+
+import numpy as np
+import pytest
+from keras import ops
+
+from amp_tf.ops import multipoles
+from tests import numpy_reference as reference
+
+
+def unit_vectors(random, n=7):
+    vectors = random.normal(size=(n, 3))
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("order", range(6))
+def test_traceless_product_equals_the_closed_formula(random, order):
+    vectors = unit_vectors(random)
+    expected = np.stack([reference.traceless_product(vector, order) for vector in vectors])
+    np.testing.assert_allclose(multipoles.traceless_product(ops.convert_to_tensor(vectors), order), expected, atol=1e-14)
+
+
+@pytest.mark.parametrize("order", [2, 3, 4])
+def test_traceless_product_is_symmetric_and_traceless(random, order):
+    tensors = np.array(multipoles.traceless_product(ops.convert_to_tensor(unit_vectors(random)), order))
+    np.testing.assert_allclose(tensors, np.swapaxes(tensors, 1, order), atol=1e-15)
+    np.testing.assert_allclose(np.einsum("naa...->n...", tensors), 0.0, atol=1e-15)
+
+
+@pytest.mark.parametrize("order", range(5))
+def test_traceless_basis_has_the_dimension_of_a_spherical_multipole(order):
+    basis = multipoles.traceless_basis(order)
+    assert basis.shape == (3**order, 2 * order + 1)
+    np.testing.assert_allclose(basis.T @ basis, np.eye(2 * order + 1), atol=1e-14)
+
+
+def test_expand_sums_weighted_products_into_receivers(random):
+    vectors, receivers = unit_vectors(random, 5), np.array([0, 0, 2, 2, 2])
+    coefficients = random.normal(size=(5, 4))
+    expanded = multipoles.expand(
+        ops.convert_to_tensor(coefficients), multipoles.traceless_products(ops.convert_to_tensor(vectors), 3), receivers, 3
+    )
+    for order, moments in enumerate(expanded):
+        expected = np.zeros((3, *(3,) * order))
+        for edge, receiver in enumerate(receivers):
+            expected[receiver] += coefficients[edge, order] * reference.traceless_product(vectors[edge], order)
+        np.testing.assert_allclose(moments, expected, atol=1e-14)
+
+
+def test_norms_deviate_from_the_frobenius_norm_by_less_than_their_width(random):
+    moments = tuple(reference.random_traceless(random, order, 4) for order in range(4))
+    expected = np.stack([np.linalg.norm(moment.reshape(4, -1), axis=1) for moment in moments], axis=1)
+    found = np.array(multipoles.norms(tuple(ops.convert_to_tensor(moment) for moment in moments)))
+    assert np.max(np.abs(found - expected)) < 1e-4
+    assert np.all(found <= expected)

@@ -1,0 +1,59 @@
+"""Radial functions: values, smoothness at the cut-off, derivatives at zero and at tiny distances."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from amp_tf.ops import radial
+from tests import numpy_reference as reference
+
+CUTOFF = 5.0
+
+
+def derivatives(function, distances):
+    """Value, first and second derivative of a function of distances, summed over its columns."""
+    x = tf.constant(distances)
+    with tf.GradientTape() as outer:
+        outer.watch(x)
+        with tf.GradientTape() as inner:
+            inner.watch(x)
+            value = function(x)
+        first = inner.gradient(value, x)
+    return value, first, outer.gradient(first, x)
+
+
+@pytest.mark.parametrize("distance", [1e-7, 0.3, 0.9572, 4.0, 4.999, 5.0, 7.0])
+def test_bessel_basis_equals_its_formula(distance):
+    found = np.array(radial.bessel_basis(tf.constant([distance], tf.float64), CUTOFF))[0]
+    np.testing.assert_allclose(found, reference.bessel_basis(distance, CUTOFF, 20, 5), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("distance", [0.0, 1e-12, 1e-4, CUTOFF, CUTOFF + 1.0])
+@pytest.mark.parametrize("function", [lambda d: radial.bessel_basis(d, CUTOFF), lambda d: radial.cutoff_function(d, CUTOFF)])
+def test_derivatives_are_finite(dtype, distance, function):
+    for tensor in derivatives(function, np.array([distance], dtype=dtype)):
+        assert np.all(np.isfinite(tensor))
+
+
+@pytest.mark.parametrize("function", [lambda d: radial.bessel_basis(d, CUTOFF), lambda d: radial.cutoff_function(d, CUTOFF)])
+def test_value_and_two_derivatives_vanish_continuously_at_the_cutoff(function):
+    just_inside = derivatives(function, np.array([CUTOFF - 1e-6]))
+    beyond = derivatives(function, np.array([CUTOFF]))
+    for inside, outside, bound in zip(just_inside, beyond, (1e-12, 1e-8, 1e-2), strict=True):
+        np.testing.assert_allclose(outside, 0.0, atol=1e-12)
+        np.testing.assert_allclose(inside, 0.0, atol=bound)
+
+
+def test_cutoff_function_falls_from_one_to_zero():
+    values = np.array(radial.cutoff_function(tf.constant(np.linspace(0, CUTOFF, 50)), CUTOFF))
+    assert values[0] == 1.0
+    assert values[-1] == 0.0
+    assert np.all(np.diff(values) <= 0)
+    np.testing.assert_allclose(values[20], reference.cutoff_function(20 / 49, 5), rtol=1e-13)
+
+
+def test_series_and_quotient_meet_without_a_step():
+    angles = np.array([1e-2 - 1e-12, 1e-2 + 1e-12]) / np.pi * CUTOFF
+    values = np.array(radial.bessel_basis(tf.constant(angles), CUTOFF, n_functions=1))
+    np.testing.assert_allclose(values[0], values[1], rtol=1e-13)

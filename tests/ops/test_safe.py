@@ -1,0 +1,58 @@
+"""Norms, divisions and segment sums at the places where the plain formulas give NaN."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from amp_tf.ops import safe
+
+
+def second_derivatives(function, value):
+    x = tf.constant(value)
+    with tf.GradientTape() as outer:
+        outer.watch(x)
+        with tf.GradientTape() as inner:
+            inner.watch(x)
+            result = function(x)
+        first = inner.gradient(result, x)
+        total = tf.reduce_sum(first)
+    return np.array(result), np.array(first), np.array(outer.gradient(total, x))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("length", [0.0, 1e-18, 1e-6, 1.0])
+@pytest.mark.parametrize("function", [safe.norm, safe.smooth_norm])
+def test_norms_have_finite_first_derivatives(dtype, length, function):
+    _, first, _ = second_derivatives(function, np.array([[length, 0.0, 0.0]], dtype=dtype))
+    assert np.all(np.isfinite(first))
+    assert np.all(np.abs(first) <= 1.0 + 1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("length", [0.0, 1e-18, 1e-6, 1.0])
+def test_smooth_norm_has_second_derivatives_bounded_by_its_width(dtype, length):
+    _, _, second = second_derivatives(safe.smooth_norm, np.array([[length, 0.0, 0.0]], dtype=dtype))
+    assert np.all(np.abs(second) <= 1.0 / 1e-4 * 1.001)
+
+
+def test_norm_is_exact_and_its_derivatives_vanish_at_zero(random):
+    vectors = random.normal(size=(5, 3))
+    np.testing.assert_allclose(safe.norm(tf.constant(vectors)), np.linalg.norm(vectors, axis=1), rtol=1e-15)
+    value, first, second = second_derivatives(safe.norm, np.zeros((1, 3)))
+    assert not value.any()
+    assert not first.any()
+    assert not second.any()
+
+
+def test_divide_is_zero_with_zero_derivatives_at_a_zero_denominator():
+    denominator = tf.constant([0.0, 2.0], tf.float64)
+    with tf.GradientTape() as tape:
+        tape.watch(denominator)
+        quotient = safe.divide(tf.constant([3.0, 3.0], tf.float64), denominator)
+    np.testing.assert_allclose(quotient, [0.0, 1.5])
+    np.testing.assert_allclose(tape.gradient(quotient, denominator), [0.0, -0.75])
+
+
+def test_segment_sum_keeps_empty_segments():
+    sums = safe.segment_sum(tf.constant([[1.0], [2.0], [4.0]]), tf.constant([0, 2, 2]), 4)
+    np.testing.assert_array_equal(sums, [[1.0], [0.0], [6.0], [0.0]])
