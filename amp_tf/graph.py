@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from ase.data import chemical_symbols
+from scipy.spatial import cKDTree
 from vesin import NeighborList
 
 from amp_tf.errors import InputError
@@ -107,9 +108,9 @@ def check_system(atomic_numbers: np.ndarray, positions: np.ndarray) -> None:
     if not np.all(np.isfinite(positions)):
         atom = int(np.argwhere(~np.isfinite(positions))[0][0])
         raise InputError(f"the position of atom {atom} ({chemical_symbols[atomic_numbers[atom]]}) is NaN or infinite; correct the geometry.")
-    first, second = _pairs(positions, MINIMUM_DISTANCE)
-    if len(first):
-        raise InputError(f"atoms {first[0]} and {second[0]} lie on one point (closer than {MINIMUM_DISTANCE} angstrom); correct the geometry.")
+    if coincident := sorted(cKDTree(positions).query_pairs(MINIMUM_DISTANCE)):
+        first, second = coincident[0]
+        raise InputError(f"atoms {first} and {second} lie on one point (closer than {MINIMUM_DISTANCE} angstrom); correct the geometry.")
 
 
 def build_graph(

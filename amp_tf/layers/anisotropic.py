@@ -134,8 +134,8 @@ class AnisotropicMessagePassing(keras.layers.Layer):
         self.built = True
 
     def call(self, features, one_hot, multipoles, radial_weights, edges):
-        at_receivers = tuple(ops.take(moment, edges.receivers, axis=0) for moment in multipoles)
-        at_senders = tuple(ops.take(moment, edges.senders, axis=0) for moment in multipoles)
+        at_receivers = tuple(safe.gather(moment, edges.receivers) for moment in multipoles)
+        at_senders = tuple(safe.gather(moment, edges.senders) for moment in multipoles)
         pair_features = anisotropic_features(radial_weights, at_receivers, at_senders, edges.unit_vectors)
         messages = weighted(self.message(features, pair_features, edges), edges)
         received = safe.segment_sum(messages, edges.receivers, ops.shape(features)[0])

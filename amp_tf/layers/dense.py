@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from amp_tf.ops import safe
+
 REGISTERED = keras.saving.register_keras_serializable(package="amp_tf")
 INITIALIZER = "he_normal"
 
@@ -42,10 +44,14 @@ class PairDense(keras.layers.Layer):
 
     def call(self, atom_features, pair_features, edges):
         size = self.atom_size
-        result = ops.matmul(pair_features, self.kernel[-self.pair_size :]) + self.bias
-        result += ops.take(ops.matmul(atom_features, self.kernel[:size]), edges.receivers, axis=0)
         if self.with_sender:
-            result += ops.take(ops.matmul(atom_features, self.kernel[size : 2 * size]), edges.senders, axis=0)
+            of_receiver, of_sender, of_pair = ops.split(self.kernel, [size, 2 * size])
+        else:
+            of_receiver, of_pair = ops.split(self.kernel, [size])
+        result = ops.matmul(pair_features, of_pair) + self.bias
+        result += safe.gather(ops.matmul(atom_features, of_receiver), edges.receivers)
+        if self.with_sender:
+            result += safe.gather(ops.matmul(atom_features, of_sender), edges.senders)
         return self._activate(result)
 
     def get_config(self):

@@ -34,7 +34,7 @@ def make_edges(receiver_positions, sender_positions, receivers, senders, cutoff:
         n_radial: number of Bessel functions.
         smooth: weight the pairs by the cut-off function, which has two continuous derivatives at ``cutoff``; otherwise they count fully.
     """
-    vectors = ops.take(sender_positions, senders, axis=0) - ops.take(receiver_positions, receivers, axis=0)
+    vectors = safe.gather(sender_positions, senders) - safe.gather(receiver_positions, receivers)
     distances = safe.norm(vectors)
     return Edges(
         receivers,

@@ -7,6 +7,7 @@ from amp_tf.layers.anisotropic import RadialWeights, anisotropic_features
 from amp_tf.layers.dense import REGISTERED, PairPerceptron
 from amp_tf.layers.edges import weighted
 from amp_tf.ops import multipoles as multipole_ops
+from amp_tf.ops import safe
 from amp_tf.ops.interactions import n_interaction_terms
 
 
@@ -50,8 +51,8 @@ class DirectPolarization(keras.layers.Layer):
         self.built = True
 
     def call(self, features, one_hot, multipoles, source_moments, edges):
-        at_receivers = tuple(ops.take(moment, edges.receivers, axis=0) for moment in multipoles)
-        at_senders = tuple(ops.take(moment, edges.senders, axis=0) for moment in source_moments)
+        at_receivers = tuple(safe.gather(moment, edges.receivers) for moment in multipoles)
+        at_senders = tuple(safe.gather(moment, edges.senders) for moment in source_moments)
         pair_features = anisotropic_features(self.radial_weights(one_hot, edges), at_receivers, at_senders, edges.unit_vectors)
         coefficients = self.coefficient_scale * weighted(self.coefficients(features, pair_features, edges), edges)
         products = multipole_ops.traceless_products(edges.unit_vectors, self.max_order)[1:]

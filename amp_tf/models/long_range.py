@@ -30,15 +30,15 @@ def mm_edges(graph: MolecularGraph, long_range_cutoff: float, n_radial: int) -> 
 
 def coulomb_qm_mm(charges, graph: MolecularGraph, distances):
     """Eq. 11: all pairs of a QM atom and an MM particle, [n_systems], kJ/mol."""
-    partners = ops.take(graph.mm_charges, graph.mm_senders, axis=0)
-    pairs = coulomb_energies(ops.take(charges, graph.mm_receivers, axis=0), partners, distances)
-    return safe.segment_sum(pairs, ops.take(graph.system, graph.mm_receivers, axis=0), ops.shape(graph.total_charge)[0])
+    partners = safe.gather(graph.mm_charges, graph.mm_senders)
+    pairs = coulomb_energies(safe.gather(charges, graph.mm_receivers), partners, distances)
+    return safe.segment_sum(pairs, safe.gather(graph.system, graph.mm_receivers), ops.shape(graph.total_charge)[0])
 
 
 def coulomb_qm_qm(charges, graph: MolecularGraph, distances, cutoff: float, smooth: bool):
     """Eq. 13: the pairs of QM atoms beyond the cut-off, each once, [n_systems], kJ/mol."""
-    at_ends = (ops.take(charges, ends, axis=0) for ends in (graph.far_receivers, graph.far_senders))
+    at_ends = (safe.gather(charges, ends) for ends in (graph.far_receivers, graph.far_senders))
     pairs = 0.5 * coulomb_energies(*at_ends, distances)
     if smooth:
         pairs = pairs * (1.0 - radial.cutoff_function(distances, cutoff))
-    return safe.segment_sum(pairs, ops.take(graph.system, graph.far_receivers, axis=0), ops.shape(graph.total_charge)[0])
+    return safe.segment_sum(pairs, safe.gather(graph.system, graph.far_receivers), ops.shape(graph.total_charge)[0])

@@ -45,10 +45,10 @@ class MessagePassingPotential(Potential):
             return terms, {}
         charges = conserve_charge(self.charge_readout(state)[:, 0], graph.system, graph.total_charge)
         if self.long_range_partners == "mm":
-            vectors = ops.take(graph.mm_positions, graph.mm_senders, axis=0) - ops.take(graph.positions, graph.mm_receivers, axis=0)
+            vectors = safe.gather(graph.mm_positions, graph.mm_senders) - safe.gather(graph.positions, graph.mm_receivers)
             terms["coulomb_qm_mm"] = long_range.coulomb_qm_mm(charges, graph, safe.norm(vectors))
         else:
-            vectors = ops.take(graph.positions, graph.far_senders, axis=0) - ops.take(graph.positions, graph.far_receivers, axis=0)
+            vectors = safe.gather(graph.positions, graph.far_senders) - safe.gather(graph.positions, graph.far_receivers)
             smooth = self.message_cutoff == "smooth"
             terms["coulomb_qm_qm"] = long_range.coulomb_qm_qm(charges, graph, safe.norm(vectors), self.cutoff, smooth)
         return terms, {"charges": charges}

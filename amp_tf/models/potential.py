@@ -109,7 +109,8 @@ class Potential(keras.Model):
 
     # Keras training: the labels decide which derivatives are taken -----------------------------------------------------------------------
 
-    def _predict_labels(self, graph, labels, training: bool) -> dict[str, Any]:
+    def predict_labels(self, graph: MolecularGraph, labels: Mapping[str, Any], training: bool = False) -> dict[str, Any]:
+        """The predictions for the names in ``labels``, with derivatives only where gradients are among them."""
         takes_gradients = "qm_gradients" in labels or "mm_gradients" in labels
         result = self.with_gradients(graph, training) if takes_gradients else self(graph, training=training)
         return {name: result[name] for name in labels}
@@ -126,7 +127,7 @@ class Potential(keras.Model):
         """One step on ``(graph, labels)``; ``labels`` holds ``energy`` and, where they are known, ``qm_gradients`` and ``mm_gradients``."""
         graph, labels = data
         with tf.GradientTape() as tape:
-            predictions = self._predict_labels(graph, labels, training=True)
+            predictions = self.predict_labels(graph, labels, training=True)
             loss = self.compute_loss(graph, labels, predictions)
         self.optimizer.apply_gradients(zip(tape.gradient(loss, self.trainable_variables), self.trainable_variables, strict=True))
         return self._track(graph, labels, predictions, loss)
@@ -134,7 +135,7 @@ class Potential(keras.Model):
     def test_step(self, data):
         """Loss and metrics of ``(graph, labels)``."""
         graph, labels = data
-        predictions = self._predict_labels(graph, labels, training=False)
+        predictions = self.predict_labels(graph, labels)
         return self._track(graph, labels, predictions, self.compute_loss(graph, labels, predictions, training=False))
 
     def predict_step(self, data):

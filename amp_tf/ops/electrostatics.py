@@ -30,4 +30,4 @@ def conserve_charge(charges, system, total_charge):
     n_systems = ops.shape(total_charge)[0]
     n_atoms = safe.segment_sum(ops.ones_like(charges), system, n_systems)
     excess = (safe.segment_sum(charges, system, n_systems) - total_charge) / n_atoms
-    return charges - ops.take(excess, system, axis=0)
+    return charges - safe.gather(excess, system)

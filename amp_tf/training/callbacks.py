@@ -7,6 +7,8 @@ import time
 from pathlib import Path
 
 import keras
+import numpy as np
+import tensorflow as tf
 from tqdm import tqdm
 
 from amp_tf import units
@@ -15,25 +17,29 @@ from amp_tf.errors import TrainingError
 UNIT_OF_LABEL = {"energy": units.ENERGY, "qm_gradients": units.GRADIENT, "mm_gradients": units.GRADIENT}
 
 
-class Checkpoint(keras.callbacks.Callback):
-    """After each validation: a row of ``history.jsonl``, then weights and optimizer state in one file, replaced atomically.
+SECONDS_BETWEEN_CHECKPOINTS = 30.0
 
-    A run killed at any moment loses at most one interval: the file is the old or the new checkpoint, never a part of one.
+
+class Checkpoint(keras.callbacks.Callback):
+    """After each validation a row of ``history.jsonl``, and now and then weights and optimizer state in one file, replaced atomically.
+
+    A checkpoint is due at the first validation after :data:`SECONDS_BETWEEN_CHECKPOINTS`: a run killed at any moment loses at most that, or one
+    interval if that is longer. The file is the old or the new checkpoint, never a part of one.
     """
 
     def __init__(self, folder: Path, interval: int):
         super().__init__()
         self.weights_path, self.history_path, self.interval = folder / "checkpoint.weights.h5", folder / "history.jsonl", interval
-        self._started = time.perf_counter()
+        self._started = self._saved = time.perf_counter()
 
     def restore(self) -> int:
         """Load the checkpoint, if there is one, and cut the history to it; returns the number of finished steps."""
-        if not self.weights_path.is_file():
-            self.history_path.unlink(missing_ok=True)
-            return 0
-        self.model.load_weights(self.weights_path)
-        step = int(self.model.optimizer.iterations.numpy())
-        kept = [row for row in read_history(self.history_path) if row["step"] <= step]
+        step, kept = 0, []
+        if self.weights_path.is_file():
+            self.model.load_weights(self.weights_path)
+            step = int(self.model.optimizer.iterations.numpy())
+            kept = [row for row in read_history(self.history_path) if row["step"] <= step]
+            self._started -= kept[-1]["seconds"]
         self.history_path.write_text("".join(json.dumps(row) + "\n" for row in kept))
         return step
 
@@ -43,11 +49,16 @@ class Checkpoint(keras.callbacks.Callback):
             file.write(json.dumps(row | {name: float(value) for name, value in (logs or {}).items()}) + "\n")
             file.flush()
             os.fsync(file.fileno())
+        if time.perf_counter() - self._saved >= SECONDS_BETWEEN_CHECKPOINTS:
+            self._save()
+
+    def _save(self) -> None:
         partial = self.weights_path.with_name("next.weights.h5")
         self.model.save_weights(partial, overwrite=True)
         with open(partial, "rb+") as file:
             os.fsync(file.fileno())
         os.replace(partial, self.weights_path)
+        self._saved = time.perf_counter()
 
 
 def read_history(path: Path) -> list[dict[str, float]]:
@@ -61,6 +72,35 @@ def read_history(path: Path) -> list[dict[str, float]]:
     return rows
 
 
+class Validation(keras.callbacks.Callback):
+    """Mean absolute errors on validation data after each interval, into the logs as ``val_<label>_mae``; stands before what reads the logs.
+
+    With averaged weights (``ema_momentum``) these are validated. Keras's own validation is not used: it cannot be combined with several
+    training steps per call of the compiled function.
+    """
+
+    def __init__(self, batches: tf.data.Dataset):
+        super().__init__()
+        self._batches, self._absolute_errors = batches, None
+
+    def on_epoch_end(self, epoch, logs=None):
+        if self._absolute_errors is None:
+            self._absolute_errors = tf.function(self._sums, input_signature=self._batches.element_spec)
+        averaging = keras.callbacks.SwapEMAWeights() if self.model.optimizer.use_ema else keras.callbacks.Callback()
+        averaging.set_model(self.model)
+        averaging.on_test_begin()
+        sums = [self._absolute_errors(graph, labels) for graph, labels in self._batches]
+        averaging.on_test_end()
+        for label in sums[0]:
+            total, count = np.sum([[float(value) for value in batch[label]] for batch in sums], axis=0)
+            logs[f"val_{label}_mae"] = total / count
+
+    def _sums(self, graph, labels):
+        predictions = self.model.predict_labels(graph, labels)
+        errors = {label: tf.abs(predictions[label] - values) for label, values in labels.items()}
+        return {label: (tf.reduce_sum(error), tf.size(error)) for label, error in errors.items()}
+
+
 class Progress(keras.callbacks.Callback):
     """A progress bar over all steps with rate, time left, loss, and errors in their units."""
 
@@ -70,7 +110,7 @@ class Progress(keras.callbacks.Callback):
         self._validation: dict[str, str] = {}
 
     def on_train_batch_end(self, batch, logs=None):
-        self._bar.update()
+        self._bar.update(int(self.model.optimizer.iterations.numpy()) - self._bar.n)
         self._bar.set_postfix({"loss": f"{logs['loss']:.3g}"} | _errors(logs, "", "MAE") | self._validation, refresh=False)
 
     def on_epoch_end(self, epoch, logs=None):

@@ -1,6 +1,7 @@
 """A training run in a folder: start it, kill it, call it again, and it ends at the same result."""
 
 import json
+import math
 import os
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -16,7 +17,7 @@ from amp_tf.data.hdf5 import ReferenceData, read_reference_data
 from amp_tf.data.pipeline import Frames, GraphBatches
 from amp_tf.errors import InputError
 from amp_tf.models import Potential, load_potential
-from amp_tf.training.callbacks import Checkpoint, Progress, StopOnNaN, read_history
+from amp_tf.training.callbacks import Checkpoint, Progress, StopOnNaN, Validation, read_history
 from amp_tf.training.config import MODELS, TrainingConfig
 from amp_tf.training.evaluation import evaluate
 
@@ -110,6 +111,7 @@ def compile_potential(potential: Potential, config: TrainingConfig, labels: tupl
         loss_weights={label: 1.0 - weight if label == "energy" else weight for label in labels},
         metrics={label: [keras.metrics.MeanAbsoluteError(name="mae" if len(labels) > 1 else f"{label}_mae")] for label in labels},
         jit_compile=False,
+        steps_per_execution=math.gcd(config.interval, 10),
     )
 
 
@@ -122,21 +124,17 @@ def _fit(potential: Potential, config: TrainingConfig, splits: dict[str, Frames]
     checkpoint.set_model(potential)
     first_step = checkpoint.restore()
     callbacks = [StopOnNaN()]
-    if config.ema_momentum is not None:
-        callbacks.append(keras.callbacks.SwapEMAWeights())
+    if "validation" in splits:
+        callbacks.append(Validation(GraphBatches(potential, splits["validation"], labels).evaluation(EVALUATION_BATCH)))
     if progress:
         callbacks.append(Progress(config.steps, first_step))
     if config.tensorboard:
         callbacks.append(_tensorboard(folder))
-    validation = None
-    if "validation" in splits:
-        validation = GraphBatches(potential, splits["validation"], labels).evaluation(EVALUATION_BATCH)
     potential.fit(
         GraphBatches(potential, splits["train"], labels).training(config.batch_size, config.seed, config.steps, first_step),
         steps_per_epoch=config.interval,
         initial_epoch=first_step // config.interval,
         epochs=config.steps // config.interval,
-        validation_data=validation,
         callbacks=[*callbacks, checkpoint],
         verbose=0,
         shuffle=False,

@@ -1,0 +1,1 @@
+"""Drawing scripts, one a figure of the paper; each reads a result file alone and writes PNG and PDF."""

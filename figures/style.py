@@ -1,0 +1,24 @@
+"""The look that all figures share."""
+
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+
+OUTPUT = Path(__file__).resolve().parent / "output"
+COLORS = {"reference": "0.65", "AMP(1)": "#e8871e", "AMP(2)": "#c8102e", "AMP(2)-DP": "#1f5fa8", "null": "black"}
+"""The paper's colours: reference grey, AMP(1) orange, AMP(2) red, AMP(2)-DP blue."""
+
+plt.rcParams.update({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False, "pdf.fonttype": 42})
+
+
+def save(figure: Figure, name: str, preset: str, folder: Path | None = None) -> list[Path]:
+    """Write ``<name>.png`` and ``<name>.pdf`` (with the preset in the name unless it is ``laptop``) and close the figure."""
+    folder = OUTPUT if folder is None else folder
+    folder.mkdir(parents=True, exist_ok=True)
+    stem = name if preset == "laptop" else f"{name}.{preset}"
+    paths = [folder / f"{stem}.png", folder / f"{stem}.pdf"]
+    figure.savefig(paths[0], dpi=200)
+    figure.savefig(paths[1], metadata={"CreationDate": None})
+    plt.close(figure)
+    return paths

@@ -1,0 +1,112 @@
+"""What every reproduction shares: presets, result files with provenance, the table that is printed."""
+
+import datetime
+import json
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Iterable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from amp_tf.errors import InputError
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "reproductions" / "results"
+RUNS = ROOT / "runs"
+PRESETS = ("smoke", "laptop", "paper")
+
+Row = dict[str, Any]
+
+
+def check_preset(preset: str) -> str:
+    """The preset, if there is one of that name.
+
+    Raises:
+        InputError: naming the presets.
+    """
+    if preset not in PRESETS:
+        raise InputError(f"unknown preset {preset!r}; choose PRESET={', PRESET='.join(PRESETS)}.")
+    return preset
+
+
+def row(metric: str, unit: str, value: float, published: float | None = None, **identifiers: Any) -> Row:
+    """A flat record of a result: identifiers such as panel, model and seed, then metric, unit, value and the published value."""
+    return {**identifiers, "metric": metric, "unit": unit, "value": value, "published": published}
+
+
+def write_result(name: str, preset: str, rows: Sequence[Row], started: float, folder: Path = RESULTS, **further: Any) -> Path:
+    """Write ``<name>.<preset>.json`` with provenance, atomically.
+
+    Args:
+        name: of the figure or table.
+        preset: of the run.
+        rows: flat records, see :func:`row`.
+        started: ``time.perf_counter()`` at the start.
+        folder: where the file goes.
+        further: ``seeds``, ``data`` and whatever the drawing needs.
+    """
+    record = {
+        "name": name,
+        "preset": preset,
+        **further,
+        "versions": {package: version(package) for package in ("amp_tf", "keras", "tensorflow", "numpy")} | {"python": platform.python_version()},
+        "hardware": f"{os.cpu_count()} cores, {_processor()}",
+        "wall_seconds": round(time.perf_counter() - started, 1),
+        "date": datetime.date.today().isoformat(),
+        "commit": commit(),
+        "rows": list(rows),
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.{preset}.json"
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(json.dumps(record, indent=1) + "\n")
+    os.replace(partial, path)
+    return path
+
+
+def read_result(name: str, preset: str, folder: Path = RESULTS) -> dict[str, Any]:
+    """A result file.
+
+    Raises:
+        InputError: if it is not there; names the command that makes it.
+    """
+    path = folder / f"{name}.{preset}.json"
+    if not path.is_file():
+        raise InputError(f"{path}: no such result; make it with: make reproduce-{name} PRESET={preset}")
+    return json.loads(path.read_text())
+
+
+def commit() -> str:
+    """The commit of the working tree, marked where tracked files differ from it; ``unknown`` outside a checkout."""
+    try:
+        name = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+        code = ["amp_tf", "datasets", "reproductions/*.py"]
+        changed = subprocess.run(["git", "status", "--porcelain", "--", *code], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return name + (" with changes" if changed else "")
+
+
+def format_table(header: Sequence[str], lines: Iterable[Sequence[object]]) -> str:
+    """A table in Markdown, columns aligned; numbers with three significant digits, None as a dash."""
+    cells = [list(header), *([_cell(value) for value in line] for line in lines)]
+    widths = [max(len(line[column]) for line in cells) for column in range(len(header))]
+    rule = ["-" * width for width in widths]
+    return "\n".join("| " + " | ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)) + " |" for line in [cells[0], rule, *cells[1:]])
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()

@@ -1,0 +1,136 @@
+"""The physics test bites: each check fails on a potential that was broken for it."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from amp_tf.models import AMP
+from amp_tf.ops import multipoles, safe
+from tests.models.physics import CHECKS, failing_checks
+from tests.models.test_potentials import ELEMENTS, SMALL
+
+
+class Broken(AMP):
+    """A small AMP(2) whose atomic energy is changed by :meth:`damage`."""
+
+    settings = {"max_order": 2}
+
+    def __init__(self):
+        keras.utils.set_random_seed(1)
+        super().__init__(ELEMENTS, dtype="float64", **SMALL | self.settings)
+
+    def energy_terms(self, graph):
+        terms, properties = super().energy_terms(graph)
+        return {**terms, "atomic": terms["atomic"] + self.damage(graph)}, properties
+
+    def damage(self, graph):
+        return 0.0
+
+    @staticmethod
+    def per_system(values, graph):
+        return safe.segment_sum(values, graph.system, tf.shape(graph.total_charge)[0])
+
+
+class SeesTheAxes(Broken):
+    def damage(self, graph):
+        return self.per_system(graph.positions[:, 0] ** 2, graph)
+
+
+class CountsAtoms(Broken):
+    """Weights atoms by their number in the batch."""
+
+    def damage(self, graph):
+        order = tf.cast(tf.range(tf.shape(graph.positions)[0]), graph.positions.dtype)
+        return self.per_system(order * tf.reduce_sum(graph.positions**2, axis=-1), graph)
+
+
+class SeesTheBatch(Broken):
+    def damage(self, graph):
+        return tf.reduce_mean(graph.positions**2)
+
+
+class ConstantPerSystem(Broken):
+    def damage(self, graph):
+        return 1.0
+
+
+class ForgetsAGradient(Broken):
+    def damage(self, graph):
+        return self.per_system(tf.reduce_sum(tf.stop_gradient(graph.positions) ** 2, axis=-1), graph)
+
+
+class PullsOnEverything(Broken):
+    """A force that does not sum to zero: a potential that depends on the place of the system."""
+
+    def damage(self, graph):
+        return self.per_system(tf.sin(graph.positions[:, 2]), graph)
+
+
+class LosesCharge(Broken):
+    settings = {"max_order": 1, "pairwise_coulomb": True}
+
+    def energy_terms(self, graph):
+        terms, properties = super().energy_terms(graph)
+        return terms, properties | {"charges": properties["charges"] + 0.01}
+
+
+class KeepsTraces(Broken):
+    def energy_terms(self, graph):
+        terms, properties = super().energy_terms(graph)
+        monopole, dipole, quadrupole = properties["multipoles"]
+        return terms, properties | {"multipoles": (monopole, dipole, quadrupole + tf.eye(3, dtype=quadrupole.dtype))}
+
+
+class EndsAbruptly(Broken):
+    settings = {"max_order": 2, "message_cutoff": "none"}
+
+
+class LosesDigitsFarAway(Broken):
+    """Takes positions as they are, in single precision: what centring in double precision avoids."""
+
+    def build_graph(self, systems):
+        graph = super().build_graph(systems)
+        shift = np.concatenate([np.repeat(system.positions.mean(axis=0)[None], len(system.atomic_numbers), axis=0) for system in systems])
+        return graph._replace(positions=(graph.positions + shift).astype("float32").astype("float64"))
+
+
+CASES = {
+    "rotation": SeesTheAxes,
+    "translation": LosesDigitsFarAway,
+    "permutation": CountsAtoms,
+    "batch_independence": SeesTheBatch,
+    "additivity": ConstantPerSystem,
+    "numerical_gradients": ForgetsAGradient,
+    "total_force_and_torque": PullsOnEverything,
+    "charges": LosesCharge,
+    "multipoles": KeepsTraces,
+    "continuity": EndsAbruptly,
+}
+
+
+def test_every_check_has_its_broken_potential():
+    assert set(CASES) == set(CHECKS)
+
+
+def test_the_unbroken_potential_fails_nothing():
+    assert failing_checks(Broken()) == []
+
+
+@pytest.mark.parametrize("check", CASES)
+def test_the_check_fails_on_its_broken_potential(check):
+    assert check in failing_checks(CASES[check]())
+
+
+def test_plain_outer_products_are_not_traceless(monkeypatch):
+    """Multipoles made of products that keep their traces are caught through the model itself."""
+
+    def outer_products(unit_vectors, max_order):
+        products = [tf.ones_like(unit_vectors[:, 0])]
+        for _ in range(max_order):
+            last = products[-1]
+            products.append(last[..., None] * tf.reshape(unit_vectors, (-1, *(1,) * (len(last.shape) - 1), 3)))
+        return tuple(products)
+
+    monkeypatch.setattr(multipoles, "traceless_products", outer_products)
+    assert "multipoles" in failing_checks(Broken())

@@ -1,0 +1,114 @@
+"""Every potential passes the physics test, in both precisions; the parameter count of the paper; the interface of compute."""
+
+import keras
+import numpy as np
+import pytest
+
+import amp_tf
+from amp_tf.graph import System
+from tests.models.physics import run_physics_test
+
+ELEMENTS = ("H", "C", "O")
+LONG_RANGED = {"direct_polarization": True, "pairwise_coulomb": True, "long_range_cutoff": 12.0}
+SMALL = {"n_layers": 2, "n_features": 16, "n_radial_weights": 4, "cutoff": 4.0, "coefficient_scale": 0.1}
+AMP_CASES = {
+    **{f"AMP({order})": {"max_order": order} for order in range(5)},
+    "AMP(2)-D": {"max_order": 2, "direct_polarization": True, "long_range_cutoff": 12.0},
+    "AMP(0)-DP": {"max_order": 0, **LONG_RANGED},
+    "AMP(2)-DP": {"max_order": 2, **LONG_RANGED},
+    "AMP(3)-DP among QM atoms": {"max_order": 3, "long_range_partners": "qm", **LONG_RANGED},
+    "AMP(2), abrupt": {"max_order": 2, "message_cutoff": "none"},
+}
+GNN_CASES = {"GNN": {}, "GNN-P": {"pairwise_coulomb": True}, "GNN-P among QM atoms": {"pairwise_coulomb": True, "long_range_partners": "qm"}}
+
+
+def make(name: str, dtype: str) -> amp_tf.Potential:
+    keras.utils.set_random_seed(1)
+    if name in AMP_CASES:
+        return amp_tf.AMP(ELEMENTS, dtype=dtype, **SMALL | AMP_CASES[name])
+    shared = {key: value for key, value in SMALL.items() if key in ("n_layers", "n_features", "cutoff")}
+    return amp_tf.GNN(ELEMENTS, dtype=dtype, **shared | GNN_CASES[name])
+
+
+@pytest.mark.parametrize("name", [*AMP_CASES, *GNN_CASES])
+def test_physics_in_double_precision(name):
+    run_physics_test(make(name, "float64"), skip=("continuity",) if "abrupt" in name else ())
+
+
+@pytest.mark.parametrize("name", ["AMP(3)", "AMP(2)-DP", "GNN-P"])
+def test_physics_in_single_precision(name):
+    run_physics_test(make(name, "float32"))
+
+
+def test_the_published_number_of_parameters_is_met():
+    potential = amp_tf.AMP(elements=("H", "C", "N", "O", "F"), max_order=3, n_layers=4, cutoff=5.0)
+    assert potential.count_params() == 1_153_793
+
+
+def test_the_order_matters_where_the_paper_says_so(dimer):
+    """In the graph of Figure 2B the rotation is invisible to dipoles and visible to quadrupoles."""
+    from datasets.water_dimer import dimer_positions
+
+    turned = System(dimer.atomic_numbers, dimer_positions(75.0))
+    differences = []
+    for order in (1, 2):
+        keras.utils.set_random_seed(0)
+        settings = {"n_layers": 1, "n_features": 16, "cutoff": 4.25, "message_cutoff": "none", "coefficient_scale": 1.0}
+        potential = amp_tf.AMP(("H", "O"), order, dtype="float64", **settings)
+        energies = potential.compute_systems([dimer, turned])["energy"]
+        differences.append(abs(energies[1] - energies[0]))
+    assert differences[0] < 1e-10
+    assert differences[1] > 1e-3
+
+
+class TestCompute:
+    """The public interface: NumPy in, dict of NumPy out."""
+
+    def test_one_system_and_a_list_agree(self, dimer):
+        potential = make("AMP(2)-DP", "float64")
+        mm = {"mm_positions": np.array([[0.0, 6.0, 0.0]]), "mm_charges": np.array([0.4])}
+        single = potential.compute(dimer.atomic_numbers, dimer.positions, **mm)
+        batch = potential.compute([dimer.atomic_numbers] * 2, [dimer.positions] * 2, *([value] * 2 for value in mm.values()))
+        assert isinstance(single["energy"], float)
+        assert single["energy"] == pytest.approx(sum(single["energy_terms"].values()), abs=1e-12)
+        assert set(single["energy_terms"]) == {"reference", "atomic", "coulomb_qm_mm"}
+        assert single["qm_gradients"].shape == (6, 3)
+        assert single["mm_gradients"].shape == (1, 3)
+        assert [moment.shape for moment in single["multipoles"]] == [(6,), (6, 3), (6, 3, 3)]
+        np.testing.assert_allclose(batch["energy"], single["energy"], rtol=1e-13)
+        np.testing.assert_allclose(batch["qm_gradients"][1], single["qm_gradients"], atol=1e-11)
+        np.testing.assert_allclose(single["dipole"], single["charges"] @ dimer.positions, atol=1e-13)
+
+    def test_systems_without_and_with_mm_particles_share_a_batch(self, dimer):
+        potential = make("AMP(2)-DP", "float64")
+        embedded = System(dimer.atomic_numbers, dimer.positions, 0.0, np.array([[0.0, 6.0, 0.0]]), np.array([0.4]))
+        result = potential.compute_systems([dimer, embedded])
+        assert [gradients.shape for gradients in result["mm_gradients"]] == [(0, 3), (1, 3)]
+        assert result["energy_terms"]["coulomb_qm_mm"][0] == 0.0
+
+    def test_atomic_energies_are_added_in_double_precision(self, dimer):
+        energies = {"H": -1_310.0, "C": -99_000.0, "O": -197_000.123456789}
+        keras.utils.set_random_seed(1)
+        potential = amp_tf.AMP(ELEMENTS, dtype="float32", atomic_energies=energies, **SMALL)
+        result = potential.compute(dimer.atomic_numbers, dimer.positions)
+        reference = 2 * energies["O"] + 4 * energies["H"]
+        assert result["energy_terms"]["reference"] == reference
+        assert result["energy"] - reference == pytest.approx(result["energy_terms"]["atomic"], abs=1e-9)
+
+    def test_total_charge_changes_the_charges(self, dimer):
+        potential = make("GNN-P", "float64")
+        for charge in (-1.0, 0.0, 2.0):
+            result = potential.compute(dimer.atomic_numbers, dimer.positions, total_charge=charge)
+            assert result["charges"].sum() == pytest.approx(charge, abs=1e-12)
+
+    def test_a_single_atom_has_an_energy_and_no_force(self):
+        result = make("AMP(2)", "float64").compute(np.array([8]), np.zeros((1, 3)))
+        assert np.isfinite(result["energy"])
+        np.testing.assert_array_equal(result["qm_gradients"], 0.0)
+
+    def test_changing_sizes_trace_once(self, dimer, random):
+        potential = make("AMP(2)-DP", "float32")
+        for n_mm in (1, 2, 5):
+            potential.compute(dimer.atomic_numbers, dimer.positions, random.normal(size=(n_mm, 3)) + 8.0, np.ones(n_mm))
+            potential.compute(dimer.atomic_numbers[:3], dimer.positions[:3])
+        assert potential._compiled_evaluation.experimental_get_tracing_count() == 1
