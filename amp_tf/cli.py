@@ -8,7 +8,9 @@ import typer
 
 from amp_tf.errors import AmpTFError, DataFileError
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help="Anisotropic message passing potentials.")
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help="Anisotropic message passing potentials."
+)
 
 
 @app.command()
@@ -78,7 +80,9 @@ def _data_lines(file: Path) -> list[tuple[str, object]]:
         formula = Formula(Symbols(group.qm_atomic_numbers).get_chemical_formula())
         labels = ", ".join(name for name in group.arrays() if name not in ("qm_atomic_numbers", "qm_positions"))
         lines.append((f"group {group.name}", f"{len(group)} frames of {formula}, charge {group.total_charge:g} e; {labels}"))
-        lines.append(("  energies", f"{group.energies.min():.6g} to {group.energies.max():.6g}, mean {group.energies.mean():.6g} {units.ENERGY}"))
+        lines.append(
+            ("  energies", f"{group.energies.min():.6g} to {group.energies.max():.6g}, mean {group.energies.mean():.6g} {units.ENERGY}")
+        )
     return lines + [(f"provenance: {key}", value) for key, value in data.provenance.model_dump().items()]
 
 

@@ -94,7 +94,9 @@ class System:
             object.__setattr__(self, name, value)
         check_system(self.atomic_numbers, self.positions)
         if mm_positions.ndim != 2 or mm_positions.shape[1] != 3 or mm_charges.shape != mm_positions.shape[:1]:
-            raise InputError(f"mm_positions {list(mm_positions.shape)} and mm_charges {list(mm_charges.shape)} must be [n_mm, 3] and [n_mm].")
+            raise InputError(
+                f"mm_positions {list(mm_positions.shape)} and mm_charges {list(mm_charges.shape)} must be [n_mm, 3] and [n_mm]."
+            )
 
 
 def check_system(atomic_numbers: np.ndarray, positions: np.ndarray) -> None:
@@ -107,15 +109,15 @@ def check_system(atomic_numbers: np.ndarray, positions: np.ndarray) -> None:
         raise InputError(f"positions have shape {list(positions.shape)}, expected [{len(atomic_numbers)}, 3] with at least one atom.")
     if not np.all(np.isfinite(positions)):
         atom = int(np.argwhere(~np.isfinite(positions))[0][0])
-        raise InputError(f"the position of atom {atom} ({chemical_symbols[atomic_numbers[atom]]}) is NaN or infinite; correct the geometry.")
+        raise InputError(
+            f"the position of atom {atom} ({chemical_symbols[atomic_numbers[atom]]}) is NaN or infinite; correct the geometry."
+        )
     if coincident := sorted(cKDTree(positions).query_pairs(MINIMUM_DISTANCE)):
         first, second = coincident[0]
         raise InputError(f"atoms {first} and {second} lie on one point (closer than {MINIMUM_DISTANCE} angstrom); correct the geometry.")
 
 
-def build_graph(
-    systems: Sequence[System], cutoff: float, float_dtype: str = "float64", far_from: float | None = None
-) -> MolecularGraph:
+def build_graph(systems: Sequence[System], cutoff: float, float_dtype: str = "float64", far_from: float | None = None) -> MolecularGraph:
     """Find the neighbours of each system and concatenate the systems into one graph of NumPy arrays.
 
     Args:
@@ -148,7 +150,10 @@ def join_graphs(graphs: Sequence[MolecularGraph], float_dtype: str = "float64") 
         n_systems += len(graph.total_charge)
     joined = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     return MolecularGraph(
-        *(array.astype(float_dtype if name in FLOAT_FIELDS else "int32") for name, array in zip(MolecularGraph._fields, joined, strict=True))
+        *(
+            array.astype(float_dtype if name in FLOAT_FIELDS else "int32")
+            for name, array in zip(MolecularGraph._fields, joined, strict=True)
+        )
     )
 
 

@@ -31,7 +31,9 @@ class Parts:
         record = self.folder / "settings.json"
         text = json.dumps(settings, sort_keys=True, indent=1)
         if record.is_file() and record.read_text() != text:
-            raise InputError(f"{self.folder} holds parts of another engine, version or setting; remove that folder or choose another output.")
+            raise InputError(
+                f"{self.folder} holds parts of another engine, version or setting; remove that folder or choose another output."
+            )
         _write_atomically(record, text.encode())
 
     def __contains__(self, name: str) -> bool:
@@ -53,7 +55,9 @@ class Parts:
         return self.folder / f"{name}.npz"
 
 
-def run_all(tasks: Mapping[str, object], compute: Callable[[object], Arrays], parts: Parts, workers: int = 1, title: str = "building") -> None:
+def run_all(
+    tasks: Mapping[str, object], compute: Callable[[object], Arrays], parts: Parts, workers: int = 1, title: str = "building"
+) -> None:
     """Compute every task that has no part yet, in parallel processes, with a progress bar and the time left.
 
     Args:
@@ -77,7 +81,9 @@ def run_all(tasks: Mapping[str, object], compute: Callable[[object], Arrays], pa
     except (KeyboardInterrupt, OSError, AmpTFError) as error:
         reason = _reason(error, parts.folder)
         finished = sum(name in parts for name in tasks)
-        raise AmpTFError(f"{reason} {finished} of {len(tasks)} calculations are finished and kept in {parts.folder}; run the same command to go on.") from error
+        raise AmpTFError(
+            f"{reason} {finished} of {len(tasks)} calculations are finished and kept in {parts.folder}; run the same command to go on."
+        ) from error
 
 
 def fingerprint(text: str) -> str:

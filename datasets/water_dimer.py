@@ -1,8 +1,8 @@
-"""The water dimer of Figure 2: 360 rotations of one molecule about the common dipole axis, DF-MP2/aug-cc-pVTZ (paper, sections 4.1 and A.3).
+"""The water dimer of Figure 2: 360 rotations of one molecule about the common dipole axis, DF-MP2/aug-cc-pVTZ (paper, 4.1 and A.3).
 
 The two oxygen atoms face each other 4 angstrom apart on the z axis, the hydrogen atoms point away from the other molecule, so that both
-dipoles lie on the O-O axis; the second molecule turns about that axis in steps of one degree. The paper fixes the O-O distance, the axis and
-the step; the rigid monomer (0.9572 angstrom, 104.52 degrees: the experimental gas-phase geometry, Benedict et al. 1956) is our choice.
+dipoles lie on the O-O axis; the second molecule turns about that axis in steps of one degree. The paper fixes the O-O distance, the axis
+and the step; the rigid monomer (0.9572 angstrom, 104.52 degrees: the experimental gas-phase geometry, Benedict et al. 1956) is our choice.
 
 Run ``make dataset-water-dimer`` or ``python -m datasets.water_dimer --help``.
 """
@@ -71,7 +71,8 @@ def build(output: Path, engine: Engine, basis: str, angles: np.ndarray, workers:
         level_of_theory=f"{engine.level_of_theory}, {basis} with {basis}-jkfit and {basis}-ri",
         builder_command=command,
         random_seed=None,
-        energy_reference="two isolated water molecules in the same geometry at the same level (interaction energy, no counterpoise correction)",
+        energy_reference="two isolated water molecules in the same geometry at the same level "
+        "(interaction energy, no counterpoise correction)",
         settings=settings | {"monomer_energy_kj_per_mol": monomer},
     )
     positions = np.stack([dimer_positions(angle) for angle in angles])
@@ -85,7 +86,9 @@ def _energy(task: tuple[Engine, Calculation]) -> Arrays:
 
 
 def main(
-    output: Annotated[Path, typer.Option(help="The HDF5 file to write; finished calculations are kept beside it in OUTPUT.parts.")] = SHIPPED_FILE,
+    output: Annotated[
+        Path, typer.Option(help="The HDF5 file to write; finished calculations are kept beside it in OUTPUT.parts.")
+    ] = SHIPPED_FILE,
     engine: Annotated[str, typer.Option(help=f"One of {', '.join(ENGINES)}.")] = "pyscf",
     basis: Annotated[str, typer.Option(help="Orbital basis; the paper's is aug-cc-pvtz.")] = "aug-cc-pvtz",
     step: Annotated[int, typer.Option(min=1, max=N_ANGLES, help="Degrees between two configurations; the paper's is 1.")] = 1,

@@ -27,8 +27,8 @@ def draw(result: dict[str, Any], folder: Path | None = None) -> list[Path]:
         for model in models:
             _draw_model(axis, result, panel, model, angle)
         axis.set_title(f"{panel}   $r_\\mathrm{{cut}}$ = {cutoff:g} Å", loc="left", fontsize=9)
-        axis.set(xlabel="angle (degrees)", xticks=[0, 90, 180, 270, 360], xlim=(0, 360), ylim=(-250, 620), yticks=[-200, 0, 200])
-        axis.legend(loc="upper right", fontsize=7, handlelength=1.8, borderaxespad=0.1)
+        axis.set(xlabel="angle (degrees)", xticks=[0, 90, 180, 270, 360], xlim=(0, 360), ylim=(-250, 800), yticks=[-200, 0, 200])
+        axis.legend(loc="center", bbox_to_anchor=(0.5, 0.6), fontsize=7, handlelength=1.8, labelspacing=0.3)
         _draw_topology(axis, cutoff)
     axes[0].set_ylabel("potential energy (J mol$^{-1}$)", loc="bottom")
     return save(figure, "figure2", result["preset"], folder)
@@ -36,21 +36,26 @@ def draw(result: dict[str, Any], folder: Path | None = None) -> list[Path]:
 
 def _draw_model(axis: Axes, result: dict[str, Any], panel: str, model: str, angle: np.ndarray) -> None:
     curves = {entry["seed"]: np.array(entry["energy"]) for entry in result["curves"] if (entry["panel"], entry["model"]) == (panel, model)}
-    errors = {entry["seed"]: entry["value"] for entry in result["rows"] if entry["metric"] == "test_mae" and (entry["panel"], entry["model"]) == (panel, model)}
+    errors = {
+        entry["seed"]: entry["value"]
+        for entry in result["rows"]
+        if entry["metric"] == "test_mae" and (entry["panel"], entry["model"]) == (panel, model)
+    }
     order = sorted(errors, key=errors.get)
     median = order[len(order) // 2]
     mean = np.mean(result["reference"]["energy"])
     for seed, curve in curves.items():
         is_median = seed == median
         axis.plot(
-            angle, 1000 * (curve - mean), STYLES[model], color=COLORS[model], linewidth=1.4 if is_median else 0.4, alpha=1.0 if is_median else 0.5,
+            angle, 1000 * (curve - mean), STYLES[model], color=COLORS[model],
+            linewidth=1.4 if is_median else 0.4, alpha=1.0 if is_median else 0.5,
             label=f"{model}: {errors[seed]:.2g} J/mol" if is_median else None, zorder=3 if is_median else 2,
         )  # fmt: skip
 
 
 def _draw_topology(axis: Axes, cutoff: float) -> None:
-    """The dimer with the edges of its graph, in the upper left."""
-    inset = axis.inset_axes((0.0, 0.62, 0.5, 0.3))
+    """The dimer with the edges of its graph, at the top."""
+    inset = axis.inset_axes((0.1, 0.76, 0.8, 0.24))
     names = list(ATOMS)
     points = np.array([ATOMS[name] for name in names])
     for first in range(len(names)):

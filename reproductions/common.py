@@ -52,7 +52,8 @@ def write_result(name: str, preset: str, rows: Sequence[Row], started: float, fo
         "name": name,
         "preset": preset,
         **further,
-        "versions": {package: version(package) for package in ("amp_tf", "keras", "tensorflow", "numpy")} | {"python": platform.python_version()},
+        "versions": {package: version(package) for package in ("amp_tf", "keras", "tensorflow", "numpy")}
+        | {"python": platform.python_version()},
         "hardware": f"{os.cpu_count()} cores, {_processor()}",
         "wall_seconds": round(time.perf_counter() - started, 1),
         "date": datetime.date.today().isoformat(),
@@ -84,7 +85,9 @@ def commit() -> str:
     try:
         name = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
         code = ["amp_tf", "datasets", "reproductions/*.py"]
-        changed = subprocess.run(["git", "status", "--porcelain", "--", *code], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+        changed = subprocess.run(
+            ["git", "status", "--porcelain", "--", *code], cwd=ROOT, capture_output=True, text=True, check=True
+        ).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
     return name + (" with changes" if changed else "")
@@ -95,7 +98,10 @@ def format_table(header: Sequence[str], lines: Iterable[Sequence[object]]) -> st
     cells = [list(header), *([_cell(value) for value in line] for line in lines)]
     widths = [max(len(line[column]) for line in cells) for column in range(len(header))]
     rule = ["-" * width for width in widths]
-    return "\n".join("| " + " | ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)) + " |" for line in [cells[0], rule, *cells[1:]])
+    return "\n".join(
+        "| " + " | ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)) + " |"
+        for line in [cells[0], rule, *cells[1:]]
+    )
 
 
 def _cell(value: object) -> str:

@@ -11,7 +11,11 @@ from reproductions.common import Row, check_preset, read_result
 
 
 def run_reproduction(
-    name: str, preset: str, reproduce: Callable[[str], Path], draw: Callable[[dict[str, Any]], list[Path]], table: Callable[[list[Row]], str]
+    name: str,
+    preset: str,
+    reproduce: Callable[[str], Path],
+    draw: Callable[[dict[str, Any]], list[Path]],
+    table: Callable[[list[Row]], str],
 ) -> None:
     """Reproduce, draw, print; errors that amp_tf raises on purpose end with their sentence and exit status 1."""
     try:

@@ -21,7 +21,7 @@ SUCCESS = 1.0
 
 DIFFERS = (
     "Data: our own DF-MP2/aug-cc-pVTZ energies at a rigid monomer geometry that the paper does not state. "
-    "Laptop preset: moving average of the weights (0.99) and factor 1 on the coefficients (paper: none, 1e-4); same steps, batch and schedule."
+    "Laptop preset: moving average of the weights (0.99), factor 1 on the coefficients (paper: none, 1e-4); same steps, batch, schedule."
 )
 
 
@@ -36,7 +36,9 @@ def summarize(outcomes: list[Outcome]) -> list[Row]:
                 rows.append(row("test_mae", "J/mol", outcome.test_mae, published, panel=panel, model=model, seed=outcome.run.seed))
             errors = [outcome.test_mae for outcome in of_model]
             rows.append(row("median_test_mae", "J/mol", float(np.median(errors)), published, panel=panel, model=model, seed=None))
-            rows.append(row("successful_seeds", "seeds", sum(error <= SUCCESS for error in errors), None, panel=panel, model=model, seed=None))
+            rows.append(
+                row("successful_seeds", "seeds", sum(error <= SUCCESS for error in errors), None, panel=panel, model=model, seed=None)
+            )
     rows.append(row("null_model_test_mae", "J/mol", outcomes[0].null_mae, None, panel=None, model="mean energy", seed=None))
     return rows
 
@@ -60,9 +62,13 @@ def reproduce(preset: str, runs_folder: Path = RUNS, results: Path = RESULTS) ->
     """Train or load all runs of the figure and write ``figure2.<preset>.json``."""
     started, chosen = now(), PRESETS[check_preset(preset)]
     counts = {
-        (panel, model): chosen.many_seeds if (panel, model) in MANY_SEEDS else chosen.few_seeds for panel, models in PANELS.items() for model in models
+        (panel, model): chosen.many_seeds if (panel, model) in MANY_SEEDS else chosen.few_seeds
+        for panel, models in PANELS.items()
+        for model in models
     }
-    outcomes = train_all([run for (panel, model), n_seeds in counts.items() for run in runs_for(panel, model, n_seeds)], preset, runs_folder)
+    outcomes = train_all(
+        [run for (panel, model), n_seeds in counts.items() for run in runs_for(panel, model, n_seeds)], preset, runs_folder
+    )
     group = read_reference_data(DATA).groups[0]
     return write_result(
         "figure2", preset, summarize(outcomes), started, results,
@@ -73,7 +79,7 @@ def reproduce(preset: str, runs_folder: Path = RUNS, results: Path = RESULTS) ->
         differs=DIFFERS,
         reference={"angle": group.frame_properties["angle"].tolist(), "energy": np.round(group.energies, 7).tolist()},
         curves=[
-            {"panel": outcome.run.panel, "model": outcome.run.model, "seed": outcome.run.seed, "energy": np.round(outcome.curve, 7).tolist()}
+            vars(outcome.run) | {"energy": np.round(outcome.curve, 7).tolist()}
             for outcome in outcomes
         ],
     )  # fmt: skip

@@ -17,10 +17,24 @@ def reproduce(name: str, panel: str, models: Sequence[str], preset: str, runs_fo
     for model in models:
         of_model = [outcome for outcome in outcomes if outcome.run.model == model]
         for outcome in of_model:
-            rows.append(row("final_validation_mae", "kJ/mol", float(outcome.validation_mae[-1]), None, panel=panel, model=model, seed=outcome.run.seed))
+            rows.append(
+                row(
+                    "final_validation_mae",
+                    "kJ/mol",
+                    float(outcome.validation_mae[-1]),
+                    None,
+                    panel=panel,
+                    model=model,
+                    seed=outcome.run.seed,
+                )
+            )
         logarithms = np.log10([outcome.validation_mae[-1] for outcome in of_model])
-        rows.append(row("mean_log10_final_validation_mae", "log10(kJ/mol)", float(logarithms.mean()), None, panel=panel, model=model, seed=None))
-        rows.append(row("std_log10_final_validation_mae", "log10(kJ/mol)", float(logarithms.std()), None, panel=panel, model=model, seed=None))
+        rows.append(
+            row("mean_log10_final_validation_mae", "log10(kJ/mol)", float(logarithms.mean()), None, panel=panel, model=model, seed=None)
+        )
+        rows.append(
+            row("std_log10_final_validation_mae", "log10(kJ/mol)", float(logarithms.std()), None, panel=panel, model=model, seed=None)
+        )
     rows.append(row("null_model_mae", "kJ/mol", outcomes[0].null_mae / 1000, None, panel=panel, model="mean energy", seed=None))
     return write_result(
         name, preset, rows, started, results,
@@ -46,7 +60,11 @@ def table(rows: list[Row]) -> str:
     value = {(entry["model"], entry["metric"]): entry["value"] for entry in rows if entry.get("seed") is None}
     models = dict.fromkeys(entry["model"] for entry in rows if entry["metric"] == "final_validation_mae")
     lines = [
-        [model, sum(entry["model"] == model and entry["seed"] is not None for entry in rows), *(value[model, f"{kind}_log10_final_validation_mae"] for kind in ("mean", "std"))]
+        [
+            model,
+            sum(entry["model"] == model and entry["seed"] is not None for entry in rows),
+            *(value[model, f"{kind}_log10_final_validation_mae"] for kind in ("mean", "std")),
+        ]
         for model in models
     ]
     lines.append(["mean energy (null model)", "", float(np.log10(value["mean energy", "null_model_mae"])), None])

@@ -92,9 +92,9 @@ def runs_for(panel: str, model: str, n_seeds: int) -> list[Run]:
 def configuration(run: Run, preset: str) -> dict[str, Any]:
     """The training configuration of a run.
 
-    The target is the interaction energy less its mean over the training set, as a sum of atomic energies; where the molecules are connected by
-    electrostatics alone (panel C) the mean stays in: zero charges are a saddle point of the loss, and explaining the mean repulsion drives the
-    charges away from it.
+    The target is the interaction energy less its mean over the training set, as a sum of atomic energies; where the molecules are
+    connected by electrostatics alone (panel C) the mean stays in: zero charges are a saddle point of the loss, and explaining the mean
+    repulsion drives the charges away from it.
     """
     chosen = PRESETS[preset]
     model = {
@@ -121,7 +121,11 @@ def train_all(runs: Sequence[Run], preset: str, folder: Path = RUNS, workers: in
         folder: holds one run folder each, ``water_dimer/<preset>/<panel>-<model>-<seed>``.
         workers: processes; by default one a core.
     """
-    os.environ |= {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "2"}  # read by the workers' TensorFlow
+    os.environ |= {
+        "TF_NUM_INTRAOP_THREADS": "1",
+        "TF_NUM_INTEROP_THREADS": "1",
+        "TF_CPP_MIN_LOG_LEVEL": "2",
+    }  # read by the workers' TensorFlow
     calls = [joblib.delayed(train_one)(run, preset, folder) for run in runs]
     outcomes = []
     bar = tqdm(total=len(calls), unit="run", desc=f"training, preset {preset}")
@@ -139,7 +143,9 @@ def train_one(run: Run, preset: str, folder: Path) -> Outcome:
     from amp_tf.training import make_config, train
     from amp_tf.training.evaluation import predict
 
-    result = train(make_config(configuration(run, preset)), folder / "water_dimer" / preset / f"{run.panel}-{run.model}-{run.seed}", progress=False)
+    result = train(
+        make_config(configuration(run, preset)), folder / "water_dimer" / preset / f"{run.panel}-{run.model}-{run.seed}", progress=False
+    )
     frames = Frames.from_reference_data(read_reference_data(DATA))
     test = next(metric for metric in result.metrics if metric["split"] == "test")
     return Outcome(
@@ -156,7 +162,12 @@ def train_one(run: Run, preset: str, folder: Path) -> Outcome:
 def data_record() -> dict[str, str]:
     """File and sha256 of the reference data, for a result file."""
     data = read_reference_data(DATA)
-    return {"file": f"datasets/{DATA.name}", "sha256": data.sha256, "level_of_theory": data.provenance.level_of_theory, "engine": data.provenance.engine}
+    return {
+        "file": f"datasets/{DATA.name}",
+        "sha256": data.sha256,
+        "level_of_theory": data.provenance.level_of_theory,
+        "engine": data.provenance.engine,
+    }
 
 
 def now() -> float:

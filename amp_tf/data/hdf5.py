@@ -167,7 +167,9 @@ def read_reference_data(path: Path | str) -> ReferenceData:
         raise DataFileError(f"{path}: truncated, damaged or not an HDF5 file of amp_tf ({error}); copy or build it again.") from error
     digest = content_sha256(provenance, groups)
     if digest != expected:
-        raise DataFileError(f"{path}: the content was altered after it was written (sha256 {digest[:12]}…, recorded {expected[:12]}…); copy or build it again.")
+        raise DataFileError(
+            f"{path}: the content was altered after it was written (its sha256 is not the recorded one); copy or build it again."
+        )
     return ReferenceData(provenance, groups, str(path), digest)
 
 
@@ -176,7 +178,7 @@ def _read_open_file(path: Path, file: h5py.File) -> tuple[Provenance, tuple[Fram
     if attributes.pop("format", None) != FORMAT:
         raise DataFileError(f"{path}: not a reference data file of amp_tf (attribute 'format' is not {FORMAT!r}); convert it first.")
     if (version := attributes.pop("format_version", None)) != FORMAT_VERSION:
-        raise DataFileError(f"{path}: format version {version}, this amp_tf reads version {FORMAT_VERSION}; build the file again or install the amp_tf that wrote it.")
+        raise DataFileError(f"{path}: format version {version}, this amp_tf reads version {FORMAT_VERSION}; build the file again.")
     for quantity, unit in _UNITS.items():
         if (found := attributes.pop(f"unit_of_{quantity}", None)) != unit:
             raise DataFileError(f"{path}: the unit of {quantity} is {found!r}, expected {unit!r}; convert the data.")
@@ -186,7 +188,9 @@ def _read_open_file(path: Path, file: h5py.File) -> tuple[Provenance, tuple[Fram
     try:
         provenance = Provenance(**attributes | {"settings": json.loads(attributes["settings"])})
     except (pydantic.ValidationError, json.JSONDecodeError) as error:
-        raise DataFileError(f"{path}: the provenance attributes are incomplete or unknown ({_first_line(error)}); build the file again.") from error
+        raise DataFileError(
+            f"{path}: the provenance attributes are incomplete or unknown ({_first_line(error)}); build the file again."
+        ) from error
     return provenance, tuple(_read_group(path, name, group) for name, group in file.items())
 
 
@@ -218,7 +222,8 @@ def _check_group(group: FrameGroup) -> None:
     n_mm = 0 if group.mm_offsets is None else len(group.mm_charges)
     expected = {
         "qm_atomic_numbers": (n_qm,), "qm_positions": (n_frames, n_qm, 3), "energies": (n_frames,), "qm_gradients": (n_frames, n_qm, 3),
-        "mm_offsets": (n_frames + 1,), "mm_positions": (n_mm, 3), "mm_charges": (n_mm,), "mm_gradients": (n_mm, 3), "dipoles": (n_frames, 3),
+        "mm_offsets": (n_frames + 1,), "mm_positions": (n_mm, 3), "mm_charges": (n_mm,), "mm_gradients": (n_mm, 3),
+        "dipoles": (n_frames, 3),
     }  # fmt: skip
     for name, array in group.arrays().items():
         shape = expected.get(name, (n_frames,))

@@ -36,7 +36,10 @@ class Frames:
         return Frames(
             [self.systems[index] for index in indices],
             self.energies[indices],
-            *(None if gradients is None else [gradients[index] for index in indices] for gradients in (self.qm_gradients, self.mm_gradients)),
+            *(
+                None if gradients is None else [gradients[index] for index in indices]
+                for gradients in (self.qm_gradients, self.mm_gradients)
+            ),
         )
 
     @classmethod
@@ -53,7 +56,9 @@ class Frames:
             mm_gradients += [] if group.mm_gradients is None else np.split(group.mm_gradients, group.mm_offsets[1:-1])
         for name, gradients in {"qm_gradients": qm_gradients, "mm_gradients": mm_gradients}.items():
             if gradients and len(gradients) != len(systems):
-                raise DataFileError(f"{data.source}: some groups have {name} and others lack them; split the file or add the missing labels.")
+                raise DataFileError(
+                    f"{data.source}: some groups have {name} and others lack them; split the file or add the missing labels."
+                )
         return cls(systems, np.concatenate([group.energies for group in data.groups]), qm_gradients or None, mm_gradients or None)
 
 
@@ -87,7 +92,9 @@ class GraphBatches:
         for label in set(labels) - {"energy"}:
             columns[label] = getattr(frames, label)
             if columns[label] is None:
-                raise DataFileError(f"the data lack the label {label!r}; set gradient_weight to 0 to train on energies alone, or add it to the data.")
+                raise DataFileError(
+                    f"the data lack the label {label!r}; set gradient_weight to 0 to train on energies alone, or add it to the data."
+                )
         graphs = [potential.build_graph([system]) for system in frames.systems]
         self._n_frames, self._signature = len(graphs), graph_signature(potential.compute_dtype)
         self._fields = MolecularGraph(*(_ragged(arrays) for arrays in zip(*graphs, strict=True)))
@@ -101,7 +108,9 @@ class GraphBatches:
         parts = {name: tf.gather(field, indices) for name, field in self._fields._asdict().items()}
         first_atom = tf.cumsum(tf.cast(parts["atomic_numbers"].row_lengths(), tf.int32), exclusive=True)
         first_mm = tf.cumsum(tf.cast(parts["mm_charges"].row_lengths(), tf.int32), exclusive=True)
-        firsts = dict.fromkeys(("receivers", "senders", "far_receivers", "far_senders", "mm_receivers"), first_atom) | {"mm_senders": first_mm}
+        firsts = dict.fromkeys(("receivers", "senders", "far_receivers", "far_senders", "mm_receivers"), first_atom) | {
+            "mm_senders": first_mm
+        }
         values = {name: part.values for name, part in parts.items()}
         for name, first in firsts.items():
             values[name] += tf.gather(first, parts[name].value_rowids())

@@ -87,7 +87,11 @@ class Perceptron(keras.layers.Layer):
         sizes = (input_size, *self.hidden, *linear)
         self.dense = [
             keras.layers.Dense(
-                size, "swish" if number < len(self.hidden) else None, kernel_initializer=INITIALIZER, dtype=self.dtype_policy, name=f"dense_{number}"
+                size,
+                "swish" if number < len(self.hidden) else None,
+                kernel_initializer=INITIALIZER,
+                dtype=self.dtype_policy,
+                name=f"dense_{number}",
             )
             for number, size in enumerate(sizes[1:])
         ]
@@ -116,7 +120,9 @@ class PairPerceptron(keras.layers.Layer):
     Call arguments and result: as in :class:`PairDense`.
     """
 
-    def __init__(self, atom_size: int, pair_size: int, hidden: tuple[int, ...], output_size: int | None = None, with_sender: bool = True, **kwargs):
+    def __init__(
+        self, atom_size: int, pair_size: int, hidden: tuple[int, ...], output_size: int | None = None, with_sender: bool = True, **kwargs
+    ):
         super().__init__(**kwargs)
         self.atom_size, self.pair_size, self.hidden = atom_size, pair_size, tuple(hidden)
         self.output_size, self.with_sender = output_size, with_sender

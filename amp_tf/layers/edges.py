@@ -2,8 +2,6 @@
 
 from typing import Any, NamedTuple
 
-from keras import ops
-
 from amp_tf.ops import radial, safe
 
 

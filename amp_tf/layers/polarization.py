@@ -38,12 +38,22 @@ class DirectPolarization(keras.layers.Layer):
     """
 
     def __init__(
-        self, max_order: int, source_order: int, n_features: int, n_elements: int, n_radial: int, n_radial_weights: int, coefficient_scale: float, **kwargs
+        self,
+        max_order: int,
+        source_order: int,
+        n_features: int,
+        n_elements: int,
+        n_radial: int,
+        n_radial_weights: int,
+        coefficient_scale: float,
+        **kwargs,
     ):
         super().__init__(**kwargs)
         self.max_order, self.source_order, self.n_features, self.n_elements = max_order, source_order, n_features, n_elements
         self.n_radial, self.n_radial_weights, self.coefficient_scale = n_radial, n_radial_weights, coefficient_scale
-        self.radial_weights = RadialWeights(n_radial_weights, n_elements, n_radial, with_sender=False, dtype=self.dtype_policy, name="radial_weights")
+        self.radial_weights = RadialWeights(
+            n_radial_weights, n_elements, n_radial, with_sender=False, dtype=self.dtype_policy, name="radial_weights"
+        )
         pair_size = n_radial_weights * n_interaction_terms(max_order, source_order)
         self.coefficients = PairPerceptron(
             n_features, pair_size, (n_features, n_features), max_order, with_sender=False, dtype=self.dtype_policy, name="coefficients"

@@ -29,10 +29,13 @@ class AMP(MessagePassingPotential):
         n_radial_weights: radial weights of a pair of atoms (paper: 16; 4 for the dimer).
         direct_polarization: -D, multipoles polarized by charges outside the graph, in the last layer, for k >= 1 (Eq. 10).
         pairwise_coulomb: -P, predicted charges that sum to the total charge, and their Coulomb energy (Eqs. 11 and 13).
-        long_range_partners: whose charges -D and -P see: ``"mm"``, external particles; ``"qm"``, the atoms of the same system beyond the cut-off.
+        long_range_partners: whose charges -D and -P see: ``"mm"``, external particles; ``"qm"``, atoms of the same system beyond the
+            cut-off.
         long_range_cutoff: of the direct polarization, with a smooth switch, angstrom (paper: 50, 30 for the clusters).
         n_long_range_weights: radial weights of the direct polarization (paper: 8).
         coefficient_scale: factor on the predicted coefficients c (paper: 1e-4, "for stability"; larger values learn sooner).
+        energy_scale: factor on the energy readout, kJ/mol: the size of the energies to be learnt (paper: 1). Steps of the optimizer move
+            the energy in proportion to it.
         message_cutoff: ``"smooth"`` or ``"none"``, see :class:`amp_tf.models.potential.Potential`.
         n_radial: Bessel functions (paper: 20).
         atomic_energies: energy reference by element, kJ/mol.
@@ -46,15 +49,15 @@ class AMP(MessagePassingPotential):
     def __init__(
         self, elements: Sequence[str], max_order: int = 2, cutoff: float = 5.0, n_layers: int = 3, n_features: int = 128,
         n_radial_weights: int = 16, direct_polarization: bool = False, pairwise_coulomb: bool = False, long_range_partners: str = "mm",
-        long_range_cutoff: float = 50.0, n_long_range_weights: int = 8, coefficient_scale: float = 1e-2, message_cutoff: str = "smooth",
-        n_radial: int = 20, atomic_energies: Mapping[str, float] | None = None, provenance: Mapping[str, Any] | None = None,
-        dtype: str = "float32", **kwargs,
+        long_range_cutoff: float = 50.0, n_long_range_weights: int = 8, coefficient_scale: float = 1e-2, energy_scale: float = 1.0,
+        message_cutoff: str = "smooth", n_radial: int = 20, atomic_energies: Mapping[str, float] | None = None,
+        provenance: Mapping[str, Any] | None = None, dtype: str = "float32", **kwargs,
     ):  # fmt: skip
         require(max_order >= 0 and max_order == int(max_order), f"max_order must be a whole number of at least 0, got {max_order}.")
         require(long_range_cutoff > 0, f"long_range_cutoff must be positive, got {long_range_cutoff}.")
         super().__init__(
-            elements, cutoff, n_layers, n_features, pairwise_coulomb, long_range_partners, message_cutoff=message_cutoff, n_radial=n_radial,
-            atomic_energies=atomic_energies, provenance=provenance, dtype=dtype, **kwargs,
+            elements, cutoff, n_layers, n_features, pairwise_coulomb, long_range_partners, energy_scale,
+            message_cutoff=message_cutoff, n_radial=n_radial, atomic_energies=atomic_energies, provenance=provenance, dtype=dtype, **kwargs,
         )  # fmt: skip
         self.max_order, self.n_radial_weights, self.direct_polarization = max_order, n_radial_weights, direct_polarization
         self.long_range_cutoff, self.n_long_range_weights = float(long_range_cutoff), n_long_range_weights
@@ -70,7 +73,12 @@ class AMP(MessagePassingPotential):
         self.radial_weights = RadialWeights(self.n_radial_weights, n_elements, self.n_radial, dtype=policy, name="radial_weights")
         self.expansions = [
             MultipoleExpansion(
-                self.max_order, self.n_features, self.n_radial if number == 0 else pair_size, self.coefficient_scale, dtype=policy, name=f"expansion_{number}"
+                self.max_order,
+                self.n_features,
+                self.n_radial if number == 0 else pair_size,
+                self.coefficient_scale,
+                dtype=policy,
+                name=f"expansion_{number}",
             )
             for number in range(self.n_layers)
         ]

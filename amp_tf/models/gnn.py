@@ -13,12 +13,14 @@ class GNN(MessagePassingPotential):
     """Message passing potential without anisotropy (Eq. 1), with the widths of AMP; GNN-P with ``pairwise_coulomb``.
 
     Args:
-        elements, cutoff, n_layers, n_features, pairwise_coulomb, long_range_partners, message_cutoff, n_radial, atomic_energies, provenance,
-        dtype: as in :class:`amp_tf.AMP`.
+        elements, cutoff, n_layers, n_features, pairwise_coulomb, long_range_partners, energy_scale, message_cutoff, n_radial,
+        atomic_energies, provenance, dtype: as in :class:`amp_tf.AMP`.
     """
 
-    def __init__(self, elements, cutoff=5.0, n_layers=3, n_features=128, pairwise_coulomb=False, long_range_partners="mm", **kwargs):
-        super().__init__(elements, cutoff, n_layers, n_features, pairwise_coulomb, long_range_partners, **kwargs)
+    def __init__(
+        self, elements, cutoff=5.0, n_layers=3, n_features=128, pairwise_coulomb=False, long_range_partners="mm", energy_scale=1.0, **kwargs
+    ):  # fmt: skip
+        super().__init__(elements, cutoff, n_layers, n_features, pairwise_coulomb, long_range_partners, energy_scale, **kwargs)
         self._set_long_range(pairwise_coulomb)
         n_elements = len(self.elements)
         self.message_layers = [

@@ -17,12 +17,14 @@ class MessagePassingPotential(Potential):
     """Base of the message passing potentials; see :class:`amp_tf.AMP` for the arguments."""
 
     def __init__(
-        self, elements, cutoff: float, n_layers: int, n_features: int, pairwise_coulomb: bool, long_range_partners: str, **kwargs
+        self, elements, cutoff: float, n_layers: int, n_features: int, pairwise_coulomb: bool, long_range_partners: str,
+        energy_scale: float, **kwargs,
     ):  # fmt: skip
         super().__init__(elements, cutoff, **kwargs)
         require(n_layers >= 1 and n_features >= 1, f"n_layers and n_features must be at least 1, got {n_layers} and {n_features}.")
         require(long_range_partners in long_range.PARTNERS, f"long_range_partners must be 'mm' or 'qm', got {long_range_partners!r}.")
-        self.n_layers, self.n_features = n_layers, n_features
+        require(energy_scale > 0, f"energy_scale must be positive, got {energy_scale}.")
+        self.n_layers, self.n_features, self.energy_scale = n_layers, n_features, float(energy_scale)
         self.pairwise_coulomb, self.long_range_partners = pairwise_coulomb, long_range_partners
         self.embedding = keras.layers.Dense(n_features, kernel_initializer="he_normal", dtype=self.dtype_policy, name="embedding")
         self.embedding.build((None, len(self.elements)))
@@ -40,7 +42,7 @@ class MessagePassingPotential(Potential):
     def _read_out(self, state, graph: MolecularGraph) -> tuple[dict[str, Any], dict[str, Any]]:
         """Energy terms and properties from the final state [n_atoms, …] of the atoms."""
         n_systems = ops.shape(graph.total_charge)[0]
-        terms = {"atomic": safe.segment_sum(self.readout(state)[:, 0], graph.system, n_systems)}
+        terms = {"atomic": self.energy_scale * safe.segment_sum(self.readout(state)[:, 0], graph.system, n_systems)}
         if not self.pairwise_coulomb:
             return terms, {}
         charges = conserve_charge(self.charge_readout(state)[:, 0], graph.system, graph.total_charge)
@@ -59,4 +61,5 @@ class MessagePassingPotential(Potential):
             "n_features": self.n_features,
             "pairwise_coulomb": self.pairwise_coulomb,
             "long_range_partners": self.long_range_partners,
+            "energy_scale": self.energy_scale,
         }

@@ -50,13 +50,18 @@ class Potential(keras.Model):
         super().__init__(dtype=precision, **kwargs)
         self.elements = _checked_elements(elements)
         if keras.backend.backend() != "tensorflow":
-            raise InputError(f"amp_tf computes gradients with TensorFlow, but Keras runs on {keras.backend.backend()}; set KERAS_BACKEND=tensorflow.")
+            raise InputError(
+                f"amp_tf computes gradients with TensorFlow, but Keras runs on {keras.backend.backend()}; set KERAS_BACKEND=tensorflow."
+            )
         require(precision in PRECISIONS, f"dtype must be one of {', '.join(PRECISIONS)}, got {precision!r}.")
         require(cutoff > 0, f"cutoff must be positive, got {cutoff}.")
         require(message_cutoff in ("smooth", "none"), f"message_cutoff must be 'smooth' or 'none', got {message_cutoff!r}.")
         self.cutoff, self.message_cutoff, self.n_radial = float(cutoff), message_cutoff, n_radial
-        self.atomic_energies = dict.fromkeys(self.elements, 0.0) | {symbol: float(energy) for symbol, energy in (atomic_energies or {}).items()}
-        require(set(self.atomic_energies) == set(self.elements), f"atomic_energies name {sorted(set(self.atomic_energies) - set(self.elements))}, not an element of the model.")  # fmt: skip
+        self.atomic_energies = dict.fromkeys(self.elements, 0.0) | {
+            symbol: float(energy) for symbol, energy in (atomic_energies or {}).items()
+        }
+        strangers = sorted(set(self.atomic_energies) - set(self.elements))
+        require(not strangers, f"atomic_energies name {strangers}, not an element of the model.")
         self.provenance = json.loads(json.dumps(dict(provenance or {})))
         self._element_numbers = [NUMBER_OF_SYMBOL[symbol] for symbol in self.elements]
         self._compiled_evaluation = None
@@ -79,14 +84,14 @@ class Potential(keras.Model):
         """Energies of the systems of a graph, relative to the atomic energies.
 
         Returns:
-            ``energy`` [n_systems], kJ/mol, the sum of ``energy_terms`` (by name, each [n_systems]), and the model's properties of atoms, such
-            as ``charges`` [n_atoms] and ``multipoles``.
+            ``energy`` [n_systems], kJ/mol, the sum of ``energy_terms`` (by name, each [n_systems]), and the model's properties of atoms,
+            such as ``charges`` [n_atoms] and ``multipoles``.
         """
         terms, properties = self.energy_terms(MolecularGraph(*graph))
         return {"energy": sum(terms.values()), "energy_terms": terms, **properties}
 
     def with_gradients(self, graph: MolecularGraph, training: bool = False) -> dict[str, Any]:
-        """:meth:`call` and the exact derivatives of the energy: ``qm_gradients`` [n_atoms, 3], ``mm_gradients`` [n_mm, 3], kJ/mol/angstrom."""
+        """:meth:`call` and the exact derivatives ``qm_gradients`` [n_atoms, 3] and ``mm_gradients`` [n_mm, 3], kJ/mol/angstrom."""
         graph = MolecularGraph(*graph)
         positions = (graph.positions, graph.mm_positions)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -139,7 +144,7 @@ class Potential(keras.Model):
         return self._track(graph, labels, predictions, self.compute_loss(graph, labels, predictions, training=False))
 
     def predict_step(self, data):
-        """Energies, energy terms, gradients and properties of ``(graph,)`` or ``(graph, labels)``; flat over atoms, relative to the atomic energies."""
+        """:meth:`with_gradients` of ``(graph,)`` or ``(graph, labels)``: flat over atoms, relative to the atomic energies."""
         return self.with_gradients(data if isinstance(data, MolecularGraph) else data[0])
 
     # NumPy in, NumPy out -----------------------------------------------------------------------------------------------------------------
@@ -172,7 +177,7 @@ class Potential(keras.Model):
             total_charge: e, or a list.
 
         Returns:
-            ``energy`` (float, kJ/mol, atomic energies included), ``energy_terms`` (its parts by name; ``reference`` are the atomic energies),
+            ``energy`` (float, kJ/mol, atomic energies included), ``energy_terms`` (its parts by name; ``reference``: the atomic energies),
             ``qm_gradients`` [n_atoms, 3] and, with MM particles, ``mm_gradients`` [n_mm, 3] (kJ/mol/angstrom), and where the model has them
             ``charges`` [n_atoms] (e), ``dipole`` [3] (e*angstrom, about the origin) and ``multipoles`` (a tuple over orders). For a list of
             systems: energies [n_systems], lists of the rest.
@@ -184,7 +189,8 @@ class Potential(keras.Model):
         if not is_batch:
             single = [None if value is None else [value] for value in (atomic_numbers, positions, mm_positions, mm_charges)]
             batch = self.compute(*single, total_charge=[total_charge])
-            return {key: {name: float(term[0]) for name, term in value.items()} if key == "energy_terms" else value[0] for key, value in batch.items()} | {"energy": float(batch["energy"][0])}  # fmt: skip
+            terms = {name: float(term[0]) for name, term in batch.pop("energy_terms").items()}
+            return {"energy": float(batch.pop("energy")[0]), "energy_terms": terms, **{key: value[0] for key, value in batch.items()}}
         systems = make_systems(atomic_numbers, positions, mm_positions, mm_charges, total_charge)
         return self.compute_systems(systems)
 
@@ -194,7 +200,9 @@ class Potential(keras.Model):
         if self._compiled_evaluation is None:
             self._compiled_evaluation = tf.function(self.with_gradients, input_signature=[graph_signature(self.compute_dtype)])
         raw = tf.nest.map_structure(lambda tensor: tensor.numpy(), self._compiled_evaluation(graph))
-        terms = {"reference": self.reference_energies(systems)} | {name: term.astype(np.float64) for name, term in raw.pop("energy_terms").items()}
+        terms = {"reference": self.reference_energies(systems)} | {
+            name: term.astype(np.float64) for name, term in raw.pop("energy_terms").items()
+        }
         raw.pop("energy")
         result = {"energy": sum(terms.values()), "energy_terms": terms}
         atom_splits = np.cumsum([len(system.atomic_numbers) for system in systems])[:-1]
@@ -206,7 +214,9 @@ class Potential(keras.Model):
             result["multipoles"] = list(zip(*split_orders, strict=True))
         result |= {name: np.split(values, atom_splits) for name, values in raw.items()}
         if "charges" in result:
-            result["dipole"] = [charges.astype(np.float64) @ system.positions for charges, system in zip(result["charges"], systems, strict=True)]
+            result["dipole"] = [
+                charges.astype(np.float64) @ system.positions for charges, system in zip(result["charges"], systems, strict=True)
+            ]
         return result
 
     # Saving ------------------------------------------------------------------------------------------------------------------------------
@@ -277,7 +287,9 @@ def load_potential(path: Path | str) -> Potential:
         potential = keras.saving.load_model(path, compile=False, safe_mode=True)
     except (ValueError, TypeError, OSError, KeyError, zipfile.BadZipFile) as error:
         reason = " ".join(str(error).split())[:300]
-        raise DataFileError(f"{path}: the saved potential cannot be read ({reason}); copy it again, or install the amp_tf that wrote it.") from error
+        raise DataFileError(
+            f"{path}: the saved potential cannot be read ({reason}); copy it again, or install the amp_tf that wrote it."
+        ) from error
     return potential
 
 
@@ -298,7 +310,9 @@ def require_potential_file(path: Path) -> dict[str, Any]:
     if damaged:
         raise DataFileError(f"{path}: the part {damaged!r} is damaged; copy the file again.")
     if not str(config.get("registered_name", "")).startswith("amp_tf>"):
-        raise DataFileError(f"{path}: a Keras model, but not a potential of amp_tf (it is {config.get('class_name')!r}); give a file that amp_tf saved.")
+        raise DataFileError(
+            f"{path}: a Keras model, but not a potential of amp_tf (it is {config.get('class_name')!r}); give a file that amp_tf saved."
+        )
     return config
 
 

@@ -28,8 +28,8 @@ def bessel_basis(distances, cutoff: float, n_functions: int = 20, exponent: int 
 
     .. math:: u(x) \, \frac{\sin(n \pi x)}{x}, \qquad x = d/c, \quad n = 1 \ldots n_\mathrm{functions}
 
-    Their Eq. 7 has the constant sqrt(2/c)/c in front, which only scales the input of a dense layer; without it the functions are of order one
-    at any cut-off.
+    Their Eq. 7 has the constant sqrt(2/c)/c in front, which only scales the input of a dense layer; without it the functions are of order
+    one at any cut-off.
 
     Args:
         distances: d [n_pairs], angstrom.

@@ -12,7 +12,6 @@ else:
         return ops.take(values, indices, axis=0)
 
 
-
 def norm(vectors, axis: int = -1):
     """Euclidean norm over ``axis``, exact, with zero derivatives where the vector is zero.
 

@@ -4,4 +4,13 @@ from amp_tf.training.config import TrainingConfig, make_config, read_config
 from amp_tf.training.evaluation import evaluate
 from amp_tf.training.run import TrainingResult, compile_potential, fit_atomic_energies, train
 
-__all__ = ["TrainingConfig", "TrainingResult", "compile_potential", "evaluate", "fit_atomic_energies", "make_config", "read_config", "train"]
+__all__ = [
+    "TrainingConfig",
+    "TrainingResult",
+    "compile_potential",
+    "evaluate",
+    "fit_atomic_energies",
+    "make_config",
+    "read_config",
+    "train",
+]

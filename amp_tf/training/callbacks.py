@@ -23,8 +23,8 @@ SECONDS_BETWEEN_CHECKPOINTS = 30.0
 class Checkpoint(keras.callbacks.Callback):
     """After each validation a row of ``history.jsonl``, and now and then weights and optimizer state in one file, replaced atomically.
 
-    A checkpoint is due at the first validation after :data:`SECONDS_BETWEEN_CHECKPOINTS`: a run killed at any moment loses at most that, or one
-    interval if that is longer. The file is the old or the new checkpoint, never a part of one.
+    A checkpoint is due at the first validation after :data:`SECONDS_BETWEEN_CHECKPOINTS`: a run killed at any moment loses at most that,
+    or one interval if that is longer. The file is the old or the new checkpoint, never a part of one.
     """
 
     def __init__(self, folder: Path, interval: int):

@@ -28,9 +28,15 @@ class TrainingConfig(pydantic.BaseModel):
     learning_rate: float = Field(5e-4, gt=0, description="Adam's at the first step (paper: 5e-4)")
     final_learning_rate: float = Field(1e-5, gt=0, description="at the last step, reached exponentially (paper: 1e-5; 5e-6 QM9)")
     clip_norm: float = Field(1.0, gt=0, description="global norm to which gradients are clipped (paper: 1)")
-    gradient_weight: float = Field(0.8, ge=0, le=1, description="lambda of Eq. 12 (paper: 0.8); energies alone where the data have no gradients or it is 0")
-    ema_momentum: float | None = Field(None, gt=0, lt=1, description="momentum of the moving average of the weights that is evaluated and saved (paper: none)")
-    energy_reference: Literal["fit", "none"] = Field("fit", description="atomic energies: least-squares fit to the training set (for one composition, its mean), or none")  # fmt: skip
+    gradient_weight: float = Field(
+        0.8, ge=0, le=1, description="lambda of Eq. 12 (paper: 0.8); energies alone where the data have no gradients or it is 0"
+    )
+    ema_momentum: float | None = Field(
+        None, gt=0, lt=1, description="momentum of the moving average of the weights that is evaluated and saved (paper: none)"
+    )
+    energy_reference: Literal["fit", "none"] = Field(
+        "fit", description="atomic energies: least-squares fit to the training set (for one composition, its mean), or none"
+    )
     seed: int = Field(0, ge=0, description="of initial weights and order of the batches")
     interval: int = Field(1_000, ge=1, description="steps between two validations, each with a checkpoint")
     tensorboard: bool = Field(False, description="also write TensorBoard logs to <run>/tensorboard")

@@ -12,7 +12,11 @@ from amp_tf.training.callbacks import UNIT_OF_LABEL
 def predict(potential: Potential, frames: Frames, batch_size: int = 100) -> dict[str, list[np.ndarray]]:
     """Energies and gradients of all frames, computed ``batch_size`` systems at a time; keys as in :meth:`Potential.compute`."""
     results = [potential.compute_systems(frames.systems[start : start + batch_size]) for start in range(0, len(frames), batch_size)]
-    return {key: [value for result in results for value in result[key]] for key in ("energy", "qm_gradients", "mm_gradients") if key in results[0]}
+    return {
+        key: [value for result in results for value in result[key]]
+        for key in ("energy", "qm_gradients", "mm_gradients")
+        if key in results[0]
+    }
 
 
 def evaluate(potential: Potential, frames: Frames, mean_energy: float | None = None) -> list[dict[str, Any]]:

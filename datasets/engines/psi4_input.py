@@ -12,7 +12,7 @@ job_path = os.environ["AMP_TF_PSI4_JOB"]
 with open(job_path) as file:
     job = json.load(file)
 
-atoms = "\n".join("{} {:.14f} {:.14f} {:.14f}".format(symbol, *point) for symbol, point in zip(job["symbols"], job["positions_bohr"]))
+atoms = "\n".join("{} {:.14f} {:.14f} {:.14f}".format(symbol, *point) for symbol, point in zip(job["symbols"], job["positions_bohr"]))  # noqa: B905 - the Python of psi4 may be older
 molecule = psi4.geometry("{} 1\n{}\nunits bohr\nsymmetry c1\nno_com\nno_reorient\n".format(job["charge"], atoms))
 psi4.set_options(
     {

@@ -24,9 +24,10 @@ class PySCFEngine(Engine):
 
     def energy(self, calculation: Calculation) -> float:
         pyscf = self._import()
+        positions = calculation.positions_bohr
         with pyscf.lib.with_omp_threads(self.n_threads):
             molecule = pyscf.M(
-                atom=[(int(number), tuple(point)) for number, point in zip(calculation.atomic_numbers, calculation.positions_bohr, strict=True)],
+                atom=[(int(number), tuple(point)) for number, point in zip(calculation.atomic_numbers, positions, strict=True)],
                 unit="Bohr", basis=calculation.basis, charge=calculation.charge, verbose=0,
             )  # fmt: skip
             reference = pyscf.scf.RHF(molecule).density_fit(auxbasis=f"{calculation.basis}-jkfit")

@@ -63,9 +63,7 @@ class NaNGradient(Scale):
 
 
 def run(layer_class, folder, n_parameters=1):
-    run_layer_test(
-        lambda dtype: layer_class(0.5, dtype=dtype), lambda dtype: (tf.constant([[0.3, -0.2]], dtype),), n_parameters, folder
-    )
+    run_layer_test(lambda dtype: layer_class(0.5, dtype=dtype), lambda dtype: (tf.constant([[0.3, -0.2]], dtype),), n_parameters, folder)
 
 
 def test_a_correct_layer_passes(tmp_path):

@@ -41,7 +41,11 @@ def moved(system: System, rotation: np.ndarray | None = None, shift=0.0) -> Syst
     """The system turned and shifted as a whole, MM particles with it."""
     rotation = np.eye(3) if rotation is None else rotation
     return System(
-        system.atomic_numbers, system.positions @ rotation.T + shift, system.total_charge, system.mm_positions @ rotation.T + shift, system.mm_charges
+        system.atomic_numbers,
+        system.positions @ rotation.T + shift,
+        system.total_charge,
+        system.mm_positions @ rotation.T + shift,
+        system.mm_charges,
     )
 
 
@@ -104,7 +108,8 @@ def check_additivity(potential, systems, random):
     neutral = [System(system.atomic_numbers, system.positions) for system in (first, second)]
     distance = 100.0
     pair = System(
-        np.concatenate([system.atomic_numbers for system in neutral]), np.concatenate([neutral[0].positions, neutral[1].positions + [distance, 0, 0]])
+        np.concatenate([system.atomic_numbers for system in neutral]),
+        np.concatenate([neutral[0].positions, neutral[1].positions + [distance, 0, 0]]),
     )
     if any("charges" in compute(potential, [system]) for system in neutral):
         return  # charges are conserved over the whole system, by the paper's subtraction of the mean: a pair may exchange charge

@@ -19,7 +19,11 @@ AMP_CASES = {
     "AMP(3)-DP among QM atoms": {"max_order": 3, "long_range_partners": "qm", **LONG_RANGED},
     "AMP(2), abrupt": {"max_order": 2, "message_cutoff": "none"},
 }
-GNN_CASES = {"GNN": {}, "GNN-P": {"pairwise_coulomb": True}, "GNN-P among QM atoms": {"pairwise_coulomb": True, "long_range_partners": "qm"}}
+GNN_CASES = {
+    "GNN": {},
+    "GNN-P": {"pairwise_coulomb": True},
+    "GNN-P among QM atoms": {"pairwise_coulomb": True, "long_range_partners": "qm"},
+}
 
 
 def make(name: str, dtype: str) -> amp_tf.Potential:

@@ -54,7 +54,7 @@ def exact_energy(moments_i, moments_j, r_value):
     inverse = 1 / sympy.sqrt(sum(symbol**2 for symbol in symbols))
     total = 0
     for order_i, moment_i in enumerate(moments_i):
-        for order_j, moment_j in enumerate(moments_j):
+        for moment_j in moments_j:
             product = np.multiply.outer(moment_i, moment_j)
             counts: dict[tuple, float] = {}
             for index in np.ndindex(product.shape):

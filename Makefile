@@ -1,0 +1,53 @@
+# Every target makes the virtual environment .venv on first use; PYTHON chooses the interpreter, PRESET the size of a reproduction.
+PYTHON ?= python3
+PRESET ?= laptop
+PYTEST_OPTIONS ?=
+BIN := .venv/bin
+INSTALLED := .venv/installed
+
+.PHONY: help install lint format test lock benchmark dataset-water-dimer clean
+
+help:
+	@echo "make reproduce-figure2   train, evaluate, draw and print Figure 2 (likewise -figure5, -figure6; PRESET=smoke, laptop or paper)"
+	@echo "make test                lint and tests (PYTEST_OPTIONS=--run-slow for all)"
+	@echo "make dataset-water-dimer build the water dimer's reference data anew (ENGINE=pyscf or psi4)"
+	@echo "make benchmark           time of energies, gradients and training steps beside the matrix-product limit"
+	@echo "make install             the virtual environment .venv alone"
+
+install: $(INSTALLED)
+
+$(INSTALLED): requirements.lock setup.cfg pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' || { echo "error: amp_tf needs Python 3.10 to 3.13; choose one with make PYTHON=python3.12 ..."; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+reproduce-%: $(INSTALLED)
+	@test -f reproductions/$*.py || { echo "error: there is no reproduction '$*'; there are: $$(cd reproductions && ls figure*.py table*.py 2>/dev/null | sed 's/\.py//' | tr '\n' ' ')"; exit 1; }
+	$(BIN)/python -m reproductions.$* --preset $(PRESET)
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(INSTALLED)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+test: lint
+	$(BIN)/python -m pytest -n 2 $(PYTEST_OPTIONS)
+
+benchmark: $(INSTALLED)
+	$(BIN)/python -m benchmarks.step_time
+
+ENGINE ?= pyscf
+dataset-water-dimer: $(INSTALLED)
+	$(BIN)/python -m datasets.water_dimer --engine $(ENGINE)
+
+lock:
+	$(BIN)/pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip compile --universal --python-version 3.10 --all-extras --no-header --no-annotate --output-file requirements.lock setup.cfg
+
+clean:
+	rm -rf .venv runs build dist *.egg-info .pytest_cache .ruff_cache

@@ -1,0 +1,1 @@
+"""Speed measurements that print ratios to what the machine can do."""

@@ -1,0 +1,133 @@
+"""Time of energies with gradients and of training steps, beside the time of their matrix products alone. ``make benchmark``.
+
+The limit is the number of floating-point operations of all matrix products in the compiled graph divided by the rate of one large matrix
+product, measured in the same run in the same precision: what remains are element-wise operations, gathering and the overhead of small
+operations.
+"""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import statistics
+import time
+from collections.abc import Callable
+from typing import Annotated
+
+import keras
+import numpy as np
+import tensorflow as tf
+import typer
+
+import amp_tf
+from amp_tf.graph import MolecularGraph, System
+from amp_tf.models import Potential
+from reproductions.common import format_table
+
+ELEMENTS = ("H", "C", "N", "O")
+N_LAYERS, CUTOFF, BATCH = 3, 5.0, 10
+MATRIX_SIZE = 3000
+
+
+def grown_molecule(n_atoms: int, random: np.random.Generator) -> System:
+    """A compact random molecule: each atom 1.4 angstrom from an earlier one and at least 1.1 from all others."""
+    positions = np.zeros((1, 3))
+    while len(positions) < n_atoms:
+        direction = random.normal(size=3)
+        candidate = positions[random.integers(len(positions))] + 1.4 * direction / np.linalg.norm(direction)
+        if np.min(np.linalg.norm(positions - candidate, axis=1)) > 1.1:
+            positions = np.concatenate([positions, [candidate]])
+    return System(random.choice([1, 6, 7, 8], size=n_atoms), positions)
+
+
+def median_time(function: Callable[[], object], seconds: float = 2.0) -> float:
+    """Median seconds of a call, after two calls that do not count; at least five calls."""
+    function(), function()
+    times, end = [], time.perf_counter() + seconds
+    while len(times) < 5 or time.perf_counter() < end:
+        start = time.perf_counter()
+        function()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def matrix_product_rate(dtype: str) -> float:
+    """Floating-point operations a second of one large matrix product."""
+    left, right = (tf.random.normal((MATRIX_SIZE, MATRIX_SIZE), dtype=dtype) for _ in range(2))
+    product = tf.function(lambda: tf.reduce_sum(left @ right))
+    return 2 * MATRIX_SIZE**3 / median_time(lambda: product().numpy())
+
+
+def matrix_product_operations(function: tf.types.experimental.ConcreteFunction) -> int:
+    """Floating-point operations of all matrix products of a function of fixed shapes, 2 m n k each."""
+    total = 0
+    for operation in function.graph.get_operations():
+        if operation.type == "MatMul":
+            (rows, inner), (_, columns) = (tensor.shape for tensor in operation.inputs)
+            if operation.get_attr("transpose_a"):
+                rows, inner = inner, rows
+            if operation.get_attr("transpose_b"):
+                columns = operation.inputs[1].shape[0]
+            total += 2 * rows * inner * columns
+        elif operation.type.startswith("BatchMatMul"):
+            raise ValueError("batched matrix products are not counted; extend this function.")
+    return total
+
+
+def make_potential(name: str, dtype: str) -> Potential:
+    """GNN or AMP(k) with the paper's widths and three layers."""
+    shared = {"elements": ELEMENTS, "cutoff": CUTOFF, "n_layers": N_LAYERS, "dtype": dtype}
+    return amp_tf.GNN(**shared) if name == "GNN" else amp_tf.AMP(max_order=int(name[4:-1]), **shared)
+
+
+def measure(name: str, n_atoms: int, dtype: str, rate: float) -> list[object]:
+    """One line of the table."""
+    random = np.random.default_rng(n_atoms)
+    potential = make_potential(name, dtype)
+    arrays = potential.build_graph([grown_molecule(n_atoms, random) for _ in range(BATCH)])
+    graph = MolecularGraph(*(tf.constant(array) for array in arrays))
+    labels = {"energy": tf.zeros(BATCH, dtype), "qm_gradients": tf.zeros(graph.positions.shape, dtype)}
+    potential.compile(
+        optimizer=keras.optimizers.Adam(1e-5, global_clipnorm=1.0),
+        loss=dict.fromkeys(labels, "mse"),
+        loss_weights={"energy": 0.2, "qm_gradients": 0.8},
+    )
+    potential.optimizer.build(potential.trainable_variables)
+    line: list[object] = [n_atoms, name, len(arrays.receivers)]
+    functions = (
+        lambda *fields: potential.with_gradients(MolecularGraph(*fields))["qm_gradients"],
+        lambda *fields: potential.train_step((MolecularGraph(*fields), labels))["loss"],
+    )
+    for function in functions:
+        compiled = tf.function(function).get_concrete_function(*graph)
+        seconds, operations = median_time(lambda compiled=compiled: compiled(*graph).numpy()), matrix_product_operations(compiled)
+        line += [1e3 * seconds, 1e-9 * operations, 1e3 * operations / rate, seconds * rate / operations]
+    return line
+
+
+def count_traces(dtype: str) -> int:
+    """Traces of the compiled evaluation after batches of many sizes."""
+    random = np.random.default_rng(0)
+    potential = make_potential("AMP(2)", dtype)
+    for n_atoms, n_systems in ((12, 10), (50, 2), (7, 1), (31, 5), (12, 3)):
+        potential.compute_systems([grown_molecule(n_atoms, random) for _ in range(n_systems)])
+    return potential._compiled_evaluation.experimental_get_tracing_count()
+
+
+def main(
+    dtype: Annotated[str, typer.Option(help="float32 or float64.")] = "float32",
+    models: Annotated[str, typer.Option(help="Comma-separated.")] = "GNN,AMP(0),AMP(1),AMP(2),AMP(3)",
+    atoms: Annotated[str, typer.Option(help="Atoms a molecule, comma-separated.")] = "12,50",
+) -> None:
+    """Print the table."""
+    rate = matrix_product_rate(dtype)
+    print(f"TensorFlow {tf.__version__}, {os.cpu_count()} cores, {dtype}; product of {MATRIX_SIZE}² matrices: {1e-9 * rate:.0f} GFLOP/s")
+    print(f"batches of {BATCH} random molecules, cut-off {CUTOFF} angstrom, {N_LAYERS} layers; limit: matrix products alone at that rate\n")
+    lines = [measure(name, int(n_atoms), dtype, rate) for n_atoms in atoms.split(",") for name in models.split(",")]
+    columns = [f"{what} {unit}" for what in ("E+gradient", "training step") for unit in ("ms", "GFLOP", "limit ms", "ratio")]
+    print(format_table(["atoms", "model", "edges", *columns], lines))
+    print(f"\ntraces of the compiled evaluation after five batches of changing sizes: {count_traces(dtype)}")
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,28 @@
+"""The benchmark counts operations rightly and prints a ratio for a small case."""
+
+import tensorflow as tf
+
+from benchmarks import step_time
+
+
+def test_matrix_products_are_counted_with_their_gradients():
+    left, right = tf.zeros((7, 3)), tf.Variable(tf.zeros((3, 5)))
+
+    def product(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            result = tf.matmul(x, right)
+        return tape.gradient(result, (x, right))
+
+    concrete = tf.function(product).get_concrete_function(left)
+    assert step_time.matrix_product_operations(concrete) == 2 * 2 * 7 * 3 * 5  # two gradients; the product itself is not among the outputs
+
+
+def test_the_command_prints_ratios(monkeypatch, capsys):
+    monkeypatch.setattr(step_time, "MATRIX_SIZE", 200)
+    monkeypatch.setattr(step_time, "median_time", lambda function, seconds=0: (function(), 1e-3)[1])
+    step_time.main(dtype="float64", models="GNN,AMP(1)", atoms="4")
+    output = capsys.readouterr().out
+    assert "ratio" in output
+    assert "AMP(1)" in output
+    assert output.rstrip().endswith("sizes: 1")

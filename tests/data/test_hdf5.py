@@ -1,0 +1,166 @@
+"""The data contract: what is written comes back, and every kind of damage is named."""
+
+import shutil
+
+import h5py
+import numpy as np
+import pytest
+
+from amp_tf.data.hdf5 import FrameGroup, Provenance, read_reference_data, write_reference_data
+from amp_tf.errors import DataFileError
+
+PROVENANCE = Provenance(
+    engine="test",
+    engine_version="1",
+    level_of_theory="none",
+    builder_command="pytest",
+    random_seed=7,
+    energy_reference="zero",
+    settings={"a": [1, 2]},
+)
+
+
+def make_group(random, n_frames=3, **change):
+    arrays = {
+        "qm_atomic_numbers": np.array([8, 1]),
+        "qm_positions": random.normal(size=(n_frames, 2, 3)),
+        "energies": random.normal(size=n_frames),
+        "qm_gradients": random.normal(size=(n_frames, 2, 3)),
+        "mm_offsets": np.array([0, 2, 2, 5]),
+        "mm_positions": random.normal(size=(5, 3)),
+        "mm_charges": random.normal(size=5),
+        "mm_gradients": random.normal(size=(5, 3)),
+        "dipoles": random.normal(size=(n_frames, 3)),
+    }
+    return FrameGroup("pair", **arrays | change, total_charge=1.0, frame_properties={"angle": np.arange(float(n_frames))})
+
+
+@pytest.fixture
+def file(tmp_path, random):
+    path = tmp_path / "data.h5"
+    write_reference_data(path, PROVENANCE, (make_group(random),))
+    return path
+
+
+def test_round_trip(file, random):
+    data = read_reference_data(file)
+    written = make_group(np.random.default_rng(20231))
+    assert data.provenance == PROVENANCE
+    assert len(data) == 3
+    for name, array in written.arrays().items():
+        np.testing.assert_array_equal(data.groups[0].arrays()[name], array, err_msg=name)
+    assert data.groups[0].total_charge == 1.0
+
+
+def test_writing_twice_gives_the_same_checksum(file, tmp_path):
+    data = read_reference_data(file)
+    assert write_reference_data(tmp_path / "again.h5", data.provenance, data.groups) == data.sha256
+
+
+def test_an_interrupted_write_leaves_the_old_file(file, random, monkeypatch):
+    before = file.read_bytes()
+    monkeypatch.setattr(h5py.Group, "create_dataset", lambda *args, **kwargs: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    with pytest.raises(OSError, match="No space"):
+        write_reference_data(file, PROVENANCE, (make_group(random),))
+    assert file.read_bytes() == before
+
+
+def test_the_shipped_water_dimer(water_dimer_file):
+    data = read_reference_data(water_dimer_file)
+    group = data.groups[0]
+    assert len(group) == 360
+    assert "aug-cc-pvtz" in data.provenance.level_of_theory
+    np.testing.assert_array_equal(group.frame_properties["angle"], np.arange(360.0))
+    energy = group.energies
+    np.testing.assert_allclose(energy[1:180], energy[:180:-1], atol=1e-5, err_msg="mirror image")
+    assert np.ptp(energy) == pytest.approx(0.381, abs=0.001)
+
+
+def truncate(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def change_energy(path):
+    with h5py.File(path, "r+") as file:
+        file["pair/energies"][0] += 1e-9
+
+
+def change_attribute(name, value):
+    def damage(path):
+        with h5py.File(path, "r+") as file:
+            file.attrs[name] = value
+
+    return damage
+
+
+def drop_attribute(name):
+    def damage(path):
+        with h5py.File(path, "r+") as file:
+            del file.attrs[name]
+
+    return damage
+
+
+def drop_dataset(name):
+    def damage(path):
+        with h5py.File(path, "r+") as file:
+            del file[name]
+
+    return damage
+
+
+def add_dataset(path):
+    with h5py.File(path, "r+") as file:
+        file["pair/forces"] = np.zeros(3)
+
+
+@pytest.mark.parametrize(
+    ("damage", "sentence"),
+    [
+        (truncate, "truncated, damaged or not an HDF5 file"),
+        (lambda path: path.write_text("no HDF5"), "truncated, damaged or not an HDF5 file"),
+        (lambda path: path.unlink(), "no such file; build it"),
+        (change_energy, "altered after it was written"),
+        (change_attribute("engine", "another"), "altered after it was written"),
+        (change_attribute("format_version", 0), "format version 0, this amp_tf reads version 1"),
+        (change_attribute("format", "other"), "not a reference data file of amp_tf"),
+        (change_attribute("unit_of_energy", "eV"), "the unit of energy is 'eV', expected 'kJ/mol'"),
+        (change_attribute("surprise", 1), "provenance attributes are incomplete or unknown"),
+        (drop_attribute("engine"), "provenance attributes are incomplete or unknown"),
+        (drop_attribute("sha256"), "truncated, damaged"),
+        (drop_dataset("pair/energies"), "lacks a required dataset"),
+        (drop_dataset("pair/mm_charges"), "come together or not at all"),
+        (add_dataset, r"unknown datasets \['forces'\]"),
+    ],
+)
+def test_damage_is_named(file, damage, sentence):
+    damage(file)
+    with pytest.raises(DataFileError, match=sentence):
+        read_reference_data(file)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"energies": np.array([1.0, np.nan, 2.0])}, "energies holds NaN"),
+        ({"energies": np.zeros(0)}, "holds no frame"),
+        ({"qm_gradients": np.zeros((3, 3, 3))}, r"qm_gradients has shape \[3, 3, 3\], expected \[3, 2, 3\]"),
+        ({"qm_positions": np.zeros((3, 2, 3))}, "frame 0: atoms 0 and 1 lie on one point"),
+        ({"mm_offsets": np.array([0, 3, 2, 5])}, "mm_offsets must rise"),
+        ({"dipoles": np.zeros((2, 3))}, "dipoles has shape"),
+    ],
+)
+def test_arrays_that_contradict_each_other_are_refused(random, change, sentence):
+    with pytest.raises(DataFileError, match=sentence):
+        make_group(random, **change)
+
+
+def test_groups_of_the_same_name_are_refused(tmp_path, random):
+    group = make_group(random)
+    with pytest.raises(DataFileError, match="distinct names"):
+        write_reference_data(tmp_path / "twice.h5", PROVENANCE, (group, group))
+
+
+def test_a_copied_file_is_the_same_data(file, tmp_path):
+    shutil.copy(file, tmp_path / "copy.h5")
+    assert read_reference_data(tmp_path / "copy.h5").sha256 == read_reference_data(file).sha256

@@ -1,0 +1,94 @@
+"""Batches and splits: every frame once, gathering equals concatenation, the stream depends on seed and step alone."""
+
+import numpy as np
+import pytest
+
+import amp_tf
+from amp_tf.data.hdf5 import read_reference_data
+from amp_tf.data.pipeline import Frames, GraphBatches
+from amp_tf.data.splits import Split
+from amp_tf.errors import DataFileError, InputError
+from amp_tf.graph import MolecularGraph, System
+
+
+@pytest.fixture
+def potential():
+    return amp_tf.AMP(
+        ("H", "O"), max_order=1, n_layers=1, n_features=4, dtype="float64", pairwise_coulomb=True, atomic_energies={"O": 100.0}
+    )
+
+
+@pytest.fixture
+def frames(random):
+    systems = []
+    for n_atoms, n_mm in ((3, 2), (5, 0), (4, 3), (2, 1)):
+        mm = {"mm_positions": random.uniform(10, 20, size=(n_mm, 3)), "mm_charges": random.normal(size=n_mm)} if n_mm else {}
+        systems.append(System(random.choice([1, 8], size=n_atoms), random.uniform(0, 4, size=(n_atoms, 3)), 1.0, **mm))
+    gradients = [random.normal(size=system.positions.shape) for system in systems]
+    mm_gradients = [random.normal(size=system.mm_positions.shape) for system in systems]
+    return Frames(systems, random.normal(size=4), gradients, mm_gradients)
+
+
+def test_a_gathered_batch_equals_the_graph_of_its_systems(potential, frames):
+    order = np.array([2, 0, 1, 2])
+    graph, labels = GraphBatches(potential, frames, ("energy", "qm_gradients", "mm_gradients")).batch(order)
+    expected = potential.build_graph([frames.systems[index] for index in order])
+    for name, found, wanted in zip(MolecularGraph._fields, graph, expected, strict=True):
+        np.testing.assert_array_equal(found, wanted, err_msg=name)
+        assert np.array(found).dtype == wanted.dtype, name
+    oxygens = np.array([np.count_nonzero(frames.systems[index].atomic_numbers == 8) for index in order])
+    np.testing.assert_allclose(labels["energy"], frames.energies[order] - 100.0 * oxygens, atol=1e-12)
+    np.testing.assert_array_equal(labels["qm_gradients"], np.concatenate([frames.qm_gradients[index] for index in order]))
+    np.testing.assert_array_equal(labels["mm_gradients"], np.concatenate([frames.mm_gradients[index] for index in order]))
+
+
+def batch_energies(dataset):
+    return [tuple(np.array(labels["energy"])) for _, labels in dataset]
+
+
+def test_training_batches_depend_on_seed_and_step_alone(potential, frames):
+    batches = GraphBatches(potential, frames)
+    whole = batch_energies(batches.training(3, seed=1, steps=8))
+    assert len(whole) == 8
+    assert whole == batch_energies(batches.training(3, seed=1, steps=8))
+    assert whole[5:] == batch_energies(batches.training(3, seed=1, steps=8, first_step=5))
+    assert whole != batch_energies(batches.training(3, seed=2, steps=8))
+    drawn = [energy for batch in whole for energy in batch]
+    for epoch in range(6):
+        assert len(set(drawn[4 * epoch : 4 * epoch + 4])) == 4, "each frame comes once an epoch"
+
+
+def test_evaluation_batches_hold_every_frame_once_in_order(potential, frames):
+    batches = GraphBatches(potential, frames)
+    energies = [energy for batch in batch_energies(batches.evaluation(3)) for energy in batch]
+    np.testing.assert_array_equal(energies, np.array(batches.batch(np.arange(4))[1]["energy"]))
+
+
+def test_labels_that_the_data_lack_are_named(potential, water_dimer_file):
+    frames = Frames.from_reference_data(read_reference_data(water_dimer_file))
+    with pytest.raises(DataFileError, match="lack the label 'qm_gradients'"):
+        GraphBatches(potential, frames, ("energy", "qm_gradients"))
+
+
+def test_an_empty_data_set_is_refused(potential, frames):
+    with pytest.raises(InputError, match="data set is empty"):
+        GraphBatches(potential, frames[np.array([], dtype=int)])
+
+
+@pytest.mark.parametrize("kind", ["random", "ordered"])
+def test_splits_are_disjoint_and_complete(kind):
+    parts = Split(kind=kind, train=0.7, validation=0.2).assign(20)
+    assert [len(parts[name]) for name in ("train", "validation", "test")] == [14, 4, 2]
+    assert sorted(np.concatenate(list(parts.values()))) == list(range(20))
+    assert (list(parts["train"]) == list(range(14))) == (kind == "ordered")
+
+
+def test_the_alternating_split():
+    parts = Split(kind="alternating").assign(5)
+    np.testing.assert_array_equal(parts["train"], [0, 2, 4])
+    np.testing.assert_array_equal(parts["test"], [1, 3])
+
+
+def test_too_few_frames_for_a_split():
+    with pytest.raises(InputError, match="too few"):
+        Split(kind="ordered").assign(1)

@@ -1,0 +1,122 @@
+"""The reproductions in their smoke preset, on the shipped data, through to result files and figures."""
+
+import json
+
+import numpy as np
+import pytest
+
+import figures.figure2
+import figures.figure5
+import figures.figure6
+from amp_tf.data.hdf5 import read_reference_data
+from amp_tf.errors import InputError
+from reproductions import common, figure2, learning_curves, paper, water_dimer
+
+PROVENANCE_KEYS = {"preset", "seeds", "data", "versions", "hardware", "wall_seconds", "commit", "rows"}
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    base = tmp_path_factory.mktemp("reproductions")
+    return base / "runs", base / "results", base / "figures"
+
+
+@pytest.fixture(scope="module")
+def figure2_result(folders):
+    runs, results, _ = folders
+    return json.loads(figure2.reproduce("smoke", runs, results).read_text())
+
+
+def check_pictures(paths):
+    assert [path.suffix for path in paths] == [".png", ".pdf"]
+    assert all(path.stat().st_size > 5000 for path in paths)
+
+
+def test_figure2(figure2_result, folders, water_dimer_file):
+    result = figure2_result
+    assert set(result) >= PROVENANCE_KEYS
+    assert result["data"]["sha256"] == read_reference_data(water_dimer_file).sha256
+    medians = {(row["panel"], row["model"]): row for row in result["rows"] if row["metric"] == "median_test_mae"}
+    assert set(medians) == {(panel, model) for panel, models in figure2.PANELS.items() for model in models}
+    assert medians["A", "AMP(1)"]["published"] == 0.32
+    assert medians["B", "AMP(2)"]["published"] is None
+    null = next(row["value"] for row in result["rows"] if row["metric"] == "null_model_test_mae")
+    assert null == pytest.approx(121.3, abs=0.5)
+    check_pictures(figures.figure2.draw(result, folders[2]))
+
+
+def test_the_errors_of_figure2_belong_to_its_curves(figure2_result):
+    """The test MAE of a row, recomputed from the curve that is drawn."""
+    reference = np.array(figure2_result["reference"]["energy"])
+    errors = {(row["panel"], row["model"], row["seed"]): row["value"] for row in figure2_result["rows"] if row["metric"] == "test_mae"}
+    assert len(errors) == len(figure2_result["curves"])
+    for curve in figure2_result["curves"]:
+        recomputed = 1000 * np.mean(np.abs(np.array(curve["energy"]) - reference)[1::2])
+        assert errors[curve["panel"], curve["model"], curve["seed"]] == pytest.approx(recomputed, rel=1e-3)
+
+
+def test_the_dipole_model_cannot_see_the_rotation_in_panel_b(figure2_result):
+    curves = {(curve["panel"], curve["model"]): np.array(curve["energy"]) for curve in figure2_result["curves"]}
+    assert np.ptp(curves["B", "AMP(1)"]) < 1e-6
+    assert np.ptp(curves["C", "AMP(2)"]) < 1e-6
+    assert np.ptp(curves["B", "AMP(2)"]) > 1e-3
+    assert np.ptp(curves["C", "AMP(2)-DP"]) > 1e-3
+
+
+def test_the_table_shows_published_and_ours(figure2_result):
+    text = figure2.table(figure2_result["rows"])
+    assert "0.32" in text
+    assert "null model" in text
+
+
+@pytest.mark.parametrize(("name", "panel", "drawing"), [("figure5", "A", figures.figure5), ("figure6", "B", figures.figure6)])
+def test_learning_curves_reuse_the_runs_of_figure2(name, panel, drawing, figure2_result, folders, monkeypatch):
+    runs, results, pictures = folders
+    finished = sorted((runs / "water_dimer" / "smoke").rglob("metrics.json"))
+    times = [path.stat().st_mtime_ns for path in finished]
+    result = json.loads(learning_curves.reproduce(name, panel, drawing.MODELS, "smoke", runs, results).read_text())
+    assert [path.stat().st_mtime_ns for path in finished] == times
+    assert set(result) >= PROVENANCE_KEYS
+    assert {curve["model"] for curve in result["curves"]} == set(drawing.MODELS)
+    assert all(len(curve["step"]) == len(curve["validation_mae"]) == 2 for curve in result["curves"])
+    assert "null model" in learning_curves.table(result["rows"])
+    check_pictures(drawing.draw(result, pictures))
+
+
+def test_an_unknown_preset_and_a_missing_result(tmp_path):
+    with pytest.raises(InputError, match="unknown preset 'big'; choose PRESET=smoke"):
+        common.check_preset("big")
+    with pytest.raises(InputError, match="make it with: make reproduce-figure2 PRESET=paper"):
+        common.read_result("figure2", "paper", tmp_path)
+
+
+def test_the_paper_preset_has_the_papers_settings():
+    settings = water_dimer.configuration(water_dimer.Run("A", "AMP(2)", 0), "paper")
+    assert (settings["steps"], settings["batch_size"], settings["learning_rate"], settings["final_learning_rate"]) == (
+        10_000,
+        5,
+        5e-4,
+        1e-5,
+    )
+    assert settings["model"]["coefficient_scale"] == 1e-4
+    assert "ema_momentum" not in settings
+
+
+def test_published_tables_are_complete():
+    assert all(len(values) == len(paper.CLUSTER_SIZES) == 15 for table in (paper.TABLE_7, paper.TABLE_8) for values in table.values())
+    assert set(paper.TABLE_7) == set(paper.TABLE_8)
+    assert len(paper.TABLE_7) == 8
+    assert all(len(values) == len(paper.TABLE_3_MODELS) for _, values in paper.TABLE_3.values())
+    assert len(paper.TABLE_3) == 12
+    for system in paper.TABLE_1.values():
+        assert all(len(values) == 3 for split in system.values() for values in split.values())
+    for system in paper.TABLE_2.values():
+        assert all(len(values) == 2 for cutoff in system.values() for values in cutoff.values())
+    assert all(len(values) == 4 for values in paper.TABLE_4.values())
+    assert all(len(times) == 5 for _, times in paper.TABLE_5.values())
+    assert all(len(times) == 3 for times in paper.TABLE_6.values())
+
+
+def test_shipped_results_have_provenance():
+    for path in common.RESULTS.glob("*.json"):
+        assert set(json.loads(path.read_text())) >= PROVENANCE_KEYS, path

@@ -1,0 +1,72 @@
+"""The amp-tf command as a user calls it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from amp_tf import cli
+from amp_tf.errors import AmpTFError
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A tiny finished run, trained through the command."""
+    folder = tmp_path_factory.mktemp("run")
+    overrides = ["steps=20", "interval=10", "model.n_features=4", f"data={ROOT / 'datasets/water_dimer.h5'}"]
+    result = CliRunner().invoke(cli.app, ["train", str(ROOT / "examples/water_dimer.yaml"), str(folder), *overrides])
+    assert result.exit_code == 0, result.output
+    return folder, result.output
+
+
+def test_train_prints_errors_beside_the_null_model(trained):
+    folder, output = trained
+    metrics = {row["split"]: row for row in json.loads((folder / "metrics.json").read_text())}
+    assert f"{metrics['test']['value']:.4g}" in output
+    assert f"{metrics['test']['null_model']:.4g}" in output
+    assert "kJ/mol" in output
+
+
+def test_evaluate_gives_the_errors_of_all_frames(trained, water_dimer_file):
+    folder, _ = trained
+    result = CliRunner().invoke(cli.app, ["evaluate", str(folder / "potential.keras"), str(water_dimer_file)])
+    metrics = {row["split"]: row["value"] for row in json.loads((folder / "metrics.json").read_text())}
+    assert result.exit_code == 0
+    assert f"{(metrics['train'] + metrics['test']) / 2:.4g}" in result.output  # 180 frames each
+
+
+def test_info_of_a_potential(trained):
+    output = CliRunner().invoke(cli.app, ["info", str(trained[0] / "potential.keras")]).output
+    for part in ("AMP", "H, O", "max_order", "cutoff", "8.0", "angstrom", "kJ/mol", "parameters", "data_sha256", "DF-MP2"):
+        assert part in output
+
+
+def test_info_of_data(water_dimer_file):
+    output = CliRunner().invoke(cli.app, ["info", str(water_dimer_file)]).output
+    for part in ("360 frames", "H4O2", "sha256", "engine", "pyscf", "isolated water"):
+        assert part in output
+
+
+def test_errors_are_one_sentence_without_a_traceback(tmp_path):
+    commands = {
+        "no such file": ["info", "nothing.keras"],
+        "unknown keys": ["train", str(ROOT / "examples/water_dimer.yaml"), str(tmp_path), "model.nonsense=1"],
+    }
+    for sentence, arguments in commands.items():
+        finished = subprocess.run([sys.executable, "-m", "amp_tf.cli", *arguments], capture_output=True, text=True, check=False, cwd=ROOT)
+        assert finished.returncode == 1
+        assert sentence in finished.stderr
+        assert "Traceback" not in finished.stderr
+
+
+def test_purposeful_errors_reach_the_caller_of_the_app(tmp_path):
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump({"data": "none.h5", "model": {"type": "AMP"}}))
+    result = CliRunner().invoke(cli.app, ["train", str(tmp_path / "config.yaml"), str(tmp_path / "run")])
+    assert isinstance(result.exception, AmpTFError)
+    assert "no such file" in str(result.exception)

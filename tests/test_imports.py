@@ -1,0 +1,61 @@
+"""The architecture: imports run one way."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+RANK = {"errors": 0, "units": 0, "ops": 1, "graph": 1, "layers": 2, "models": 3, "data": 4, "training": 5, "interfaces": 6, "cli": 6}
+"""data/pipeline.py and training read models; data/hdf5.py reads graph alone."""
+FILES = sorted((ROOT / "amp_tf").rglob("*.py"))
+
+
+def imported_names(path: Path) -> list[str]:
+    names = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            names += [f"{node.module}.{alias.name}" for alias in node.names]
+    return names
+
+
+def complaints(path: Path, names: list[str]) -> list[str]:
+    mine = path.relative_to(ROOT / "amp_tf").parts[0].removesuffix(".py")
+    found = []
+    for name in names:
+        parts = name.split(".")
+        if parts[0] in ("datasets", "reproductions", "figures", "benchmarks", "tests"):
+            found.append(f"{path} imports the script folder {name}")
+        if mine in RANK and parts[0] == "amp_tf" and len(parts) > 1 and RANK.get(parts[1], 0) > RANK[mine]:
+            found.append(f"{path} imports {name} against the direction")
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_run_one_way(path):
+    assert complaints(path, imported_names(path)) == []
+
+
+def test_the_check_bites():
+    assert complaints(ROOT / "amp_tf" / "ops" / "radial.py", ["amp_tf.models.amp"])
+    assert complaints(ROOT / "amp_tf" / "units.py", ["datasets.water_dimer"])
+
+
+def test_every_module_has_a_rank():
+    modules = {path.relative_to(ROOT / "amp_tf").parts[0].removesuffix(".py") for path in FILES} - {"__init__"}
+    assert modules <= set(RANK)
+
+
+def test_importing_the_package_and_reading_data_does_not_start_tensorflow():
+    code = "import sys, amp_tf, amp_tf.data.hdf5; sys.exit('tensorflow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+def test_tensorflow_is_named_only_where_gradients_and_pipelines_are_made():
+    users = {str(path.relative_to(ROOT)) for path in FILES if any(name.split(".")[0] == "tensorflow" for name in imported_names(path))}
+    assert users == {"amp_tf/models/potential.py", "amp_tf/data/pipeline.py", "amp_tf/training/callbacks.py", "amp_tf/ops/safe.py"}

@@ -1,0 +1,277 @@
+"""Training: Eq. 12, learning on real data, kill and resume, NaN, Keras's own fit, evaluate and predict."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import pytest
+import yaml
+
+import amp_tf
+from amp_tf.data.hdf5 import FrameGroup, Provenance, write_reference_data
+from amp_tf.data.pipeline import Frames, GraphBatches
+from amp_tf.errors import DataFileError, InputError, TrainingError
+from amp_tf.graph import System
+from amp_tf.training import callbacks, evaluate, make_config, read_config, train
+from amp_tf.training.run import compile_potential, fit_atomic_energies
+
+MODEL = {
+    "type": "AMP", "max_order": 1, "cutoff": 8.0, "n_layers": 1, "n_features": 8, "n_radial_weights": 2, "dtype": "float64",
+    "message_cutoff": "none", "coefficient_scale": 1.0,
+}  # fmt: skip
+
+
+@pytest.fixture
+def config(water_dimer_file):
+    def make(**changes):
+        values = {
+            "data": str(water_dimer_file), "model": MODEL, "split": {"kind": "alternating"}, "steps": 60, "batch_size": 5, "interval": 10,
+            "ema_momentum": 0.9,
+        }  # fmt: skip
+        return make_config(values | changes)
+
+    return make
+
+
+@pytest.fixture
+def springs(tmp_path, random):
+    """Diatomics H-O with a harmonic energy, gradients included: data whose answer is known."""
+    bonds = random.uniform(0.8, 1.3, size=40)
+    positions = np.zeros((40, 2, 3))
+    positions[:, 1, 2] = bonds
+    gradients = np.zeros_like(positions)
+    gradients[:, 1, 2], gradients[:, 0, 2] = 100.0 * (bonds - 1.0), -100.0 * (bonds - 1.0)
+    group = FrameGroup("spring", np.array([8, 1]), positions, -500.0 + 50.0 * (bonds - 1.0) ** 2, gradients)
+    provenance = Provenance(
+        engine="formula", engine_version="1", level_of_theory="harmonic", builder_command="pytest", random_seed=0, energy_reference="zero"
+    )
+    path = tmp_path / "springs.h5"
+    write_reference_data(path, provenance, (group,))
+    return path
+
+
+def test_the_loss_is_equation_12(config, random):
+    systems = [System(np.array([8, 1]), np.array([[0.0, 0, 0], [0, 0, length]])) for length in (0.9, 1.1)]
+    frames = Frames(systems, random.normal(size=2), [random.normal(size=(2, 3)) for _ in systems])
+    potential = amp_tf.AMP(("H", "O"), 1, n_layers=1, n_features=4, dtype="float64")
+    compile_potential(potential, config(gradient_weight=0.8), ("energy", "qm_gradients"))
+    graph, labels = GraphBatches(potential, frames, ("energy", "qm_gradients")).batch([0, 1])
+    result = potential.compute_systems(systems)
+    energy_term = np.sum((result["energy"] - frames.energies) ** 2) / 2
+    gradient_term = sum(
+        np.sum((found - wanted) ** 2) for found, wanted in zip(result["qm_gradients"], frames.qm_gradients, strict=True)
+    ) / (3 * 2 * 2)
+    loss = potential.compute_loss(graph, labels, potential.predict_labels(graph, labels))
+    assert float(loss) == pytest.approx(0.2 * energy_term + 0.8 * gradient_term, rel=1e-12)
+
+
+def test_training_on_gradients_learns_a_spring(springs, tmp_path):
+    model = {"type": "AMP", "max_order": 1, "cutoff": 3.0, "n_layers": 1, "n_features": 16, "dtype": "float32"}
+    settings = {"data": str(springs), "model": model, "steps": 400, "batch_size": 8, "interval": 100, "learning_rate": 5e-3}
+    result = train(make_config(settings), tmp_path / "run", progress=False)
+    test = {row["metric"]: row for row in result.metrics if row["split"] == "test"}
+    assert set(test) == {"energy_mae", "qm_gradients_mae"}
+    for row in test.values():
+        assert row["value"] < 0.2 * row["null_model"]
+    assert {"val_energy_mae", "val_qm_gradients_mae", "loss"} <= set(result.history[-1])
+    assert result.potential.atomic_energies["H"] + result.potential.atomic_energies["O"] == pytest.approx(-500.0, abs=2.0)
+    assert result.potential.provenance["data_sha256"]
+
+
+def test_gradient_weight_zero_trains_on_energies_alone(springs, tmp_path):
+    model = {"type": "GNN", "cutoff": 3.0, "n_layers": 1, "n_features": 4}
+    result = train(
+        make_config({"data": str(springs), "model": model, "steps": 2, "interval": 1, "gradient_weight": 0.0}),
+        tmp_path / "run",
+        progress=False,
+    )
+    assert "val_qm_gradients_mae" not in result.history[-1]
+
+
+class Stop(Exception):
+    pass
+
+
+def test_an_interrupted_run_ends_where_an_uninterrupted_one_does(config, tmp_path, monkeypatch):
+    monkeypatch.setattr(callbacks, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    whole = train(config(), tmp_path / "whole", progress=False)
+
+    validate = callbacks.Validation.on_epoch_end
+
+    def stop_in_the_middle(self, epoch, logs=None):
+        if epoch == 3:
+            raise Stop
+        validate(self, epoch, logs)
+
+    monkeypatch.setattr(callbacks.Validation, "on_epoch_end", stop_in_the_middle)
+    with pytest.raises(Stop):
+        train(config(), tmp_path / "parts", progress=False)
+    monkeypatch.setattr(callbacks.Validation, "on_epoch_end", validate)
+    parts = train(config(), tmp_path / "parts", progress=False)
+
+    assert [row["step"] for row in parts.history] == [10, 20, 30, 40, 50, 60]
+    for found, wanted in zip(parts.history, whole.history, strict=True):
+        assert found["val_energy_mae"] == pytest.approx(wanted["val_energy_mae"], rel=1e-6)
+    for found, wanted in zip(parts.potential.get_weights(), whole.potential.get_weights(), strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-7, atol=1e-9)
+
+
+def test_kill_9_and_the_same_command_goes_on(config, tmp_path):
+    """A real process is killed as soon as its first checkpoint is there; the rerun reports no step twice and ends like a fresh run."""
+    settings = tmp_path / "config.yaml"
+    settings.write_text(yaml.safe_dump(config(steps=3000, interval=50).as_json()))
+    code = "import sys; from amp_tf.training import *; from amp_tf.training import callbacks; callbacks.SECONDS_BETWEEN_CHECKPOINTS = 0.0; train(read_config(sys.argv[1]), sys.argv[2], progress=False)"  # noqa: E501
+    process = subprocess.Popen([sys.executable, "-c", code, str(settings), str(tmp_path / "run")])
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "run" / "checkpoint.weights.h5").is_file():
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (tmp_path / "run" / "metrics.json").is_file()
+    killed_at = len(callbacks.read_history(tmp_path / "run" / "history.jsonl"))
+    assert 1 <= killed_at < 60
+    resumed = train(read_config(settings), tmp_path / "run", progress=False)
+    fresh = train(read_config(settings), tmp_path / "fresh", progress=False)
+    assert [row["step"] for row in resumed.history] == list(range(50, 3001, 50))
+    assert resumed.metrics[1]["value"] == pytest.approx(fresh.metrics[1]["value"], rel=1e-3)
+
+
+def test_a_finished_run_is_loaded_and_not_trained_again(config, tmp_path, monkeypatch):
+    first = train(config(steps=10), tmp_path / "run", progress=False)
+    monkeypatch.setattr(keras.Model, "fit", lambda *args, **kwargs: pytest.fail("trained again"))
+    second = train(config(steps=10), tmp_path / "run", progress=False)
+    assert second.metrics == first.metrics
+    assert second.history == first.history
+
+
+def test_a_folder_of_another_configuration_is_refused(config, tmp_path):
+    train(config(steps=10), tmp_path / "run", progress=False)
+    with pytest.raises(InputError, match="another configuration"):
+        train(config(steps=20), tmp_path / "run", progress=False)
+
+
+def test_nan_stops_with_a_sentence_and_keeps_the_checkpoint(config, tmp_path, monkeypatch):
+    monkeypatch.setattr(callbacks, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    checkpoint = tmp_path / "run" / "checkpoint.weights.h5"
+
+    def poison(self, epoch, logs=None):
+        if epoch == 0:
+            return
+        self.content = checkpoint.read_bytes()
+        self.model.trainable_variables[0].assign(np.nan * self.model.trainable_variables[0])
+        contents.append(self.content)
+
+    contents = []
+    monkeypatch.setattr(callbacks.Checkpoint, "on_epoch_begin", poison, raising=False)
+    with pytest.raises(TrainingError, match="the loss became nan before step 20: lower learning_rate"):
+        train(config(), tmp_path / "run", progress=False)
+    assert checkpoint.read_bytes() == contents[0]
+
+
+def test_progress_shows_loss_errors_with_units_and_time_left(config, tmp_path, capsys):
+    train(config(steps=20), tmp_path / "run")
+    shown = capsys.readouterr().err
+    assert "20/20" in shown
+    assert "loss=" in shown
+    assert "MAE energy=" in shown
+    assert "validation MAE energy=" in shown
+    assert "kJ/mol" in shown
+
+
+def test_keras_fit_evaluate_and_predict_keep_their_meaning(springs):
+    frames = Frames.from_reference_data(amp_tf.read_reference_data(springs))
+    keras.utils.set_random_seed(0)
+    potential = amp_tf.AMP(("H", "O"), 1, n_layers=1, n_features=8, atomic_energies={"O": -500.0})
+    potential.compile(
+        optimizer=keras.optimizers.Adam(1e-3), loss={"energy": "mse", "qm_gradients": "mse"}, metrics={"energy": ["mae"]}, jit_compile=False
+    )
+    batches = GraphBatches(potential, frames, ("energy", "qm_gradients"))
+    before = potential.evaluate(batches.evaluation(10), return_dict=True, verbose=0)
+    potential.fit(batches.training(10, seed=0, steps=60), epochs=1, verbose=0, shuffle=False)
+    after = potential.evaluate(batches.evaluation(10), return_dict=True, verbose=0)
+    assert after["loss"] < before["loss"]
+    predicted = potential.predict(batches.evaluation(7), verbose=0)
+    expected = potential.compute_systems(frames.systems)
+    np.testing.assert_allclose(predicted["energy"] - 500.0, expected["energy"], atol=1e-4)
+    np.testing.assert_allclose(predicted["qm_gradients"], np.concatenate(expected["qm_gradients"]), atol=1e-3)
+    mae = np.mean(np.abs(expected["energy"] - frames.energies))
+    assert after["energy_mae"] == pytest.approx(mae, abs=1e-4)
+    assert evaluate(potential, frames)[0]["value"] == pytest.approx(mae, abs=1e-9)
+
+
+def test_changing_sizes_do_not_retrace_training(random):
+    systems = [System(np.array([8, *[1] * n]), random.uniform(0, 4, size=(n + 1, 3))) for n in range(1, 9)]
+    frames = Frames(systems, random.normal(size=8), [random.normal(size=system.positions.shape) for system in systems])
+    potential = amp_tf.AMP(("H", "O"), 2, n_layers=1, n_features=4)
+    potential.compile(optimizer="adam", loss={"energy": "mse", "qm_gradients": "mse"}, jit_compile=False)
+    traces = []
+    original = potential.train_step
+    potential.train_step = lambda data: (traces.append(1), original(data))[1]
+    dataset = GraphBatches(potential, frames, ("energy", "qm_gradients")).training(3, seed=0, steps=12)
+    potential.fit(dataset.take(2), verbose=0, shuffle=False)
+    n_traces = len(traces)
+    potential.fit(dataset, verbose=0, shuffle=False)
+    assert len(traces) == n_traces
+
+
+def test_atomic_energies_are_fitted_by_least_squares():
+    systems = [
+        System(np.array([8] * n_o + [1] * n_h), np.arange(3.0 * (n_o + n_h)).reshape(-1, 3)) for n_o, n_h in ((1, 2), (1, 4), (2, 1))
+    ]
+    energies = fit_atomic_energies(
+        Frames(systems, np.array([-10.0 * n_o - 0.5 * n_h for n_o, n_h in ((1, 2), (1, 4), (2, 1))])), ("H", "O")
+    )
+    assert energies["O"] == pytest.approx(-10.0)
+    assert energies["H"] == pytest.approx(-0.5)
+
+
+def test_data_without_the_label_that_is_asked_for(water_dimer_file):
+    data = amp_tf.read_reference_data(water_dimer_file)
+    with pytest.raises(DataFileError, match="lack the label"):
+        GraphBatches(amp_tf.GNN(("H", "O"), n_features=4), Frames.from_reference_data(data), ("mm_gradients",))
+
+
+class TestConfiguration:
+    """Unknown and impossible keys are refused."""
+
+    @pytest.mark.parametrize(
+        ("changes", "sentence"),
+        [
+            ({"lerning_rate": 1.0}, "lerning_rate: Extra inputs are not permitted"),
+            ({"steps": 0}, "steps: Input should be greater than or equal to 1"),
+            ({"gradient_weight": 1.5}, "gradient_weight"),
+            ({"model": {"type": "AMP", "max_ordr": 2}}, r"unknown keys \['max_ordr'\] for AMP"),
+            ({"model": {"type": "PaiNN9"}}, "type must be one of AMP, GNN"),
+            ({"steps": 15, "interval": 10}, "must be a multiple of interval"),
+            ({"split": {"kind": "alphabetic"}}, "split.kind"),
+        ],
+    )
+    def test_refusals(self, config, changes, sentence):
+        with pytest.raises(InputError, match=sentence):
+            config(**changes)
+
+    def test_a_missing_key(self):
+        with pytest.raises(InputError, match="data: Field required"):
+            make_config({"model": {"type": "AMP"}})
+
+    def test_overrides_reach_nested_keys(self, tmp_path, config):
+        path = tmp_path / "config.yaml"
+        path.write_text(yaml.safe_dump(config().as_json()))
+        changed = read_config(path, ("model.max_order=3", "learning_rate=1e-3", "ema_momentum=null"))
+        assert (changed.model["max_order"], changed.learning_rate, changed.ema_momentum) == (3, 1e-3, None)
+        with pytest.raises(InputError, match="has the form key=value"):
+            read_config(path, ("steps",))
+
+    @pytest.mark.parametrize(("text", "sentence"), [("a: [", "not valid YAML"), ("- 1", "a mapping of keys")])
+    def test_files_that_are_no_configuration(self, tmp_path, text, sentence):
+        (tmp_path / "bad.yaml").write_text(text)
+        with pytest.raises(InputError, match=sentence):
+            read_config(tmp_path / "bad.yaml")
+        with pytest.raises(InputError, match="no such file"):
+            read_config(tmp_path / "none.yaml")
