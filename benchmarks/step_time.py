@@ -111,9 +111,13 @@ def count_traces(dtype: str) -> int:
     potential = make_potential("AMP(2)", dtype)
     for n_atoms, n_systems in ((12, 10), (50, 2), (7, 1), (31, 5), (12, 3)):
         potential.compute_systems([grown_molecule(n_atoms, random) for _ in range(n_systems)])
-    return potential._compiled_evaluation.experimental_get_tracing_count()
+    return potential.n_traces
 
 
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
 def main(
     dtype: Annotated[str, typer.Option(help="float32 or float64.")] = "float32",
     models: Annotated[str, typer.Option(help="Comma-separated.")] = "GNN,AMP(0),AMP(1),AMP(2),AMP(3)",
@@ -130,4 +134,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    app()

@@ -85,6 +85,10 @@ def _energy(task: tuple[Engine, Calculation]) -> Arrays:
     return {"energy": np.array(engine.energy(calculation))}
 
 
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
 def main(
     output: Annotated[
         Path, typer.Option(help="The HDF5 file to write; finished calculations are kept beside it in OUTPUT.parts.")
@@ -107,4 +111,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    app()

@@ -85,10 +85,14 @@ def reproduce(preset: str, runs_folder: Path = RUNS, results: Path = RESULTS) ->
     )  # fmt: skip
 
 
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
 def main(preset: Annotated[str, typer.Option(help="smoke, laptop or paper.")] = "laptop") -> None:
     """Train, evaluate, draw and print Figure 2."""
     run_reproduction("figure2", preset, reproduce, draw, table)
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    app()

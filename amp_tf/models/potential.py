@@ -121,12 +121,9 @@ class Potential(keras.Model):
         return {name: result[name] for name in labels}
 
     def _track(self, graph, labels, predictions, loss) -> dict[str, Any]:
-        for metric in self.metrics:
-            if metric.name == "loss":
-                metric.update_state(loss, sample_weight=ops.shape(graph.total_charge)[0])
-            else:
-                metric.update_state(labels, predictions)
-        return self.get_metrics_result()
+        loss_tracker = next(metric for metric in self.metrics if metric.name == "loss")
+        loss_tracker.update_state(loss, sample_weight=ops.shape(graph.total_charge)[0])
+        return self.compute_metrics(graph, labels, predictions)
 
     def train_step(self, data):
         """One step on ``(graph, labels)``; ``labels`` holds ``energy`` and, where they are known, ``qm_gradients`` and ``mm_gradients``."""
@@ -218,6 +215,11 @@ class Potential(keras.Model):
                 charges.astype(np.float64) @ system.positions for charges, system in zip(result["charges"], systems, strict=True)
             ]
         return result
+
+    @property
+    def n_traces(self) -> int:
+        """How often :meth:`compute` was traced by TensorFlow: once, whatever the sizes of the systems."""
+        return 0 if self._compiled_evaluation is None else self._compiled_evaluation.experimental_get_tracing_count()
 
     # Saving ------------------------------------------------------------------------------------------------------------------------------
 

@@ -148,11 +148,7 @@ class TestCommand:
     """The builder's command line."""
 
     def run(self, *arguments):
-        import typer
-
-        app = typer.Typer()
-        app.command()(water_dimer.main)
-        return CliRunner().invoke(app, list(arguments))
+        return CliRunner().invoke(water_dimer.app, list(arguments))
 
     def test_an_unknown_engine(self):
         result = self.run("--engine", "gaussian")

@@ -115,4 +115,4 @@ class TestCompute:
         for n_mm in (1, 2, 5):
             potential.compute(dimer.atomic_numbers, dimer.positions, random.normal(size=(n_mm, 3)) + 8.0, np.ones(n_mm))
             potential.compute(dimer.atomic_numbers[:3], dimer.positions[:3])
-        assert potential._compiled_evaluation.experimental_get_tracing_count() == 1
+        assert potential.n_traces == 1
