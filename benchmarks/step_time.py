@@ -12,6 +12,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import statistics
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated
 
 import keras
@@ -22,11 +23,13 @@ import typer
 import amp_tf
 from amp_tf.graph import MolecularGraph, System
 from amp_tf.models import Potential
-from reproductions.common import format_table
+from reproductions.common import Row, format_table, row, write_result
 
 ELEMENTS = ("H", "C", "N", "O")
 N_LAYERS, CUTOFF, BATCH = 3, 5.0, 10
 MATRIX_SIZE = 3000
+RESULTS = Path(__file__).with_name("results")
+QUANTITIES = {"time": "ms", "operations": "GFLOP", "limit": "ms", "ratio": ""}
 
 
 def grown_molecule(n_atoms: int, random: np.random.Generator) -> System:
@@ -80,29 +83,38 @@ def make_potential(name: str, dtype: str) -> Potential:
     return amp_tf.GNN(**shared) if name == "GNN" else amp_tf.AMP(max_order=int(name[4:-1]), **shared)
 
 
-def measure(name: str, n_atoms: int, dtype: str, rate: float) -> list[object]:
-    """One line of the table."""
+def measure(name: str, n_atoms: int, dtype: str, rate: float) -> list[Row]:
+    """Time, operations, limit and their ratio for energy with gradient and for a training step of one model."""
     random = np.random.default_rng(n_atoms)
     potential = make_potential(name, dtype)
     arrays = potential.build_graph([grown_molecule(n_atoms, random) for _ in range(BATCH)])
     graph = MolecularGraph(*(tf.constant(array) for array in arrays))
     labels = {"energy": tf.zeros(BATCH, dtype), "qm_gradients": tf.zeros(graph.positions.shape, dtype)}
-    potential.compile(
-        optimizer=keras.optimizers.Adam(1e-5, global_clipnorm=1.0),
-        loss=dict.fromkeys(labels, "mse"),
-        loss_weights={"energy": 0.2, "qm_gradients": 0.8},
-    )
-    potential.optimizer.build(potential.trainable_variables)
-    line: list[object] = [n_atoms, name, len(arrays.receivers)]
-    functions = (
-        lambda *fields: potential.with_gradients(MolecularGraph(*fields))["qm_gradients"],
-        lambda *fields: potential.train_step((MolecularGraph(*fields), labels))["loss"],
-    )
-    for function in functions:
+    optimizer = keras.optimizers.Adam(1e-5, global_clipnorm=1.0)
+    potential.compile(optimizer, loss=dict.fromkeys(labels, "mse"), loss_weights={"energy": 0.2, "qm_gradients": 0.8})
+    optimizer.build(potential.trainable_variables)
+    functions = {
+        "energy and gradient": lambda *fields: potential.with_gradients(MolecularGraph(*fields))["qm_gradients"],
+        "training step": lambda *fields: potential.train_step((MolecularGraph(*fields), labels))["loss"],
+    }
+    rows = []
+    for work, function in functions.items():
         compiled = tf.function(function).get_concrete_function(*graph)
         seconds, operations = median_time(lambda compiled=compiled: compiled(*graph).numpy()), matrix_product_operations(compiled)
-        line += [1e3 * seconds, 1e-9 * operations, 1e3 * operations / rate, seconds * rate / operations]
-    return line
+        values = (1e3 * seconds, 1e-9 * operations, 1e3 * operations / rate, seconds * rate / operations)
+        identifiers = {"atoms": n_atoms, "model": name, "edges": len(arrays.receivers), "work": work}
+        rows += [row(metric, unit, value, **identifiers) for (metric, unit), value in zip(QUANTITIES.items(), values, strict=True)]
+    return rows
+
+
+def table(rows: list[Row]) -> str:
+    """One line a model and kind of work."""
+    keys = ("atoms", "edges", "model", "work")
+    lines = {tuple(entry[key] for key in keys): [] for entry in rows}
+    for entry in rows:
+        lines[tuple(entry[key] for key in keys)].append(entry["value"])
+    header = [f"{metric}, {unit}" if unit else metric for metric, unit in QUANTITIES.items()]
+    return format_table([*keys, *header], [[*key, *values] for key, values in lines.items()])
 
 
 def count_traces(dtype: str) -> int:
@@ -123,14 +135,19 @@ def main(
     models: Annotated[str, typer.Option(help="Comma-separated.")] = "GNN,AMP(0),AMP(1),AMP(2),AMP(3)",
     atoms: Annotated[str, typer.Option(help="Atoms a molecule, comma-separated.")] = "12,50",
 ) -> None:
-    """Print the table."""
-    rate = matrix_product_rate(dtype)
+    """Print the table and write it to ``benchmarks/results``."""
+    started, rate = time.perf_counter(), matrix_product_rate(dtype)
     print(f"TensorFlow {tf.__version__}, {os.cpu_count()} cores, {dtype}; product of {MATRIX_SIZE}² matrices: {1e-9 * rate:.0f} GFLOP/s")
     print(f"batches of {BATCH} random molecules, cut-off {CUTOFF} angstrom, {N_LAYERS} layers; limit: matrix products alone at that rate\n")
-    lines = [measure(name, int(n_atoms), dtype, rate) for n_atoms in atoms.split(",") for name in models.split(",")]
-    columns = [f"{what} {unit}" for what in ("E+gradient", "training step") for unit in ("ms", "GFLOP", "limit ms", "ratio")]
-    print(format_table(["atoms", "model", "edges", *columns], lines))
+    rows = [entry for n_atoms in atoms.split(",") for name in models.split(",") for entry in measure(name, int(n_atoms), dtype, rate)]
+    print(table(rows))
     print(f"\ntraces of the compiled evaluation after five batches of changing sizes: {count_traces(dtype)}")
+    path = write_result(
+        "step_time", dtype, rows, started, RESULTS, seeds=None, data="random molecules",
+        settings={"layers": N_LAYERS, "cutoff": CUTOFF, "batch": BATCH},
+        matrix_product_gflop_per_second=1e-9 * rate,
+    )  # fmt: skip
+    print(f"wrote {path}")
 
 
 if __name__ == "__main__":

@@ -2,14 +2,16 @@
 
 import os
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-os.environ.setdefault("MPLBACKEND", "Agg")
-
 import numpy as np
 import pytest
 
 from amp_tf.graph import System
 from datasets.water_dimer import SHIPPED_FILE, dimer_positions
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("MPLBACKEND", "Agg")
+for pool in ("INTRAOP", "INTEROP"):  # before the first import of TensorFlow; pytest-xdist runs one process a core
+    os.environ.setdefault(f"TF_NUM_{pool}_THREADS", "1")
 
 
 def pytest_addoption(parser):

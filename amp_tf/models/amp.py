@@ -100,6 +100,7 @@ class AMP(MessagePassingPotential):
                 self.source_charge_readout = self._perceptron("source_charge_readout", state_size)
 
     def energy_terms(self, graph: MolecularGraph):
+        """``atomic`` and, with -P, ``coulomb_qm_mm`` or ``coulomb_qm_qm``; ``multipoles`` of the last layer and, with -P, ``charges``."""
         one_hot, edges = self.one_hot(graph), self.edges(graph)
         products = multipole_ops.traceless_products(edges.unit_vectors, self.max_order)
         radial_weights = self.radial_weights(one_hot, edges)

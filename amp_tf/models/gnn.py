@@ -33,6 +33,7 @@ class GNN(MessagePassingPotential):
         self.built = True
 
     def energy_terms(self, graph: MolecularGraph):
+        """``atomic`` and, with -P, ``coulomb_qm_mm`` or ``coulomb_qm_qm`` and ``charges``."""
         one_hot, edges = self.one_hot(graph), self.edges(graph)
         features = self.embedding(one_hot)
         for layer in self.message_layers:

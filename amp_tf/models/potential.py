@@ -125,6 +125,15 @@ class Potential(keras.Model):
         loss_tracker.update_state(loss, sample_weight=ops.shape(graph.total_charge)[0])
         return self.compute_metrics(graph, labels, predictions)
 
+    def compile(self, *arguments, jit_compile: bool = False, **settings) -> None:
+        """Keras's ``compile``; without XLA by default, which would compile anew for every size of a batch."""
+        super().compile(*arguments, jit_compile=jit_compile, **settings)
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Restore optimizer and loss when Keras loads a saved model with ``compile=True``."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
+
     def train_step(self, data):
         """One step on ``(graph, labels)``; ``labels`` holds ``energy`` and, where they are known, ``qm_gradients`` and ``mm_gradients``."""
         graph, labels = data
@@ -237,7 +246,8 @@ class Potential(keras.Model):
         }
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]):
+    def from_config(cls, config: dict[str, Any]) -> "Potential":
+        """The potential of a configuration, with fresh weights; refuses other units."""
         config = dict(config)
         require((found := config.pop("units", UNITS)) == UNITS, f"the model was saved in units {found}, this amp_tf works in {UNITS}.")
         return cls(**config)

@@ -8,7 +8,7 @@ if keras.backend.backend() == "tensorflow":
 else:
 
     def gather(values, indices):
-        """Rows of ``values`` by their numbers; TensorFlow's own needs a fifth of the operations of ``keras.ops.take``."""
+        """Rows of ``values`` by their numbers; ``keras.ops.take`` on TensorFlow tests every number for being negative first."""
         return ops.take(values, indices, axis=0)
 
 

@@ -39,7 +39,7 @@ class Checkpoint(keras.callbacks.Callback):
             self.model.load_weights(self.weights_path)
             step = int(self.model.optimizer.iterations.numpy())
             kept = [row for row in read_history(self.history_path) if row["step"] <= step]
-            self._started -= kept[-1]["seconds"]
+            self._started -= kept[-1]["seconds"] if kept else 0.0
         self.history_path.write_text("".join(json.dumps(row) + "\n" for row in kept))
         return step
 

@@ -110,7 +110,6 @@ def compile_potential(potential: Potential, config: TrainingConfig, labels: tupl
         loss=dict.fromkeys(labels, "mse"),
         loss_weights={label: 1.0 - weight if label == "energy" else weight for label in labels},
         metrics={label: [keras.metrics.MeanAbsoluteError(name="mae" if len(labels) > 1 else f"{label}_mae")] for label in labels},
-        jit_compile=False,
         steps_per_execution=math.gcd(config.interval, 10),
     )
 

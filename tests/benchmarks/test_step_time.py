@@ -1,5 +1,7 @@
 """The benchmark counts operations rightly and prints a ratio for a small case."""
 
+import json
+
 import tensorflow as tf
 
 from benchmarks import step_time
@@ -18,11 +20,15 @@ def test_matrix_products_are_counted_with_their_gradients():
     assert step_time.matrix_product_operations(concrete) == 2 * 2 * 7 * 3 * 5  # two gradients; the product itself is not among the outputs
 
 
-def test_the_command_prints_ratios(monkeypatch, capsys):
+def test_the_command_prints_ratios(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(step_time, "RESULTS", tmp_path)
     monkeypatch.setattr(step_time, "MATRIX_SIZE", 200)
     monkeypatch.setattr(step_time, "median_time", lambda function, seconds=0: (function(), 1e-3)[1])
     step_time.main(dtype="float64", models="GNN,AMP(1)", atoms="4")
     output = capsys.readouterr().out
     assert "ratio" in output
     assert "AMP(1)" in output
-    assert output.rstrip().endswith("sizes: 1")
+    assert "sizes: 1\n" in output
+    ratios = [row["value"] for row in json.loads((tmp_path / "step_time.float64.json").read_text())["rows"] if row["metric"] == "ratio"]
+    assert len(ratios) == 4
+    assert all(ratio > 0 for ratio in ratios)

@@ -59,7 +59,7 @@ def test_every_kind_survives_saving(name, dimer, tmp_path):
 
 def test_a_copy_for_inference_is_smaller_and_the_same(dimer, tmp_path):
     potential = make("AMP(2)", "float64")
-    potential.compile(optimizer="adam", loss={"energy": "mse"}, jit_compile=False)
+    potential.compile(optimizer="adam", loss={"energy": "mse"})
     potential.optimizer.build(potential.trainable_variables)
     copy = potential.copy_for_inference()
     for name, model in {"trained": potential, "copy": copy}.items():

@@ -188,9 +188,7 @@ def test_keras_fit_evaluate_and_predict_keep_their_meaning(springs):
     frames = Frames.from_reference_data(amp_tf.read_reference_data(springs))
     keras.utils.set_random_seed(0)
     potential = amp_tf.AMP(("H", "O"), 1, n_layers=1, n_features=8, atomic_energies={"O": -500.0})
-    potential.compile(
-        optimizer=keras.optimizers.Adam(1e-3), loss={"energy": "mse", "qm_gradients": "mse"}, metrics={"energy": ["mae"]}, jit_compile=False
-    )
+    potential.compile(optimizer=keras.optimizers.Adam(1e-3), loss={"energy": "mse", "qm_gradients": "mse"}, metrics={"energy": ["mae"]})
     batches = GraphBatches(potential, frames, ("energy", "qm_gradients"))
     before = potential.evaluate(batches.evaluation(10), return_dict=True, verbose=0)
     potential.fit(batches.training(10, seed=0, steps=60), epochs=1, verbose=0, shuffle=False)
@@ -209,7 +207,7 @@ def test_changing_sizes_do_not_retrace_training(random):
     systems = [System(np.array([8, *[1] * n]), random.uniform(0, 4, size=(n + 1, 3))) for n in range(1, 9)]
     frames = Frames(systems, random.normal(size=8), [random.normal(size=system.positions.shape) for system in systems])
     potential = amp_tf.AMP(("H", "O"), 2, n_layers=1, n_features=4)
-    potential.compile(optimizer="adam", loss={"energy": "mse", "qm_gradients": "mse"}, jit_compile=False)
+    potential.compile(optimizer="adam", loss={"energy": "mse", "qm_gradients": "mse"})
     traces = []
     original = potential.train_step
     potential.train_step = lambda data: (traces.append(1), original(data))[1]
