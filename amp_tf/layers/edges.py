@@ -32,7 +32,7 @@ def make_edges(receiver_positions, sender_positions, receivers, senders, cutoff:
         n_radial: number of Bessel functions.
         smooth: weight the pairs by the cut-off function, which has two continuous derivatives at ``cutoff``; otherwise they count fully.
     """
-    vectors = safe.gather(sender_positions, senders) - safe.gather(receiver_positions, receivers)
+    vectors = pair_vectors(receiver_positions, sender_positions, receivers, senders)
     distances = safe.norm(vectors)
     return Edges(
         receivers,
@@ -42,6 +42,11 @@ def make_edges(receiver_positions, sender_positions, receivers, senders, cutoff:
         radial.bessel_basis(distances, cutoff, n_radial),
         radial.cutoff_function(distances, cutoff)[:, None] if smooth else None,
     )
+
+
+def pair_vectors(receiver_positions, sender_positions, receivers, senders):
+    """r_j − r_i of pairs (receiver i, sender j), [n_edges, 3], angstrom."""
+    return safe.gather(sender_positions, senders) - safe.gather(receiver_positions, receivers)
 
 
 def weighted(values, edges: Edges):

@@ -6,7 +6,7 @@ from typing import Any
 from keras import ops
 
 from amp_tf.graph import MolecularGraph
-from amp_tf.layers import AnisotropicMessagePassing, DirectPolarization, MultipoleExpansion, RadialWeights
+from amp_tf.layers import AnisotropicMessagePassing, DirectPolarization, Edges, MultipoleExpansion, RadialWeights
 from amp_tf.layers.dense import REGISTERED
 from amp_tf.models import long_range
 from amp_tf.models.message_passing_potential import MessagePassingPotential
@@ -91,7 +91,7 @@ class AMP(MessagePassingPotential):
         self.readout = self._perceptron("readout", state_size)
         if self.pairwise_coulomb:
             self.charge_readout = self._perceptron("charge_readout", state_size)
-        if self.direct_polarization and self.max_order >= 1:
+        if self.is_polarized:
             self.polarization = DirectPolarization(
                 self.max_order, 0, self.n_features, n_elements, self.n_radial, self.n_long_range_weights, self.coefficient_scale,
                 dtype=policy, name="polarization",
@@ -101,27 +101,36 @@ class AMP(MessagePassingPotential):
 
     def energy_terms(self, graph: MolecularGraph):
         """``atomic`` and, with -P, ``coulomb_qm_mm`` or ``coulomb_qm_qm``; ``multipoles`` of the last layer and, with -P, ``charges``."""
-        one_hot, edges = self.one_hot(graph), self.edges(graph)
+        one_hot, edges, far_edges = self.one_hot(graph), self.edges(graph), self._long_range_edges(graph)
         products = multipole_ops.traceless_products(edges.unit_vectors, self.max_order)
         radial_weights = self.radial_weights(one_hot, edges)
         features, pair_features = self.embedding(one_hot), edges.radial_basis
         for number, (expand, pass_messages) in enumerate(zip(self.expansions, self.message_layers, strict=True)):
             multipoles = expand(features, pair_features, products, edges)
-            if number == self.n_layers - 1 and self.direct_polarization and self.max_order >= 1:
-                multipoles = self._polarize(features, one_hot, multipoles, graph)
+            if number == self.n_layers - 1 and self.is_polarized:
+                sources = self._source_charges(_state(features, multipoles, one_hot), graph)
+                multipoles = self.polarization(features, one_hot, multipoles, (sources,), far_edges)
             features, pair_features = pass_messages(features, one_hot, multipoles, radial_weights, edges)
-        terms, properties = self._read_out(_state(features, multipoles, one_hot), graph)
+        distances = None if far_edges is None else far_edges.distances
+        terms, properties = self._read_out(_state(features, multipoles, one_hot), graph, distances)
         return terms, properties | {"multipoles": multipoles}
 
-    def _polarize(self, features, one_hot, multipoles: tuple, graph: MolecularGraph) -> tuple:
-        """Eq. 10; among QM atoms the sources are charges predicted from the state before the polarization."""
+    @property
+    def is_polarized(self) -> bool:
+        """Whether Eq. 10 applies: with -D and multipoles of order 1 or higher."""
+        return self.direct_polarization and self.max_order >= 1
+
+    def _long_range_edges(self, graph: MolecularGraph) -> Edges | None:
+        if not (self.is_polarized or self.pairwise_coulomb):
+            return None
+        smooth = self.message_cutoff == "smooth"
+        return long_range.long_range_edges(graph, self.long_range_partners, self.cutoff, self.long_range_cutoff, self.n_radial, smooth)
+
+    def _source_charges(self, state, graph: MolecularGraph):
+        """The charges that polarize in Eq. 10: those of the MM particles, or predicted from the state of the QM atoms before it."""
         if self.long_range_partners == "mm":
-            sources, edges = graph.mm_charges, long_range.mm_edges(graph, self.long_range_cutoff, self.n_radial)
-        else:
-            charges = self.source_charge_readout(_state(features, multipoles, one_hot))[:, 0]
-            sources = conserve_charge(charges, graph.system, graph.total_charge)
-            edges = long_range.far_edges(graph, self.cutoff, self.long_range_cutoff, self.n_radial, self.message_cutoff == "smooth")
-        return self.polarization(features, one_hot, multipoles, (sources,), edges)
+            return graph.mm_charges
+        return conserve_charge(self.source_charge_readout(state)[:, 0], graph.system, graph.total_charge)
 
     def get_config(self):
         return super().get_config() | {

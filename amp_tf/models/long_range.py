@@ -1,4 +1,6 @@
-"""The Coulomb terms that AMP and GNN share (the suffix -P): Eq. 11 with MM particles, Eq. 13 among QM atoms."""
+"""The long-range pairs and Coulomb terms that AMP and GNN share (the suffix -P): Eq. 11 with MM particles, Eq. 13 among QM atoms."""
+
+from typing import Any
 
 from keras import ops
 
@@ -11,34 +13,43 @@ PARTNERS = ("mm", "qm")
 """``"mm"``: external charges (Eqs. 10 and 11). ``"qm"``: the atoms of the same system beyond the cut-off (Eq. 13)."""
 
 
-def far_edges(graph: MolecularGraph, cutoff: float, long_range_cutoff: float, n_radial: int, smooth: bool) -> Edges:
-    """Pairs of QM atoms at long range.
+def pair_ends(graph: MolecularGraph, partners: str) -> tuple[Any, Any, Any, Any]:
+    """Positions of the receivers and of the senders, and the numbers of both, for the long-range pairs of QM atoms with their partners."""
+    if partners == "mm":
+        return graph.positions, graph.mm_positions, graph.mm_receivers, graph.mm_senders
+    return graph.positions, graph.positions, graph.far_receivers, graph.far_senders
 
-    Each counts with 1 − f(r), f the weight of the same pair as an edge of the graph, so that the two descriptions of a pair add up to one:
-    with abrupt edges f is 1 inside ``cutoff`` and the far pairs are those outside.
+
+def long_range_edges(graph: MolecularGraph, partners: str, cutoff: float, long_range_cutoff: float, n_radial: int, smooth: bool) -> Edges:
+    """Long-range pairs with their geometry, weighted by the smooth long-range cut-off and by :func:`far_weight`."""
+    edges = make_edges(*pair_ends(graph, partners), long_range_cutoff, n_radial, True)
+    if partners == "qm" and smooth:
+        return edges._replace(weights=edges.weights * far_weight(edges.distances, cutoff)[:, None])
+    return edges
+
+
+def far_weight(distances, cutoff: float):
+    """1 − f(r), f the weight of the same pair of QM atoms as an edge of the graph: the two descriptions of a pair add up to one.
+
+    With abrupt edges f is 1 inside the cut-off, and the far pairs are those outside.
     """
-    pairs = make_edges(graph.positions, graph.positions, graph.far_receivers, graph.far_senders, long_range_cutoff, n_radial, True)
-    if not smooth:
-        return pairs
-    return pairs._replace(weights=pairs.weights * (1.0 - radial.cutoff_function(pairs.distances, cutoff))[:, None])
+    return 1.0 - radial.cutoff_function(distances, cutoff)
 
 
-def mm_edges(graph: MolecularGraph, long_range_cutoff: float, n_radial: int) -> Edges:
-    """Pairs of a QM atom (receiver) and an MM particle (sender), weighted by the smooth long-range cut-off."""
-    return make_edges(graph.positions, graph.mm_positions, graph.mm_receivers, graph.mm_senders, long_range_cutoff, n_radial, True)
+def coulomb_energy(charges, graph: MolecularGraph, partners: str, distances, cutoff: float, smooth: bool):
+    """Eq. 11 (all pairs of a QM atom and an MM particle) or Eq. 13 (the far pairs of QM atoms, each once): [n_systems], kJ/mol.
 
-
-def coulomb_qm_mm(charges, graph: MolecularGraph, distances):
-    """Eq. 11: all pairs of a QM atom and an MM particle, [n_systems], kJ/mol."""
-    partners = safe.gather(graph.mm_charges, graph.mm_senders)
-    pairs = coulomb_energies(safe.gather(charges, graph.mm_receivers), partners, distances)
-    return safe.segment_sum(pairs, safe.gather(graph.system, graph.mm_receivers), ops.shape(graph.total_charge)[0])
-
-
-def coulomb_qm_qm(charges, graph: MolecularGraph, distances, cutoff: float, smooth: bool):
-    """Eq. 13: the pairs of QM atoms beyond the cut-off, each once, [n_systems], kJ/mol."""
-    at_ends = (safe.gather(charges, ends) for ends in (graph.far_receivers, graph.far_senders))
-    pairs = 0.5 * coulomb_energies(*at_ends, distances)
-    if smooth:
-        pairs = pairs * (1.0 - radial.cutoff_function(distances, cutoff))
-    return safe.segment_sum(pairs, safe.gather(graph.system, graph.far_receivers), ops.shape(graph.total_charge)[0])
+    Args:
+        charges: of the QM atoms [n_atoms], e.
+        graph: holds the pairs.
+        partners: ``"mm"`` or ``"qm"``.
+        distances: of the pairs [n_pairs], angstrom.
+        cutoff: of the graph's edges, angstrom.
+        smooth: weight far pairs of QM atoms by :func:`far_weight`.
+    """
+    _, _, receivers, senders = pair_ends(graph, partners)
+    partner_charges = graph.mm_charges if partners == "mm" else charges
+    energies = coulomb_energies(safe.gather(charges, receivers), safe.gather(partner_charges, senders), distances)
+    if partners == "qm":
+        energies = 0.5 * energies * (far_weight(distances, cutoff) if smooth else 1.0)
+    return safe.segment_sum(energies, safe.gather(graph.system, receivers), ops.shape(graph.total_charge)[0])

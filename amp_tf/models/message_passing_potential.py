@@ -7,6 +7,7 @@ from keras import ops
 
 from amp_tf.graph import MolecularGraph
 from amp_tf.layers import Perceptron
+from amp_tf.layers.edges import pair_vectors
 from amp_tf.models import long_range
 from amp_tf.models.potential import Potential, require
 from amp_tf.ops import safe
@@ -39,20 +40,17 @@ class MessagePassingPotential(Potential):
         """[Dense swish, Dense swish, Dense(1)], the form of the energy readout φ_V and of the charges φ_ρ (A.2)."""
         return Perceptron(input_size, (self.n_features, self.n_features), 1, dtype=self.dtype_policy, name=name)
 
-    def _read_out(self, state, graph: MolecularGraph) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Energy terms and properties from the final state [n_atoms, …] of the atoms."""
+    def _read_out(self, state, graph: MolecularGraph, distances=None) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Energy terms and properties from the final state [n_atoms, …] of the atoms; ``distances`` of the long-range pairs, if known."""
         n_systems = ops.shape(graph.total_charge)[0]
         terms = {"atomic": self.energy_scale * safe.segment_sum(self.readout(state)[:, 0], graph.system, n_systems)}
         if not self.pairwise_coulomb:
             return terms, {}
         charges = conserve_charge(self.charge_readout(state)[:, 0], graph.system, graph.total_charge)
-        if self.long_range_partners == "mm":
-            vectors = safe.gather(graph.mm_positions, graph.mm_senders) - safe.gather(graph.positions, graph.mm_receivers)
-            terms["coulomb_qm_mm"] = long_range.coulomb_qm_mm(charges, graph, safe.norm(vectors))
-        else:
-            vectors = safe.gather(graph.positions, graph.far_senders) - safe.gather(graph.positions, graph.far_receivers)
-            smooth = self.message_cutoff == "smooth"
-            terms["coulomb_qm_qm"] = long_range.coulomb_qm_qm(charges, graph, safe.norm(vectors), self.cutoff, smooth)
+        partners, smooth = self.long_range_partners, self.message_cutoff == "smooth"
+        if distances is None:
+            distances = safe.norm(pair_vectors(*long_range.pair_ends(graph, partners)))
+        terms[f"coulomb_qm_{partners}"] = long_range.coulomb_energy(charges, graph, partners, distances, self.cutoff, smooth)
         return terms, {"charges": charges}
 
     def get_config(self):
