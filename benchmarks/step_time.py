@@ -94,17 +94,23 @@ def measure(name: str, n_atoms: int, dtype: str, rate: float) -> list[Row]:
     potential.compile(optimizer, loss=dict.fromkeys(labels, "mse"), loss_weights={"energy": 0.2, "qm_gradients": 0.8})
     optimizer.build(potential.trainable_variables)
     functions = {
-        "energy and gradient": lambda *fields: potential.with_gradients(MolecularGraph(*fields))["qm_gradients"],
-        "training step": lambda *fields: potential.train_step((MolecularGraph(*fields), labels))["loss"],
+        "energy and gradient": lambda *fields: energy_and_gradient(potential, MolecularGraph(*fields)),
+        "training step": lambda *fields: [potential.train_step((MolecularGraph(*fields), labels))["loss"]],
     }
     rows = []
     for work, function in functions.items():
         compiled = tf.function(function).get_concrete_function(*graph)
-        seconds, operations = median_time(lambda compiled=compiled: compiled(*graph).numpy()), matrix_product_operations(compiled)
+        seconds, operations = median_time(lambda compiled=compiled: compiled(*graph)[0].numpy()), matrix_product_operations(compiled)
         values = (1e3 * seconds, 1e-9 * operations, 1e3 * operations / rate, seconds * rate / operations)
         identifiers = {"atoms": n_atoms, "model": name, "edges": len(arrays.receivers), "work": work}
         rows += [row(metric, unit, value, **identifiers) for (metric, unit), value in zip(QUANTITIES.items(), values, strict=True)]
     return rows
+
+
+def energy_and_gradient(potential: Potential, graph: MolecularGraph) -> tuple[tf.Tensor, tf.Tensor]:
+    """Energies [n_systems] and gradients [n_atoms, 3]."""
+    result = potential.with_gradients(graph)
+    return result["energy"], result["qm_gradients"]
 
 
 def table(rows: list[Row]) -> str:

@@ -27,6 +27,9 @@ class TrainingConfig(pydantic.BaseModel):
     batch_size: int = Field(16, ge=1, description="systems a step (paper: 5 dimer and uracil, 16 clusters, 100 QM9)")
     learning_rate: float = Field(5e-4, gt=0, description="Adam's at the first step (paper: 5e-4)")
     final_learning_rate: float = Field(1e-5, gt=0, description="at the last step, reached exponentially (paper: 1e-5; 5e-6 QM9)")
+    epsilon: float = Field(
+        1e-7, gt=0, description="Adam's, against division by zero (paper: 1e-7); must be small beside the gradients of the loss"
+    )
     clip_norm: float = Field(1.0, gt=0, description="global norm to which gradients are clipped (paper: 1)")
     gradient_weight: float = Field(
         0.8, ge=0, le=1, description="lambda of Eq. 12 (paper: 0.8); energies alone where the data have no gradients or it is 0"

@@ -106,8 +106,8 @@ def compile_potential(potential: Potential, config: TrainingConfig, labels: tupl
     schedule = keras.optimizers.schedules.ExponentialDecay(config.learning_rate, config.steps, decay_rate)
     averaging = {} if config.ema_momentum is None else {"use_ema": True, "ema_momentum": config.ema_momentum}
     potential.compile(
-        optimizer=keras.optimizers.Adam(schedule, epsilon=1e-7, global_clipnorm=config.clip_norm, **averaging),
-        loss=dict.fromkeys(labels, "mse"),
+        optimizer=keras.optimizers.Adam(schedule, epsilon=config.epsilon, global_clipnorm=config.clip_norm, **averaging),
+        loss={label: keras.losses.MeanSquaredError(dtype=potential.compute_dtype) for label in labels},
         loss_weights={label: 1.0 - weight if label == "energy" else weight for label in labels},
         metrics={label: [keras.metrics.MeanAbsoluteError(name="mae" if len(labels) > 1 else f"{label}_mae")] for label in labels},
         steps_per_execution=math.gcd(config.interval, 10),

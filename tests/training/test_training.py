@@ -66,7 +66,7 @@ def test_the_loss_is_equation_12(config, random):
         np.sum((found - wanted) ** 2) for found, wanted in zip(result["qm_gradients"], frames.qm_gradients, strict=True)
     ) / (3 * 2 * 2)
     loss = potential.compute_loss(graph, labels, potential.predict_labels(graph, labels))
-    assert float(loss) == pytest.approx(0.2 * energy_term + 0.8 * gradient_term, rel=1e-12)
+    assert float(loss) == pytest.approx(0.2 * energy_term + 0.8 * gradient_term, rel=1e-6)  # Keras adds losses in float32
 
 
 def test_training_on_gradients_learns_a_spring(springs, tmp_path):
@@ -123,7 +123,7 @@ def test_an_interrupted_run_ends_where_an_uninterrupted_one_does(config, tmp_pat
 def test_kill_9_and_the_same_command_goes_on(config, tmp_path):
     """A real process is killed as soon as its first checkpoint is there; the rerun reports no step twice and ends like a fresh run."""
     settings = tmp_path / "config.yaml"
-    settings.write_text(yaml.safe_dump(config(steps=3000, interval=50).as_json()))
+    settings.write_text(yaml.safe_dump(config(steps=600, interval=20).as_json()))
     code = "import sys; from amp_tf.training import *; from amp_tf.training import callbacks; callbacks.SECONDS_BETWEEN_CHECKPOINTS = 0.0; train(read_config(sys.argv[1]), sys.argv[2], progress=False)"  # noqa: E501
     process = subprocess.Popen([sys.executable, "-c", code, str(settings), str(tmp_path / "run")])
     deadline = time.monotonic() + 120
@@ -135,10 +135,10 @@ def test_kill_9_and_the_same_command_goes_on(config, tmp_path):
     process.wait()
     assert not (tmp_path / "run" / "metrics.json").is_file()
     killed_at = len(callbacks.read_history(tmp_path / "run" / "history.jsonl"))
-    assert 1 <= killed_at < 60
+    assert 1 <= killed_at < 30
     resumed = train(read_config(settings), tmp_path / "run", progress=False)
     fresh = train(read_config(settings), tmp_path / "fresh", progress=False)
-    assert [row["step"] for row in resumed.history] == list(range(50, 3001, 50))
+    assert [row["step"] for row in resumed.history] == list(range(20, 601, 20))
     assert resumed.metrics[1]["value"] == pytest.approx(fresh.metrics[1]["value"], rel=1e-3)
 
 
