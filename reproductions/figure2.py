@@ -21,7 +21,8 @@ SUCCESS = 1.0
 
 DIFFERS = (
     "Data: our own DF-MP2/aug-cc-pVTZ energies at a rigid monomer geometry that the paper does not state. "
-    "Laptop preset: moving average of the weights (0.99), factor 1 on the coefficients (paper: none, 1e-4); same steps, batch, schedule."
+    "Laptop preset: moving average of the weights (0.99; paper: none), factor 1 on the coefficients (paper: 1e-4), energy readout in units "
+    "of 0.5 kJ/mol (paper: 1); same widths, steps, batch and schedule."
 )
 
 
@@ -74,7 +75,7 @@ def reproduce(preset: str, runs_folder: Path = RUNS, results: Path = RESULTS) ->
         "figure2", preset, summarize(outcomes), started, results,
         seeds={f"{panel} {model}": n_seeds for (panel, model), n_seeds in counts.items()},
         data=data_record(),
-        settings=PAPER_SETTINGS | chosen.settings | {"coefficient_scale": chosen.coefficient_scale},
+        settings=PAPER_SETTINGS | chosen.settings | chosen.model,
         training_seconds=round(sum(outcome.seconds for outcome in outcomes), 1),
         differs=DIFFERS,
         reference={"angle": group.frame_properties["angle"].tolist(), "energy": np.round(group.energies, 7).tolist()},

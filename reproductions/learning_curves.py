@@ -40,7 +40,7 @@ def reproduce(name: str, panel: str, models: Sequence[str], preset: str, runs_fo
         name, preset, rows, started, results,
         seeds=chosen.many_seeds,
         data=data_record(),
-        settings=PAPER_SETTINGS | chosen.settings | {"coefficient_scale": chosen.coefficient_scale},
+        settings=PAPER_SETTINGS | chosen.settings | chosen.model,
         training_seconds=round(sum(outcome.seconds for outcome in outcomes), 1),
         differs="The paper draws these curves and states no number. What differs from its settings is said with Figure 2.",
         curves=[
