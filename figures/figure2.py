@@ -49,8 +49,13 @@ def _draw_model(axis: Axes, result: dict[str, Any], panel: str, model: str, angl
         axis.plot(
             angle, 1000 * (curve - mean), STYLES[model], color=COLORS[model],
             linewidth=1.4 if is_median else 0.4, alpha=1.0 if is_median else 0.5,
-            label=f"{model}: {errors[seed]:.2g} J/mol" if is_median else None, zorder=3 if is_median else 2,
+            label=f"{model}: {_rounded(errors[seed])} J/mol" if is_median else None, zorder=3 if is_median else 2,
         )  # fmt: skip
+
+
+def _rounded(error: float) -> str:
+    """Two significant digits, and whole numbers from 100 on."""
+    return f"{error:.0f}" if error >= 100 else f"{error:.2g}"
 
 
 def _draw_topology(axis: Axes, cutoff: float) -> None:

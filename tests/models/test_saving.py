@@ -37,7 +37,7 @@ def test_a_fresh_process_computes_the_same(dtype, dimer, tmp_path):
     command = [sys.executable, "-c", FRESH, *(str(tmp_path / name) for name in ("model.keras", "job.json", "result.json"))]
     subprocess.run(command, check=True, capture_output=True)
     found = json.loads((tmp_path / "result.json").read_text())
-    resolution = np.finfo(dtype).eps
+    resolution = float(np.finfo(dtype).eps)
     network = expected["energy"] - expected["energy_terms"]["reference"]
     assert found["energy"] == pytest.approx(expected["energy"], abs=4 * resolution * max(1.0, abs(network)))
     np.testing.assert_allclose(
