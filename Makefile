@@ -45,7 +45,7 @@ ENGINE ?= pyscf
 dataset-water-dimer: $(INSTALLED)
 	$(BIN)/python -m datasets.water_dimer --engine $(ENGINE)
 
-lock:
+lock: $(INSTALLED)
 	$(BIN)/pip install --quiet --disable-pip-version-check uv
 	$(BIN)/uv pip compile --universal --python-version 3.10 --all-extras --no-header --no-annotate --output-file requirements.lock setup.cfg
 

@@ -96,13 +96,10 @@ def main() -> None:
     """Entry point of ``amp-tf``: errors that amp_tf raises on purpose end with their one sentence and exit status 1."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
-        app(standalone_mode=True)
+        app()
     except AmpTFError as error:
         typer.echo(f"error: {error}", err=True)
         raise SystemExit(1) from error
-    except KeyboardInterrupt as error:
-        typer.echo("interrupted; run the same command to go on from the last checkpoint.", err=True)
-        raise SystemExit(130) from error
 
 
 if __name__ == "__main__":

@@ -14,6 +14,9 @@ from amp_tf.errors import InputError
 MINIMUM_DISTANCE = 1e-3
 """Two particles closer than this are taken to lie on one point, angstrom."""
 
+MAXIMUM_EXTENT = 1e4
+"""A system larger than this is taken to have come apart, angstrom."""
+
 
 class MolecularGraph(NamedTuple):
     """A batch of systems, concatenated and not padded. Fields are NumPy arrays or tensors; floats in the precision of the model.
@@ -82,12 +85,16 @@ class System:
     def __post_init__(self):
         if (self.mm_positions is None) != (self.mm_charges is None):
             raise InputError("mm_positions and mm_charges come together: give both or neither.")
-        mm_positions = np.zeros((0, 3)) if self.mm_positions is None else _as_floats(self.mm_positions, "mm_positions")
         mm_charges = np.zeros(0) if self.mm_charges is None else _as_floats(self.mm_charges, "mm_charges")
+        mm_positions = np.zeros((0, 3)) if self.mm_positions is None else _as_floats(self.mm_positions, "mm_positions")
+        mm_positions = mm_positions.reshape(-1, 3) if mm_positions.size == 0 else mm_positions
+        total_charge = _as_floats(self.total_charge, "total_charge")
+        if total_charge.ndim:
+            raise InputError(f"total_charge must be one number a system, got shape {list(total_charge.shape)}.")
         for name, value in {
             "atomic_numbers": _as_atomic_numbers(self.atomic_numbers),
             "positions": _as_floats(self.positions, "positions"),
-            "total_charge": float(_as_floats(self.total_charge, "total_charge")),
+            "total_charge": float(total_charge),
             "mm_positions": mm_positions,
             "mm_charges": mm_charges,
         }.items():
@@ -97,6 +104,7 @@ class System:
             raise InputError(
                 f"mm_positions {list(mm_positions.shape)} and mm_charges {list(mm_charges.shape)} must be [n_mm, 3] and [n_mm]."
             )
+        _check_mm_positions(self.positions, mm_positions)
 
 
 def check_system(atomic_numbers: np.ndarray, positions: np.ndarray) -> None:
@@ -112,9 +120,19 @@ def check_system(atomic_numbers: np.ndarray, positions: np.ndarray) -> None:
         raise InputError(
             f"the position of atom {atom} ({chemical_symbols[atomic_numbers[atom]]}) is NaN or infinite; correct the geometry."
         )
+    if np.ptp(positions, axis=0).max() > MAXIMUM_EXTENT:
+        raise InputError(f"the atoms spread over more than {MAXIMUM_EXTENT:g} angstrom; the system seems to have come apart.")
     if coincident := sorted(cKDTree(positions).query_pairs(MINIMUM_DISTANCE)):
         first, second = coincident[0]
         raise InputError(f"atoms {first} and {second} lie on one point (closer than {MINIMUM_DISTANCE} angstrom); correct the geometry.")
+
+
+def _check_mm_positions(positions: np.ndarray, mm_positions: np.ndarray) -> None:
+    if len(mm_positions):
+        distances, atoms = cKDTree(positions).query(mm_positions)
+        if distances.min() < MINIMUM_DISTANCE:
+            particle = int(distances.argmin())
+            raise InputError(f"MM particle {particle} lies on QM atom {atoms[particle]}; correct the geometry or leave that particle out.")
 
 
 def build_graph(systems: Sequence[System], cutoff: float, float_dtype: str = "float64", far_from: float | None = None) -> MolecularGraph:
@@ -190,16 +208,22 @@ def _pairs(positions: np.ndarray, cutoff: float) -> tuple[np.ndarray, np.ndarray
 
 def _as_floats(value: Any, name: str) -> np.ndarray:
     try:
-        array = np.asarray(value, dtype=np.float64)
+        array = np.asarray(value)
     except (TypeError, ValueError) as error:
-        raise InputError(f"{name} must be numbers, got {type(value).__name__}: {error}") from error
+        raise InputError(f"{name} must be an array of numbers, got {type(value).__name__}: {error}") from error
+    if array.dtype.kind not in "iuf" and array.size:
+        raise InputError(f"{name} must be real numbers, got {array.dtype}.")
+    array = array.astype(np.float64)
     if name != "positions" and not np.all(np.isfinite(array)):
         raise InputError(f"{name} holds NaN or infinite values; correct the input.")
     return array
 
 
 def _as_atomic_numbers(value: Any) -> np.ndarray:
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"atomic_numbers must be an array of integers, got {type(value).__name__}: {error}") from error
     if array.ndim != 1 or array.dtype.kind not in "iu" or np.any(array < 1) or np.any(array >= len(chemical_symbols)):
         raise InputError(f"atomic_numbers must be [n_atoms] positive integers of elements, got {array.dtype} of shape {list(array.shape)}.")
     return array.astype(np.int32)

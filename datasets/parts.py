@@ -1,9 +1,7 @@
 """Crash-safe building: each finished calculation is one small file at once, and a rerun continues where the last one ended."""
 
-import errno
-import hashlib
 import json
-import os
+import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -12,6 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from amp_tf.errors import AmpTFError, InputError
+from amp_tf.files import whole_file, write_text
 
 Arrays = dict[str, np.ndarray]
 
@@ -34,22 +33,21 @@ class Parts:
             raise InputError(
                 f"{self.folder} holds parts of another engine, version or setting; remove that folder or choose another output."
             )
-        _write_atomically(record, text.encode())
+        write_text(record, text)
 
     def __contains__(self, name: str) -> bool:
         return self._path(name).is_file()
 
     def __getitem__(self, name: str) -> Arrays:
-        with np.load(self._path(name), allow_pickle=False) as part:
-            return dict(part)
+        try:
+            with open(self._path(name), "rb") as file, np.load(file, allow_pickle=False) as part:
+                return dict(part)
+        except (OSError, ValueError, zipfile.BadZipFile) as error:
+            raise InputError(f"{self._path(name)} is damaged; delete it and run the same command again.") from error
 
     def __setitem__(self, name: str, arrays: Arrays) -> None:
-        partial = self._path(name).with_suffix(".partial")
-        with open(partial, "wb") as file:
-            np.savez(file, **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, self._path(name))
+        with whole_file(self._path(name)) as partial:
+            np.savez(partial, **arrays)
 
     def _path(self, name: str) -> Path:
         return self.folder / f"{name}.npz"
@@ -78,32 +76,13 @@ def run_all(
             for name, arrays in joblib.Parallel(n_jobs=workers, return_as="generator_unordered", pre_dispatch="2*n_jobs")(calls):
                 parts[name] = arrays
                 bar.update()
-    except (KeyboardInterrupt, OSError, AmpTFError) as error:
-        reason = _reason(error, parts.folder)
+    except (KeyboardInterrupt, AmpTFError) as error:
+        reason = "Interrupted." if isinstance(error, KeyboardInterrupt) else str(error)
         finished = sum(name in parts for name in tasks)
         raise AmpTFError(
             f"{reason} {finished} of {len(tasks)} calculations are finished and kept in {parts.folder}; run the same command to go on."
         ) from error
 
 
-def fingerprint(text: str) -> str:
-    """A short sha256 of ``text``."""
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
 def _named(compute: Callable[[object], Arrays], name: str, task: object) -> tuple[str, Arrays]:
     return name, compute(task)
-
-
-def _reason(error: BaseException, folder: Path) -> str:
-    if isinstance(error, KeyboardInterrupt):
-        return "Interrupted."
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        return f"The disk of {folder} is full: free some space."
-    return f"{error}"
-
-
-def _write_atomically(path: Path, content: bytes) -> None:
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(content)
-    os.replace(partial, path)

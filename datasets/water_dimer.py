@@ -51,6 +51,7 @@ def build(output: Path, engine: Engine, basis: str, angles: np.ndarray, workers:
     Returns:
         The sha256 of the file's content.
     """
+    version = engine.version()
     settings = {
         "bond_length_angstrom": BOND_LENGTH,
         "bond_angle_degrees": BOND_ANGLE,
@@ -58,7 +59,7 @@ def build(output: Path, engine: Engine, basis: str, angles: np.ndarray, workers:
         "n_angles": len(angles),
         "basis": basis,
     }
-    record = settings | {"engine": engine.name, "version": engine.version(), "angles": angles.tolist()}
+    record = settings | {"engine": engine.name, "version": version, "angles": angles.tolist()}
     parts = Parts(output.with_name(output.name + ".parts"), record)
     tasks = {"monomer": (engine, Calculation(MONOMER_NUMBERS, monomer_positions(), basis))}
     tasks |= {f"angle_{angle:g}": (engine, Calculation(DIMER_NUMBERS, dimer_positions(angle), basis)) for angle in angles}
@@ -67,7 +68,7 @@ def build(output: Path, engine: Engine, basis: str, angles: np.ndarray, workers:
     energies = np.array([parts[f"angle_{angle:g}"]["energy"] for angle in angles]) - 2 * monomer
     provenance = Provenance(
         engine=engine.name,
-        engine_version=engine.version(),
+        engine_version=version,
         level_of_theory=f"{engine.level_of_theory}, {basis} with {basis}-jkfit and {basis}-ri",
         builder_command=command,
         random_seed=None,
@@ -90,9 +91,9 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 @app.command()
 def main(
-    output: Annotated[
-        Path, typer.Option(help="The HDF5 file to write; finished calculations are kept beside it in OUTPUT.parts.")
-    ] = SHIPPED_FILE,
+    output: Annotated[Path, typer.Option(help="The HDF5 file to write; finished calculations are kept beside it in OUTPUT.parts.")] = Path(
+        "runs/water_dimer.h5"
+    ),
     engine: Annotated[str, typer.Option(help=f"One of {', '.join(ENGINES)}.")] = "pyscf",
     basis: Annotated[str, typer.Option(help="Orbital basis; the paper's is aug-cc-pvtz.")] = "aug-cc-pvtz",
     step: Annotated[int, typer.Option(min=1, max=N_ANGLES, help="Degrees between two configurations; the paper's is 1.")] = 1,
@@ -103,11 +104,12 @@ def main(
         if engine not in ENGINES:
             raise InputError(f"unknown engine {engine!r}; choose one of {', '.join(ENGINES)}.")
         command = shlex.join(["python", "-m", "datasets.water_dimer", *sys.argv[1:]])
-        digest = build(output, ENGINES[engine](), basis, np.arange(0.0, N_ANGLES, step), workers, command)
+        angles = np.arange(0.0, N_ANGLES, step)
+        digest = build(output, ENGINES[engine](), basis, angles, workers, command)
     except AmpTFError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from error
-    typer.echo(f"{output}: {N_ANGLES // step} configurations, sha256 {digest}")
+    typer.echo(f"{output}: {len(angles)} configurations, sha256 {digest}")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from amp_tf.errors import InputError
+from amp_tf.files import write_text
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "reproductions" / "results"
@@ -60,11 +61,8 @@ def write_result(name: str, preset: str, rows: Sequence[Row], started: float, fo
         "commit": commit(),
         "rows": list(rows),
     }
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.{preset}.json"
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(record, indent=1) + "\n")
-    os.replace(partial, path)
+    write_text(path, json.dumps(record, indent=1) + "\n")
     return path
 
 

@@ -12,18 +12,12 @@ from figures.figure2 import draw
 from reproductions import paper
 from reproductions.common import RESULTS, RUNS, Row, check_preset, format_table, row, write_result
 from reproductions.entry import run_reproduction
-from reproductions.water_dimer import DATA, PAPER_SETTINGS, PRESETS, Outcome, data_record, now, runs_for, train_all
+from reproductions.water_dimer import DATA, PAPER_SETTINGS, PRESETS, Outcome, data_record, differs, now, runs_for, train_all
 
 PANELS = {"A": ("AMP(1)", "AMP(2)"), "B": ("AMP(1)", "AMP(2)"), "C": ("AMP(2)", "AMP(2)-DP")}
 MANY_SEEDS = {("B", "AMP(2)"), ("C", "AMP(2)-DP")}
 SUCCESS = 1.0
 """A run with a test MAE of at most this describes the rotation, J/mol."""
-
-DIFFERS = (
-    "Data: our own DF-MP2/aug-cc-pVTZ energies at a rigid monomer geometry that the paper does not state. "
-    "Laptop preset: moving average of the weights (0.99; paper: none), factor 1 on the coefficients (paper: 1e-4), energy readout in units "
-    "of 0.5 kJ/mol (paper: 1); same widths, steps, batch and schedule."
-)
 
 
 def summarize(outcomes: list[Outcome]) -> list[Row]:
@@ -77,7 +71,7 @@ def reproduce(preset: str, runs_folder: Path = RUNS, results: Path = RESULTS) ->
         data=data_record(),
         settings=PAPER_SETTINGS | chosen.settings | chosen.model,
         training_seconds=round(sum(outcome.seconds for outcome in outcomes), 1),
-        differs=DIFFERS,
+        differs=differs(preset),
         reference={"angle": group.frame_properties["angle"].tolist(), "energy": np.round(group.energies, 7).tolist()},
         curves=[
             vars(outcome.run) | {"energy": np.round(outcome.curve, 7).tolist()}

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from reproductions.common import RESULTS, RUNS, Row, check_preset, format_table, row, write_result
-from reproductions.water_dimer import PAPER_SETTINGS, PRESETS, data_record, now, runs_for, train_all
+from reproductions.water_dimer import PAPER_SETTINGS, PRESETS, data_record, differs, now, runs_for, train_all
 
 
 def reproduce(name: str, panel: str, models: Sequence[str], preset: str, runs_folder: Path = RUNS, results: Path = RESULTS) -> Path:
@@ -42,7 +42,7 @@ def reproduce(name: str, panel: str, models: Sequence[str], preset: str, runs_fo
         data=data_record(),
         settings=PAPER_SETTINGS | chosen.settings | chosen.model,
         training_seconds=round(sum(outcome.seconds for outcome in outcomes), 1),
-        differs="The paper draws these curves and states no number. What differs from its settings is said with Figure 2.",
+        differs=f"The paper draws these curves and states no number. {differs(preset)}",
         curves=[
             {
                 "model": outcome.run.model,

@@ -61,7 +61,8 @@ def test_positions_are_centred_before_they_lose_digits(random):
     np.testing.assert_allclose(near, far, atol=1e-6)
 
 
-WATER = {"atomic_numbers": np.array([8, 1, 1]), "positions": np.array([[0.0, 0, 0], [0.76, 0, -0.59], [-0.76, 0, -0.59]])}
+WATER_POSITIONS = np.array([[0.0, 0, 0], [0.76, 0, -0.59], [-0.76, 0, -0.59]])
+WATER = {"atomic_numbers": np.array([8, 1, 1]), "positions": WATER_POSITIONS}
 
 
 @pytest.mark.parametrize(
@@ -72,11 +73,16 @@ WATER = {"atomic_numbers": np.array([8, 1, 1]), "positions": np.array([[0.0, 0, 
         ({"positions": np.array([[0.0, 0, 0], [1.0, 0, 0], [1.0, 0, 0]])}, "atoms 1 and 2 lie on one point"),
         ({"positions": np.zeros((2, 3))}, r"shape \[2, 3\], expected \[3, 3\]"),
         ({"positions": np.zeros(9)}, "positions have shape"),
-        ({"positions": np.array([["a"] * 3] * 3)}, "positions must be numbers"),
+        ({"positions": np.array([["a"] * 3] * 3)}, "positions must be real numbers"),
         ({"atomic_numbers": np.array([8.0, 1.0, 1.0])}, "positive integers"),
         ({"atomic_numbers": np.array([8, 1, 0])}, "positive integers"),
         ({"atomic_numbers": np.array([], dtype=int), "positions": np.zeros((0, 3))}, "at least one atom"),
         ({"total_charge": np.nan}, "total_charge holds NaN"),
+        ({"total_charge": np.zeros(1)}, "total_charge must be one number"),
+        ({"positions": WATER_POSITIONS * 1j}, "positions must be real numbers"),
+        ({"positions": [[0.0, 0, 0], [1.0, 0]]}, "positions must be an array of numbers"),
+        ({"positions": WATER_POSITIONS * 1e6}, "spread over more than 10000 angstrom"),
+        ({"mm_positions": WATER_POSITIONS[1:2], "mm_charges": np.ones(1)}, "MM particle 0 lies on QM atom 1"),
         ({"mm_positions": np.zeros((2, 3))}, "come together"),
         ({"mm_positions": np.zeros((2, 3)), "mm_charges": np.zeros(3)}, r"must be \[n_mm, 3\] and \[n_mm\]"),
         ({"mm_positions": np.zeros((1, 3)), "mm_charges": np.array([np.nan])}, "mm_charges holds NaN"),

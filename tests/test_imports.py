@@ -8,7 +8,19 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-RANK = {"errors": 0, "units": 0, "ops": 1, "graph": 1, "layers": 2, "models": 3, "data": 4, "training": 5, "interfaces": 6, "cli": 6}
+RANK = {
+    "errors": 0,
+    "files": 0,
+    "units": 0,
+    "ops": 1,
+    "graph": 1,
+    "layers": 2,
+    "models": 3,
+    "data": 4,
+    "training": 5,
+    "interfaces": 6,
+    "cli": 6,
+}
 """data/pipeline.py and training read models; data/hdf5.py reads graph alone."""
 FILES = sorted((ROOT / "amp_tf").rglob("*.py"))
 

@@ -22,7 +22,6 @@ and the attribute ``total_charge`` (e). Frames stand in the order in which they 
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -33,7 +32,8 @@ import pydantic
 
 from amp_tf import units
 from amp_tf.errors import DataFileError
-from amp_tf.graph import check_system
+from amp_tf.files import whole_file
+from amp_tf.graph import System
 
 FORMAT = "amp_tf reference data"
 FORMAT_VERSION = 1
@@ -80,10 +80,22 @@ class FrameGroup:
     frame_properties: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def __post_init__(self):
+        for entry in fields(self):
+            if entry.name not in ("name", "total_charge", "frame_properties") and getattr(self, entry.name) is not None:
+                object.__setattr__(self, entry.name, np.asarray(getattr(self, entry.name)))
+        object.__setattr__(self, "frame_properties", {name: np.asarray(values) for name, values in self.frame_properties.items()})
         _check_group(self)
 
     def __len__(self) -> int:
         return len(self.energies)
+
+    def system(self, frame: int) -> System:
+        """The system of one frame."""
+        mm = {}
+        if self.mm_offsets is not None:
+            span = slice(self.mm_offsets[frame], self.mm_offsets[frame + 1])
+            mm = {"mm_positions": self.mm_positions[span], "mm_charges": self.mm_charges[span]}
+        return System(self.qm_atomic_numbers, self.qm_positions[frame], self.total_charge, **mm)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The datasets of the group by name, those that are absent left out."""
@@ -131,9 +143,7 @@ def write_reference_data(path: Path | str, provenance: Provenance, groups: tuple
     if not groups or len(set(names)) != len(names):
         raise DataFileError(f"{path}: a reference data file needs at least one group and distinct names, got {names}.")
     digest = content_sha256(provenance, groups)
-    partial = path.with_name(path.name + ".partial")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with h5py.File(partial, "w") as file:
+    with whole_file(path) as partial, h5py.File(partial, "w") as file:
         attributes = provenance.model_dump() | {"settings": json.dumps(provenance.settings)}
         file.attrs.update({key: "none" if value is None else value for key, value in attributes.items()})
         file.attrs.update({"format": FORMAT, "format_version": FORMAT_VERSION, "sha256": digest})
@@ -143,9 +153,6 @@ def write_reference_data(path: Path | str, provenance: Provenance, groups: tuple
             target.attrs["total_charge"] = group.total_charge
             for name, array in group.arrays().items():
                 target.create_dataset(name, data=array.astype(_INTEGERS.get(name, "<f8")), compression="gzip", shuffle=True)
-    with open(partial, "rb+") as file:
-        os.fsync(file.fileno())
-    os.replace(partial, path)
     return digest
 
 
@@ -163,7 +170,9 @@ def read_reference_data(path: Path | str) -> ReferenceData:
         with h5py.File(path, "r") as file:
             provenance, groups = _read_open_file(path, file)
             expected = str(file.attrs["sha256"])
-    except (OSError, KeyError, RuntimeError) as error:
+    except DataFileError:
+        raise
+    except (OSError, KeyError, RuntimeError, TypeError, ValueError, AttributeError) as error:  # what h5py makes of damaged bytes
         raise DataFileError(f"{path}: truncated, damaged or not an HDF5 file of amp_tf ({error}); copy or build it again.") from error
     digest = content_sha256(provenance, groups)
     if digest != expected:
@@ -213,7 +222,9 @@ def _first_line(error: Exception) -> str:
 
 
 def _check_group(group: FrameGroup) -> None:
-    n_frames, n_qm = len(group.energies), len(group.qm_atomic_numbers)
+    if not group.name or "/" in group.name:
+        raise DataFileError(f"the group name {group.name!r} must be a word without '/'.")
+    n_frames, n_qm = len(np.atleast_1d(group.energies)), len(np.atleast_1d(group.qm_atomic_numbers))
     if n_frames == 0:
         raise DataFileError(f"group {group.name!r} holds no frame; build it again with at least one.")
     mm_arrays = (group.mm_offsets, group.mm_positions, group.mm_charges)
@@ -233,8 +244,8 @@ def _check_group(group: FrameGroup) -> None:
             raise DataFileError(f"group {group.name!r}: {name} holds NaN, infinite or non-numeric values.")
     if group.mm_offsets is not None and (group.mm_offsets[0] != 0 or group.mm_offsets[-1] != n_mm or np.any(np.diff(group.mm_offsets) < 0)):
         raise DataFileError(f"group {group.name!r}: mm_offsets must rise from 0 to the number of MM particles, {n_mm}.")
-    for frame, positions in enumerate(group.qm_positions):
+    for frame in range(n_frames):
         try:
-            check_system(group.qm_atomic_numbers, positions)
+            group.system(frame)
         except ValueError as error:
             raise DataFileError(f"group {group.name!r}, frame {frame}: {error}") from error

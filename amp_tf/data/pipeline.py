@@ -11,6 +11,8 @@ from amp_tf.errors import DataFileError, InputError
 from amp_tf.graph import MolecularGraph, System
 from amp_tf.models.potential import Potential, graph_signature
 
+LABELS = ("energy", "qm_gradients", "mm_gradients")
+
 
 @dataclass(frozen=True)
 class Frames:
@@ -49,25 +51,29 @@ class Frames:
         Raises:
             DataFileError: if some groups have gradients and others lack them.
         """
-        systems, qm_gradients, mm_gradients = [], [], []
-        for group in data.groups:
-            systems += [_system(group, frame) for frame in range(len(group))]
-            qm_gradients += [] if group.qm_gradients is None else list(group.qm_gradients)
-            mm_gradients += [] if group.mm_gradients is None else np.split(group.mm_gradients, group.mm_offsets[1:-1])
-        for name, gradients in {"qm_gradients": qm_gradients, "mm_gradients": mm_gradients}.items():
-            if gradients and len(gradients) != len(systems):
+        systems = [group.system(frame) for group in data.groups for frame in range(len(group))]
+        columns = {}
+        for name, parts in {"qm_gradients": _qm_gradients, "mm_gradients": _mm_gradients}.items():
+            known = [parts(group) for group in data.groups]
+            columns[name] = [frame for group in known if group is not None for frame in group]
+            if any(group is None for group in known) and any(getattr(group, name) is not None for group in data.groups):
                 raise DataFileError(
                     f"{data.source}: some groups have {name} and others lack them; split the file or add the missing labels."
                 )
-        return cls(systems, np.concatenate([group.energies for group in data.groups]), qm_gradients or None, mm_gradients or None)
+        has_mm = any(group.mm_gradients is not None for group in data.groups)
+        energies = np.concatenate([group.energies for group in data.groups])
+        return cls(systems, energies, columns["qm_gradients"] or None, columns["mm_gradients"] if has_mm else None)
 
 
-def _system(group: FrameGroup, frame: int) -> System:
-    mm = {}
-    if group.mm_offsets is not None:
-        span = slice(group.mm_offsets[frame], group.mm_offsets[frame + 1])
-        mm = {"mm_positions": group.mm_positions[span], "mm_charges": group.mm_charges[span]}
-    return System(group.qm_atomic_numbers, group.qm_positions[frame], group.total_charge, **mm)
+def _qm_gradients(group: FrameGroup) -> list[np.ndarray] | None:
+    return None if group.qm_gradients is None else list(group.qm_gradients)
+
+
+def _mm_gradients(group: FrameGroup) -> list[np.ndarray] | None:
+    """One array a frame; None where the group has MM particles without gradients."""
+    if group.mm_offsets is None:
+        return [np.zeros((0, 3))] * len(group)
+    return None if group.mm_gradients is None else np.split(group.mm_gradients, group.mm_offsets[1:-1])
 
 
 class GraphBatches:
@@ -88,6 +94,8 @@ class GraphBatches:
     def __init__(self, potential: Potential, frames: Frames, labels: Sequence[str] = ("energy",)):
         if not len(frames):
             raise InputError("the data set is empty: give at least one frame.")
+        if unknown := set(labels) - set(LABELS):
+            raise InputError(f"unknown labels {sorted(unknown)}; known are {', '.join(LABELS)}.")
         columns = {"energy": (frames.energies - potential.reference_energies(frames.systems))[:, None]}
         for label in set(labels) - {"energy"}:
             columns[label] = getattr(frames, label)

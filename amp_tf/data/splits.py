@@ -25,6 +25,12 @@ class Split(pydantic.BaseModel):
     seed: int = 0
     """Of ``random``."""
 
+    @pydantic.model_validator(mode="after")
+    def _check(self):
+        if self.kind != "alternating" and self.train + self.validation >= 1:
+            raise ValueError(f"train + validation must leave frames for the test set, got {self.train} + {self.validation}")
+        return self
+
     def assign(self, n_frames: int) -> Indices:
         """Frame numbers of ``train``, ``validation`` and ``test``.
 

@@ -112,6 +112,7 @@ class AnisotropicMessagePassing(keras.layers.Layer):
         n_features: size of h and of every hidden layer.
         n_elements: size of the one-hot element vector.
         n_radial_weights: size of the radial weights.
+        norm_width: width of the smooth norms of the multipoles.
 
     Call arguments:
         features: h [n_atoms, n_features].
@@ -124,8 +125,9 @@ class AnisotropicMessagePassing(keras.layers.Layer):
         (new h [n_atoms, n_features], a [n_edges, n_radial_weights * n_terms(max_order)])
     """
 
-    def __init__(self, max_order: int, n_features: int, n_elements: int, n_radial_weights: int, **kwargs):
+    def __init__(self, max_order: int, n_features: int, n_elements: int, n_radial_weights: int, norm_width: float, **kwargs):
         super().__init__(**kwargs)
+        self.norm_width = norm_width
         self.max_order, self.n_features, self.n_elements, self.n_radial_weights = max_order, n_features, n_elements, n_radial_weights
         hidden = (n_features, n_features)
         pair_size = n_radial_weights * n_interaction_terms(max_order)
@@ -139,7 +141,7 @@ class AnisotropicMessagePassing(keras.layers.Layer):
         pair_features = anisotropic_features(radial_weights, at_receivers, at_senders, edges.unit_vectors)
         messages = weighted(self.message(features, pair_features, edges), edges)
         received = safe.segment_sum(messages, edges.receivers, ops.shape(features)[0])
-        inputs = ops.concatenate([features, received, multipole_ops.norms(multipoles), one_hot], axis=-1)
+        inputs = ops.concatenate([features, received, multipole_ops.norms(multipoles, self.norm_width), one_hot], axis=-1)
         return features + self.update(inputs), pair_features
 
     def get_config(self):
@@ -148,4 +150,5 @@ class AnisotropicMessagePassing(keras.layers.Layer):
             "n_features": self.n_features,
             "n_elements": self.n_elements,
             "n_radial_weights": self.n_radial_weights,
+            "norm_width": self.norm_width,
         }

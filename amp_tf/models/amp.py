@@ -10,7 +10,7 @@ from amp_tf.layers import AnisotropicMessagePassing, DirectPolarization, Edges, 
 from amp_tf.layers.dense import REGISTERED
 from amp_tf.models import long_range
 from amp_tf.models.message_passing_potential import MessagePassingPotential
-from amp_tf.models.potential import require
+from amp_tf.models.potential import require, require_positive, require_whole
 from amp_tf.ops import multipoles as multipole_ops
 from amp_tf.ops.electrostatics import conserve_charge
 from amp_tf.ops.interactions import n_interaction_terms
@@ -30,7 +30,7 @@ class AMP(MessagePassingPotential):
         direct_polarization: -D, multipoles polarized by charges outside the graph, in the last layer, for k >= 1 (Eq. 10).
         pairwise_coulomb: -P, predicted charges that sum to the total charge, and their Coulomb energy (Eqs. 11 and 13).
         long_range_partners: whose charges -D and -P see: ``"mm"``, external particles; ``"qm"``, atoms of the same system beyond the
-            cut-off.
+            cut-off, for -D the ``source_charges`` that a readout of its own predicts from the state before the polarization.
         long_range_cutoff: of the direct polarization, with a smooth switch, angstrom (paper: 50, 30 for the clusters).
         n_long_range_weights: radial weights of the direct polarization (paper: 8).
         coefficient_scale: factor on the predicted coefficients c (paper: 1e-4, "for stability"; larger values learn sooner).
@@ -53,8 +53,10 @@ class AMP(MessagePassingPotential):
         message_cutoff: str = "smooth", n_radial: int = 20, atomic_energies: Mapping[str, float] | None = None,
         provenance: Mapping[str, Any] | None = None, dtype: str = "float32", **kwargs,
     ):  # fmt: skip
-        require(max_order >= 0 and max_order == int(max_order), f"max_order must be a whole number of at least 0, got {max_order}.")
-        require(long_range_cutoff > 0, f"long_range_cutoff must be positive, got {long_range_cutoff}.")
+        require_whole(0, max_order=max_order)
+        require_whole(1, n_radial_weights=n_radial_weights, n_long_range_weights=n_long_range_weights)
+        require_positive(long_range_cutoff=long_range_cutoff, coefficient_scale=coefficient_scale)
+        require(isinstance(direct_polarization, bool), f"direct_polarization must be true or false, got {direct_polarization!r}.")
         super().__init__(
             elements, cutoff, n_layers, n_features, pairwise_coulomb, long_range_partners, energy_scale,
             message_cutoff=message_cutoff, n_radial=n_radial, atomic_energies=atomic_energies, provenance=provenance, dtype=dtype, **kwargs,
@@ -84,7 +86,13 @@ class AMP(MessagePassingPotential):
         ]
         self.message_layers = [
             AnisotropicMessagePassing(
-                self.max_order, self.n_features, n_elements, self.n_radial_weights, dtype=policy, name=f"message_passing_{number}"
+                self.max_order,
+                self.n_features,
+                n_elements,
+                self.n_radial_weights,
+                self.norm_width,
+                dtype=policy,
+                name=f"message_passing_{number}",
             )
             for number in range(self.n_layers)
         ]
@@ -100,7 +108,8 @@ class AMP(MessagePassingPotential):
                 self.source_charge_readout = self._perceptron("source_charge_readout", state_size)
 
     def energy_terms(self, graph: MolecularGraph):
-        """``atomic`` and, with -P, ``coulomb_qm_mm`` or ``coulomb_qm_qm``; ``multipoles`` of the last layer and, with -P, ``charges``."""
+        """``atomic`` and, with -P, ``coulomb_qm_mm`` or ``coulomb_qm_qm``; ``multipoles`` of the last layer, ``charges``
+        (-P) and ``source_charges`` (-D among QM atoms)."""
         one_hot, edges, far_edges = self.one_hot(graph), self.edges(graph), self._long_range_edges(graph)
         products = multipole_ops.traceless_products(edges.unit_vectors, self.max_order)
         radial_weights = self.radial_weights(one_hot, edges)
@@ -108,11 +117,13 @@ class AMP(MessagePassingPotential):
         for number, (expand, pass_messages) in enumerate(zip(self.expansions, self.message_layers, strict=True)):
             multipoles = expand(features, pair_features, products, edges)
             if number == self.n_layers - 1 and self.is_polarized:
-                sources = self._source_charges(_state(features, multipoles, one_hot), graph)
+                sources = self._source_charges(self._state(features, multipoles, one_hot), graph)
                 multipoles = self.polarization(features, one_hot, multipoles, (sources,), far_edges)
             features, pair_features = pass_messages(features, one_hot, multipoles, radial_weights, edges)
         distances = None if far_edges is None else far_edges.distances
-        terms, properties = self._read_out(_state(features, multipoles, one_hot), graph, distances)
+        terms, properties = self._read_out(self._state(features, multipoles, one_hot), graph, distances)
+        if self.is_polarized and self.long_range_partners == "qm":
+            properties["source_charges"] = sources
         return terms, properties | {"multipoles": multipoles}
 
     @property
@@ -132,6 +143,15 @@ class AMP(MessagePassingPotential):
             return graph.mm_charges
         return conserve_charge(self.source_charge_readout(state)[:, 0], graph.system, graph.total_charge)
 
+    @property
+    def norm_width(self) -> float:
+        """Width of the smooth norms: a hundredth of the size of the multipoles."""
+        return 0.01 * self.coefficient_scale
+
+    def _state(self, features, multipoles: tuple, one_hot):
+        """[features, norms of the multipoles, one-hot elements], what readouts see."""
+        return ops.concatenate([features, multipole_ops.norms(multipoles, self.norm_width), one_hot], axis=-1)
+
     def get_config(self):
         return super().get_config() | {
             "max_order": self.max_order,
@@ -141,8 +161,3 @@ class AMP(MessagePassingPotential):
             "n_long_range_weights": self.n_long_range_weights,
             "coefficient_scale": self.coefficient_scale,
         }
-
-
-def _state(features, multipoles: tuple, one_hot):
-    """[features, norms of the multipoles, one-hot elements], what readouts see."""
-    return ops.concatenate([features, multipole_ops.norms(multipoles), one_hot], axis=-1)

@@ -9,7 +9,7 @@ from amp_tf.graph import MolecularGraph
 from amp_tf.layers import Perceptron
 from amp_tf.layers.edges import pair_vectors
 from amp_tf.models import long_range
-from amp_tf.models.potential import Potential, require
+from amp_tf.models.potential import Potential, require, require_positive, require_whole
 from amp_tf.ops import safe
 from amp_tf.ops.electrostatics import conserve_charge
 
@@ -22,10 +22,12 @@ class MessagePassingPotential(Potential):
         energy_scale: float, **kwargs,
     ):  # fmt: skip
         super().__init__(elements, cutoff, **kwargs)
-        require(n_layers >= 1 and n_features >= 1, f"n_layers and n_features must be at least 1, got {n_layers} and {n_features}.")
+        require_whole(1, n_layers=n_layers, n_features=n_features)
+        require_positive(energy_scale=energy_scale)
+        require(isinstance(pairwise_coulomb, bool), f"pairwise_coulomb must be true or false, got {pairwise_coulomb!r}.")
         require(long_range_partners in long_range.PARTNERS, f"long_range_partners must be 'mm' or 'qm', got {long_range_partners!r}.")
-        require(energy_scale > 0, f"energy_scale must be positive, got {energy_scale}.")
         self.n_layers, self.n_features, self.energy_scale = n_layers, n_features, float(energy_scale)
+        self.sees_total_charge = pairwise_coulomb
         self.pairwise_coulomb, self.long_range_partners = pairwise_coulomb, long_range_partners
         self.embedding = keras.layers.Dense(n_features, kernel_initializer="he_normal", dtype=self.dtype_policy, name="embedding")
         self.embedding.build((None, len(self.elements)))

@@ -5,7 +5,9 @@ This is the one place of the package's mathematics that names TensorFlow: for it
 
 import json
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -46,20 +48,19 @@ class Potential(keras.Model):
         self, elements: Sequence[str], cutoff: float, message_cutoff: str = "smooth", n_radial: int = 20,
         atomic_energies: Mapping[str, float] | None = None, provenance: Mapping[str, Any] | None = None, dtype: str = "float32", **kwargs,
     ):  # fmt: skip
-        precision = keras.dtype_policies.get(dtype).name
+        precision = getattr(dtype, "name", dtype)
+        require(precision in PRECISIONS, f"dtype must be one of {', '.join(PRECISIONS)}, got {precision!r}.")
         super().__init__(dtype=precision, **kwargs)
         self.elements = _checked_elements(elements)
-        if keras.backend.backend() != "tensorflow":
-            raise InputError(
-                f"amp_tf computes gradients with TensorFlow, but Keras runs on {keras.backend.backend()}; set KERAS_BACKEND=tensorflow."
-            )
-        require(precision in PRECISIONS, f"dtype must be one of {', '.join(PRECISIONS)}, got {precision!r}.")
-        require(cutoff > 0, f"cutoff must be positive, got {cutoff}.")
+        backend = keras.backend.backend()
+        require(backend == "tensorflow", f"amp_tf needs TensorFlow, but Keras runs on {backend}; set KERAS_BACKEND=tensorflow.")
+        require_positive(cutoff=cutoff)
+        require_whole(1, n_radial=n_radial)
         require(message_cutoff in ("smooth", "none"), f"message_cutoff must be 'smooth' or 'none', got {message_cutoff!r}.")
         self.cutoff, self.message_cutoff, self.n_radial = float(cutoff), message_cutoff, n_radial
-        self.atomic_energies = dict.fromkeys(self.elements, 0.0) | {
-            symbol: float(energy) for symbol, energy in (atomic_energies or {}).items()
-        }
+        energies = {symbol: float(energy) for symbol, energy in (atomic_energies or {}).items()}
+        require(all(map(np.isfinite, energies.values())), f"atomic_energies hold NaN or infinite values: {energies}.")
+        self.atomic_energies = dict.fromkeys(self.elements, 0.0) | energies
         strangers = sorted(set(self.atomic_energies) - set(self.elements))
         require(not strangers, f"atomic_energies name {strangers}, not an element of the model.")
         self.provenance = json.loads(json.dumps(dict(provenance or {})))
@@ -73,6 +74,9 @@ class Potential(keras.Model):
 
     embeds_charges: bool = False
     """Whether the energy depends on MM particles."""
+
+    sees_total_charge: bool = False
+    """Whether the energy depends on the total charge."""
 
     def energy_terms(self, graph: MolecularGraph) -> tuple[dict[str, Any], dict[str, Any]]:
         """The parts of the energy by name, each [n_systems] in kJ/mol, and the properties of atoms that come with them."""
@@ -118,7 +122,7 @@ class Potential(keras.Model):
         """The predictions for the names in ``labels``, with derivatives only where gradients are among them."""
         takes_gradients = "qm_gradients" in labels or "mm_gradients" in labels
         result = self.with_gradients(graph, training) if takes_gradients else self(graph, training=training)
-        return {name: result[name] for name in labels}
+        return {name: ops.reshape(result[name], (-1, 1)) if name == "energy" else result[name] for name in labels}
 
     def _track(self, graph, labels, predictions, loss) -> dict[str, Any]:
         loss_tracker = next(metric for metric in self.metrics if metric.name == "loss")
@@ -136,7 +140,7 @@ class Potential(keras.Model):
 
     def train_step(self, data):
         """One step on ``(graph, labels)``; ``labels`` holds ``energy`` and, where they are known, ``qm_gradients`` and ``mm_gradients``."""
-        graph, labels = data
+        graph, labels = _graph_and_labels(data)
         with tf.GradientTape() as tape:
             predictions = self.predict_labels(graph, labels, training=True)
             loss = self.compute_loss(graph, labels, predictions)
@@ -145,7 +149,7 @@ class Potential(keras.Model):
 
     def test_step(self, data):
         """Loss and metrics of ``(graph, labels)``."""
-        graph, labels = data
+        graph, labels = _graph_and_labels(data)
         predictions = self.predict_labels(graph, labels)
         return self._track(graph, labels, predictions, self.compute_loss(graph, labels, predictions, training=False))
 
@@ -180,7 +184,7 @@ class Potential(keras.Model):
             positions: [n_atoms, 3], angstrom, or a list.
             mm_positions: [n_mm, 3], angstrom, or a list; None without MM particles.
             mm_charges: [n_mm], e, or a list.
-            total_charge: e, or a list.
+            total_charge: e, or a list; refused unless 0 by a model without -P, which cannot see it.
 
         Returns:
             ``energy`` (float, kJ/mol, atomic energies included), ``energy_terms`` (its parts by name; ``reference``: the atomic energies),
@@ -191,14 +195,12 @@ class Potential(keras.Model):
         Raises:
             InputError: for wrong shapes, NaN or infinite values, two particles on one point, an unknown element, no system.
         """
-        is_batch = isinstance(positions, (list, tuple)) and (not positions or np.ndim(positions[0]) == 2)
-        if not is_batch:
-            single = [None if value is None else [value] for value in (atomic_numbers, positions, mm_positions, mm_charges)]
-            batch = self.compute(*single, total_charge=[total_charge])
+        if not _is_batch(positions):
+            mm = [None if value is None else [value] for value in (mm_positions, mm_charges)]
+            batch = self.compute_systems(make_systems([atomic_numbers], [positions], *mm, [total_charge], self.sees_total_charge))
             terms = {name: float(term[0]) for name, term in batch.pop("energy_terms").items()}
             return {"energy": float(batch.pop("energy")[0]), "energy_terms": terms, **{key: value[0] for key, value in batch.items()}}
-        systems = make_systems(atomic_numbers, positions, mm_positions, mm_charges, total_charge)
-        return self.compute_systems(systems)
+        return self.compute_systems(make_systems(atomic_numbers, positions, mm_positions, mm_charges, total_charge, self.sees_total_charge))
 
     def compute_systems(self, systems: Sequence[System]) -> dict[str, Any]:
         """:meth:`compute` of a list of :class:`~amp_tf.graph.System`."""
@@ -213,7 +215,7 @@ class Potential(keras.Model):
         result = {"energy": sum(terms.values()), "energy_terms": terms}
         atom_splits = np.cumsum([len(system.atomic_numbers) for system in systems])[:-1]
         mm_gradients = np.split(raw.pop("mm_gradients"), np.cumsum([len(system.mm_charges) for system in systems])[:-1])
-        if any(len(system.mm_charges) for system in systems):
+        if self.embeds_charges:
             result["mm_gradients"] = mm_gradients
         if "multipoles" in raw:
             split_orders = [np.split(moment, atom_splits) for moment in raw.pop("multipoles")]
@@ -259,10 +261,39 @@ class Potential(keras.Model):
         return copy
 
 
+def _graph_and_labels(data) -> tuple[MolecularGraph, dict[str, Any]]:
+    """Of a batch; energies as a column, so that Keras averages its metrics over systems and not over batches."""
+    graph, labels, weights = keras.utils.unpack_x_y_sample_weight(data)
+    require(labels is not None and weights is None, "training takes (graph, labels) without sample weights; see amp_tf.data.pipeline.")
+    return graph, {name: ops.reshape(values, (-1, 1)) if name == "energy" else values for name, values in labels.items()}
+
+
+def _is_batch(positions) -> bool:
+    """Whether ``positions`` are those of several systems: a list of arrays, or one array [n_systems, n_atoms, 3]."""
+    try:
+        return np.ndim(positions) == 3 or len(positions) == 0 or np.ndim(positions[0]) == 2
+    except (TypeError, ValueError, IndexError):
+        return False
+
+
 def require(condition: bool, message: str) -> None:
     """Raise :class:`~amp_tf.errors.InputError` with ``message`` unless ``condition`` holds."""
     if not condition:
         raise InputError(message)
+
+
+def require_positive(**values: float) -> None:
+    """Each value must be a finite number above zero."""
+    for name, value in values.items():
+        is_number = isinstance(value, Real) and not isinstance(value, bool)
+        require(is_number and 0 < value < float("inf"), f"{name} must be positive and finite, got {value!r}.")
+
+
+def require_whole(least: int, **values: int) -> None:
+    """Each value must be a whole number of at least ``least``."""
+    for name, value in values.items():
+        is_whole = isinstance(value, Integral) and not isinstance(value, bool)
+        require(is_whole and value >= least, f"{name} must be a whole number of at least {least}, got {value!r}.")
 
 
 def graph_signature(dtype: str) -> MolecularGraph:
@@ -271,9 +302,11 @@ def graph_signature(dtype: str) -> MolecularGraph:
     return MolecularGraph(*(tf.TensorSpec(shape, dtype if name in FLOAT_FIELDS else "int32", name=name) for name, shape in fields))
 
 
-def make_systems(atomic_numbers, positions, mm_positions=None, mm_charges=None, total_charge=0.0) -> list[System]:
+def make_systems(atomic_numbers, positions, mm_positions, mm_charges, total_charge, sees_total_charge: bool) -> list[System]:
     """A list of :class:`~amp_tf.graph.System` from lists of arrays, one entry a system; None and a single total charge serve all."""
     n_systems = len(positions)
+    blind = "this model does not see the total charge; leave it at 0, or use pairwise_coulomb=True (-P)."
+    require(sees_total_charge or not np.any(total_charge), blind)
     charges = [total_charge] * n_systems if np.ndim(total_charge) == 0 else total_charge
     columns = {
         "atomic_numbers": atomic_numbers,
@@ -283,6 +316,7 @@ def make_systems(atomic_numbers, positions, mm_positions=None, mm_charges=None, 
         "mm_charges": [None] * n_systems if mm_charges is None else mm_charges,
     }
     for name, column in columns.items():
+        require(np.ndim(column) > 0 or isinstance(column, list), f"{name} must have one entry for each of the {n_systems} systems.")
         require(len(column) == n_systems, f"{n_systems} systems were given, but {name} has {len(column)} entries; give one a system.")
     return [System(**dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True)]
 
@@ -297,7 +331,7 @@ def load_potential(path: Path | str) -> Potential:
     require_potential_file(path)
     try:
         potential = keras.saving.load_model(path, compile=False, safe_mode=True)
-    except (ValueError, TypeError, OSError, KeyError, zipfile.BadZipFile) as error:
+    except (ValueError, TypeError, OSError, KeyError, AttributeError, RuntimeError, zipfile.BadZipFile) as error:
         reason = " ".join(str(error).split())[:300]
         raise DataFileError(
             f"{path}: the saved potential cannot be read ({reason}); copy it again, or install the amp_tf that wrote it."
@@ -317,19 +351,18 @@ def require_potential_file(path: Path) -> dict[str, Any]:
         with zipfile.ZipFile(path) as archive:
             config = json.loads(archive.read("config.json"))
             damaged = archive.testzip()
-    except (zipfile.BadZipFile, KeyError, json.JSONDecodeError, OSError) as error:
+    except (zipfile.BadZipFile, KeyError, ValueError, OSError, RuntimeError, zlib.error) as error:  # what zipfile makes of damaged bytes
         raise DataFileError(f"{path}: damaged or not a .keras file ({error}); copy it again.") from error
     if damaged:
         raise DataFileError(f"{path}: the part {damaged!r} is damaged; copy the file again.")
-    if not str(config.get("registered_name", "")).startswith("amp_tf>"):
-        raise DataFileError(
-            f"{path}: a Keras model, but not a potential of amp_tf (it is {config.get('class_name')!r}); give a file that amp_tf saved."
-        )
+    kind = config.get("registered_name") if isinstance(config, dict) else None
+    if not str(kind).startswith("amp_tf>"):
+        raise DataFileError(f"{path}: not a potential of amp_tf (it is {kind!r}); give a file that amp_tf saved.")
     return config
 
 
 def _checked_elements(elements: Sequence[str]) -> tuple[str, ...]:
-    known = tuple(elements)
-    wrong = [symbol for symbol in known if symbol not in NUMBER_OF_SYMBOL]
+    known = (elements,) if isinstance(elements, str) else tuple(elements)
+    wrong = [symbol for symbol in known if not NUMBER_OF_SYMBOL.get(symbol)]
     require(bool(known) and not wrong and len(set(known)) == len(known), f"elements must be distinct chemical symbols, got {list(known)}.")
     return known

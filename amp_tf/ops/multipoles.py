@@ -57,10 +57,10 @@ def expand(coefficients, products: tuple, receivers, n_atoms) -> tuple:
     return tuple(multipoles)
 
 
-def norms(multipoles: tuple):
-    """Frobenius norm of each order, smooth at zero (:func:`amp_tf.ops.safe.smooth_norm`): [n_atoms, len(multipoles)]."""
+def norms(multipoles: tuple, width: float):
+    """Frobenius norm of each order, smooth at zero within ``width`` (:func:`amp_tf.ops.safe.smooth_norm`): [n_atoms, len(multipoles)]."""
     flat = [ops.reshape(moment, (-1, 3 ** (len(moment.shape) - 1))) for moment in multipoles]
-    return ops.stack([safe.smooth_norm(moment) for moment in flat], axis=-1)
+    return ops.stack([safe.smooth_norm(moment, width) for moment in flat], axis=-1)
 
 
 @lru_cache

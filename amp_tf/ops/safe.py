@@ -22,7 +22,7 @@ def norm(vectors, axis: int = -1):
     return ops.where(is_zero, ops.zeros_like(squared), ops.sqrt(ops.where(is_zero, ops.ones_like(squared), squared)))
 
 
-def smooth_norm(vectors, axis: int = -1, width: float = 1e-4):
+def smooth_norm(vectors, width: float, axis: int = -1):
     """sqrt(|v|² + width²) − width: the norm without its kink at zero.
 
     All derivatives are continuous; the second is at most 1/width. Deviates from |v| by less than ``width``.

@@ -12,7 +12,8 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from amp_tf import units
-from amp_tf.errors import TrainingError
+from amp_tf.errors import DataFileError, TrainingError
+from amp_tf.files import whole_file
 
 UNIT_OF_LABEL = {"energy": units.ENERGY, "qm_gradients": units.GRADIENT, "mm_gradients": units.GRADIENT}
 
@@ -31,13 +32,17 @@ class Checkpoint(keras.callbacks.Callback):
         super().__init__()
         self.weights_path, self.history_path, self.interval = folder / "checkpoint.weights.h5", folder / "history.jsonl", interval
         self._started = self._saved = time.perf_counter()
+        self.saved_step = 0
 
     def restore(self) -> int:
         """Load the checkpoint, if there is one, and cut the history to it; returns the number of finished steps."""
         step, kept = 0, []
         if self.weights_path.is_file():
-            self.model.load_weights(self.weights_path)
-            step = int(self.model.optimizer.iterations.numpy())
+            try:
+                self.model.load_weights(self.weights_path)
+            except (OSError, KeyError, ValueError, RuntimeError) as error:
+                raise DataFileError(f"{self.weights_path}: damaged; remove the run folder to train anew.") from error
+            step = self.saved_step = int(self.model.optimizer.iterations.numpy())
             kept = [row for row in read_history(self.history_path) if row["step"] <= step]
             self._started -= kept[-1]["seconds"] if kept else 0.0
         self.history_path.write_text("".join(json.dumps(row) + "\n" for row in kept))
@@ -53,12 +58,11 @@ class Checkpoint(keras.callbacks.Callback):
             self._save()
 
     def _save(self) -> None:
-        partial = self.weights_path.with_name("next.weights.h5")
-        self.model.save_weights(partial, overwrite=True)
-        with open(partial, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(partial, self.weights_path)
-        self._saved = time.perf_counter()
+        if not all(np.all(np.isfinite(weights)) for weights in self.model.get_weights()):
+            raise TrainingError(_not_finite("the weights", self.model))
+        with whole_file(self.weights_path) as partial:
+            self.model.save_weights(partial, overwrite=True)
+        self._saved, self.saved_step = time.perf_counter(), int(self.model.optimizer.iterations.numpy())
 
 
 def read_history(path: Path) -> list[dict[str, float]]:
@@ -120,6 +124,13 @@ class Progress(keras.callbacks.Callback):
         self._bar.close()
 
 
+def _not_finite(what: str, model: keras.Model) -> str:
+    return (
+        f"{what} became NaN or infinite before step {int(model.optimizer.iterations.numpy())}: lower learning_rate or coefficient_scale, "
+        "or look for outliers in the data; the last checkpoint is untouched."
+    )
+
+
 def _errors(logs: dict[str, float], prefix: str, title: str) -> dict[str, str]:
     """``title`` of each label in its unit, from Keras's logs."""
     keys = {label: f"{prefix}{label}_mae" for label in UNIT_OF_LABEL}
@@ -131,8 +142,4 @@ class StopOnNaN(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         if not math.isfinite(logs["loss"]):
-            step = int(self.model.optimizer.iterations.numpy())
-            raise TrainingError(
-                f"the loss became {logs['loss']} before step {step}: lower learning_rate or coefficient_scale, or look for "
-                "outliers in the data; the last checkpoint is untouched."
-            )
+            raise TrainingError(_not_finite("the loss", self.model))

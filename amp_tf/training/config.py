@@ -34,6 +34,7 @@ class TrainingConfig(pydantic.BaseModel):
     gradient_weight: float = Field(
         0.8, ge=0, le=1, description="lambda of Eq. 12 (paper: 0.8); energies alone where the data have no gradients or it is 0"
     )
+    mm_gradient_factor: float = Field(100.0, ge=0, description="factor on the MM part of the gradient loss (paper: 100); 0 leaves it out")
     ema_momentum: float | None = Field(
         None, gt=0, lt=1, description="momentum of the moving average of the weights that is evaluated and saved (paper: none)"
     )
@@ -86,6 +87,8 @@ def read_config(path: Path | str, overrides: tuple[str, ...] = ()) -> TrainingCo
         values = yaml.safe_load(path.read_text())
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file; see examples/water_dimer.yaml for a configuration.") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read as a configuration ({error}).") from error
     except yaml.YAMLError as error:
         raise InputError(f"{path}: not valid YAML ({' '.join(str(error).split())}).") from error
     if not isinstance(values, dict):
@@ -95,8 +98,11 @@ def read_config(path: Path | str, overrides: tuple[str, ...] = ()) -> TrainingCo
         if not separator:
             raise InputError(f"{override!r}: an override has the form key=value.")
         *parents, last = key.split(".")
-        target = values
-        for parent in parents:
-            target = target.setdefault(parent, {})
-        target[last] = yaml.safe_load(value)
+        try:
+            target = values
+            for parent in parents:
+                target = target.setdefault(parent, {})
+            target[last] = yaml.safe_load(value)
+        except (AttributeError, TypeError, yaml.YAMLError) as error:
+            raise InputError(f"{override!r}: not an override of this configuration ({' '.join(str(error).split())}).") from error
     return make_config(values, str(path))

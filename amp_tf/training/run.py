@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -14,15 +13,15 @@ import yaml
 from ase.data import atomic_numbers, chemical_symbols
 
 from amp_tf.data.hdf5 import ReferenceData, read_reference_data
-from amp_tf.data.pipeline import Frames, GraphBatches
-from amp_tf.errors import InputError
+from amp_tf.data.pipeline import LABELS, Frames, GraphBatches
+from amp_tf.errors import InputError, TrainingError
+from amp_tf.files import whole_file, write_text
 from amp_tf.models import Potential, load_potential
 from amp_tf.training.callbacks import Checkpoint, Progress, StopOnNaN, Validation, read_history
 from amp_tf.training.config import MODELS, TrainingConfig
 from amp_tf.training.evaluation import evaluate
 
 EVALUATION_BATCH = 200
-LABELS = ("energy", "qm_gradients", "mm_gradients")
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ def train(config: TrainingConfig, folder: Path | str, progress: bool = True) -> 
     """
     folder = Path(folder)
     data = read_reference_data(config.data)
-    _claim(folder, config, data)
+    record = _check_folder(folder, config, data)
     if (folder / "metrics.json").is_file():
         metrics = json.loads((folder / "metrics.json").read_text())
         return TrainingResult(load_potential(folder / "potential.keras"), metrics, read_history(folder / "history.jsonl"))
@@ -60,13 +59,17 @@ def train(config: TrainingConfig, folder: Path | str, progress: bool = True) -> 
     splits = {name: frames[indices] for name, indices in config.split.assign(len(frames)).items() if len(indices)}
     keras.utils.set_random_seed(config.seed)
     potential = make_potential(config, data, splits["train"])
-    _fit(potential, config, splits, folder, progress)
+    labels = _labels(config, splits["train"])
+    batches = {name: GraphBatches(potential, splits[name], labels) for name in ("train", "validation") if name in splits}
+    compile_potential(potential, config, labels)
+    write_text(folder / "config.yaml", record)
+    _fit(potential, config, batches, folder, progress)
     potential = potential.copy_for_inference()
     mean_energy = float(np.mean(splits["train"].energies))
     metrics = [{"split": name, **row} for name in ("train", "test") for row in evaluate(potential, splits[name], mean_energy)]
-    potential.save(folder / "next.keras")
-    os.replace(folder / "next.keras", folder / "potential.keras")
-    _write_text(folder / "metrics.json", json.dumps(metrics, indent=1))
+    with whole_file(folder / "potential.keras") as partial:
+        potential.save(partial)
+    write_text(folder / "metrics.json", json.dumps(metrics, indent=1))
     return TrainingResult(potential, metrics, read_history(folder / "history.jsonl"))
 
 
@@ -85,7 +88,12 @@ def make_potential(config: TrainingConfig, data: ReferenceData, training_frames:
         "training": config.as_json() | {"data": Path(config.data).name},
         "versions": {name: version(name) for name in ("amp_tf", "keras", "tensorflow", "numpy")},
     }
-    return model(elements=elements, atomic_energies=energies, provenance=provenance, **settings)
+    try:
+        return model(elements=elements, atomic_energies=energies, provenance=provenance, **settings)
+    except (TypeError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"model: {error}") from error
 
 
 def fit_atomic_energies(frames: Frames, elements: tuple[str, ...]) -> dict[str, float]:
@@ -99,45 +107,54 @@ def compile_potential(potential: Potential, config: TrainingConfig, labels: tupl
     """Adam with exponential decay and clipping by the global norm, and the loss of Eq. 12.
 
     Keras's mean squared errors are its two sums: the mean over systems of the squared energy error, and the mean over all components of the
-    squared gradient error (which for systems of one size is the sum over 3BN).
+    squared gradient error (which for systems of one size is the sum over 3BN). The term of the MM gradients is formed like that of the QM
+    gradients, times ``mm_gradient_factor``.
     """
     weight = config.gradient_weight if "qm_gradients" in labels else 0.0
+    weights = {"energy": 1.0 - weight, "qm_gradients": weight, "mm_gradients": weight * config.mm_gradient_factor}
     decay_rate = config.final_learning_rate / config.learning_rate
     schedule = keras.optimizers.schedules.ExponentialDecay(config.learning_rate, config.steps, decay_rate)
     averaging = {} if config.ema_momentum is None else {"use_ema": True, "ema_momentum": config.ema_momentum}
     potential.compile(
         optimizer=keras.optimizers.Adam(schedule, epsilon=config.epsilon, global_clipnorm=config.clip_norm, **averaging),
         loss={label: keras.losses.MeanSquaredError(dtype=potential.compute_dtype) for label in labels},
-        loss_weights={label: 1.0 - weight if label == "energy" else weight for label in labels},
+        loss_weights={label: weights[label] for label in labels},
         metrics={label: [keras.metrics.MeanAbsoluteError(name="mae" if len(labels) > 1 else f"{label}_mae")] for label in labels},
         steps_per_execution=math.gcd(config.interval, 10),
     )
-
-
-def _fit(potential: Potential, config: TrainingConfig, splits: dict[str, Frames], folder: Path, progress: bool) -> None:
-    has_gradients = config.gradient_weight > 0 and splits["train"].qm_gradients is not None
-    labels = ("energy", "qm_gradients") if has_gradients else ("energy",)
-    compile_potential(potential, config, labels)
     potential.optimizer.build(potential.trainable_variables)
+
+
+def _labels(config: TrainingConfig, frames: Frames) -> tuple[str, ...]:
+    """What is trained on: energies alone where the data have no QM gradients or ``gradient_weight`` is 0."""
+    if config.gradient_weight == 0 or frames.qm_gradients is None:
+        return ("energy",)
+    return LABELS if frames.mm_gradients is not None and config.mm_gradient_factor > 0 else LABELS[:2]
+
+
+def _fit(potential: Potential, config: TrainingConfig, batches: dict[str, GraphBatches], folder: Path, progress: bool) -> None:
     checkpoint = Checkpoint(folder, config.interval)
     checkpoint.set_model(potential)
     first_step = checkpoint.restore()
     callbacks = [StopOnNaN()]
-    if "validation" in splits:
-        callbacks.append(Validation(GraphBatches(potential, splits["validation"], labels).evaluation(EVALUATION_BATCH)))
+    if "validation" in batches:
+        callbacks.append(Validation(batches["validation"].evaluation(EVALUATION_BATCH)))
     if progress:
         callbacks.append(Progress(config.steps, first_step))
     if config.tensorboard:
         callbacks.append(_tensorboard(folder))
-    potential.fit(
-        GraphBatches(potential, splits["train"], labels).training(config.batch_size, config.seed, config.steps, first_step),
-        steps_per_epoch=config.interval,
-        initial_epoch=first_step // config.interval,
-        epochs=config.steps // config.interval,
-        callbacks=[*callbacks, checkpoint],
-        verbose=0,
-        shuffle=False,
-    )
+    try:
+        potential.fit(
+            batches["train"].training(config.batch_size, config.seed, config.steps, first_step),
+            steps_per_epoch=config.interval,
+            initial_epoch=first_step // config.interval,
+            epochs=config.steps // config.interval,
+            callbacks=[*callbacks, checkpoint],
+            verbose=0,
+            shuffle=False,
+        )
+    except KeyboardInterrupt as error:
+        raise TrainingError(f"interrupted; run the same command to go on from step {checkpoint.saved_step}.") from error
 
 
 def _tensorboard(folder: Path) -> keras.callbacks.Callback:
@@ -148,17 +165,12 @@ def _tensorboard(folder: Path) -> keras.callbacks.Callback:
     return keras.callbacks.TensorBoard(str(folder / "tensorboard"))
 
 
-def _claim(folder: Path, config: TrainingConfig, data: ReferenceData) -> None:
-    """Write the configuration into the folder, or check that the one there is the same."""
-    folder.mkdir(parents=True, exist_ok=True)
-    text = yaml.safe_dump(config.as_json() | {"data": Path(config.data).name, "data_sha256": data.sha256}, sort_keys=False)
+def _check_folder(folder: Path, config: TrainingConfig, data: ReferenceData) -> str:
+    """The content of the folder's ``config.yaml`` for this run, after checking that no other run lives there."""
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} is a file; give a folder for the run.")
+    record = yaml.safe_dump(config.as_json() | {"data": Path(config.data).name, "data_sha256": data.sha256}, sort_keys=False)
     path = folder / "config.yaml"
-    if path.is_file() and path.read_text() != text:
+    if path.is_file() and path.read_text() != record:
         raise InputError(f"{folder} holds a run with another configuration or other data; choose another run folder or remove that one.")
-    _write_text(path, text)
-
-
-def _write_text(path: Path, text: str) -> None:
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text)
-    os.replace(partial, path)
+    return record

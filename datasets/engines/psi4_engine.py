@@ -27,7 +27,11 @@ class Psi4Engine(Engine):
         return program
 
     def version(self) -> str:
-        return subprocess.run([self._program(), "--version"], capture_output=True, text=True, check=True).stdout.strip()
+        with tempfile.TemporaryDirectory(prefix="amp_tf_psi4_") as folder:  # psi4 leaves files where it runs
+            finished = subprocess.run([self._program(), "--version"], cwd=folder, capture_output=True, text=True)
+        if finished.returncode != 0:
+            raise EngineError(f"psi4 does not start ({' '.join(finished.stderr[-300:].split())}); reinstall it with: {self.install}")
+        return finished.stdout.strip()
 
     def energy(self, calculation: Calculation) -> float:
         job = {

@@ -1,5 +1,6 @@
 """The data contract: what is written comes back, and every kind of damage is named."""
 
+import contextlib
 import shutil
 
 import h5py
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 from amp_tf.data.hdf5 import FrameGroup, Provenance, read_reference_data, write_reference_data
-from amp_tf.errors import DataFileError
+from amp_tf.errors import AmpTFError, DataFileError
 
 PROVENANCE = Provenance(
     engine="test",
@@ -60,9 +61,10 @@ def test_writing_twice_gives_the_same_checksum(file, tmp_path):
 def test_an_interrupted_write_leaves_the_old_file(file, random, monkeypatch):
     before = file.read_bytes()
     monkeypatch.setattr(h5py.Group, "create_dataset", lambda *args, **kwargs: (_ for _ in ()).throw(OSError(28, "No space left on device")))
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(AmpTFError, match="is full: free some space"):
         write_reference_data(file, PROVENANCE, (make_group(random),))
     assert file.read_bytes() == before
+    assert [path.name for path in file.parent.iterdir()] == [file.name], "nothing is left behind on the full disk"
 
 
 def test_the_shipped_water_dimer(water_dimer_file):
@@ -148,11 +150,40 @@ def test_damage_is_named(file, damage, sentence):
         ({"qm_positions": np.zeros((3, 2, 3))}, "frame 0: atoms 0 and 1 lie on one point"),
         ({"mm_offsets": np.array([0, 3, 2, 5])}, "mm_offsets must rise"),
         ({"dipoles": np.zeros((2, 3))}, "dipoles has shape"),
+        ({"qm_atomic_numbers": np.array([8, 0])}, "positive integers of elements"),
+        ({"qm_atomic_numbers": np.array([8.7, 1.0])}, "positive integers of elements"),
+        ({"mm_positions": np.zeros((5, 3)), "qm_positions": np.array([[[0.0, 0, 0], [0, 0, 1]]] * 3)}, "MM particle 0 lies on QM atom 0"),
     ],
 )
 def test_arrays_that_contradict_each_other_are_refused(random, change, sentence):
     with pytest.raises(DataFileError, match=sentence):
         make_group(random, **change)
+
+
+def test_lists_become_arrays(random):
+    group = make_group(random, energies=[1.0, 2.0, 3.0], qm_gradients=[[[0.0] * 3] * 2] * 3)
+    assert group.arrays()["qm_gradients"].shape == (3, 2, 3)
+    assert group.arrays()["energies"].shape == (3,)
+
+
+def test_names_and_charges_are_checked(random):
+    arrays = make_group(random).arrays()
+    positions, energies = arrays["qm_positions"], arrays["energies"]
+    with pytest.raises(DataFileError, match="must be a word"):
+        FrameGroup("a/b", np.array([8, 1]), positions, energies)
+    with pytest.raises(DataFileError, match="total_charge holds NaN"):
+        FrameGroup("a", np.array([8, 1]), positions, energies, total_charge=np.nan)
+
+
+def test_no_flipped_byte_escapes_as_a_raw_error(file, random):
+    """Either the data come back unchanged (a byte that HDF5 does not use) or the damage is reported."""
+    whole, expected = file.read_bytes(), read_reference_data(file).sha256
+    for _ in range(150):
+        content = bytearray(whole)
+        content[random.integers(len(content))] ^= int(random.integers(1, 256))
+        file.write_bytes(bytes(content))
+        with contextlib.suppress(DataFileError):
+            assert read_reference_data(file).sha256 == expected
 
 
 def test_groups_of_the_same_name_are_refused(tmp_path, random):

@@ -85,7 +85,7 @@ CASES = {
         ((6 + 6 + 4) * 6 + 6) + (6 * 6 + 6) + (6 * 3 + 3),
     ),
     "AnisotropicMessagePassing": (
-        lambda dtype: AnisotropicMessagePassing(ORDER, N_FEATURES, N_ELEMENTS, 2, dtype=dtype),
+        lambda dtype: AnisotropicMessagePassing(ORDER, N_FEATURES, N_ELEMENTS, 2, 1e-4, dtype=dtype),
         lambda dtype: (features(dtype), one_hot(dtype), multipoles(dtype), pair_features(dtype, 2), edges(dtype)),
         ((6 + 6 + 2 * 18) * 6 + 6) + (6 * 6 + 6) + ((6 + 6 + 3 + 2) * 6 + 6) + (6 * 6 + 6),
     ),

@@ -1,6 +1,7 @@
 """The reproductions in their smoke preset, on the shipped data, through to result files and figures."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import figures.figure5
 import figures.figure6
 from amp_tf.data.hdf5 import read_reference_data
 from amp_tf.errors import InputError
+from benchmarks import step_time
 from reproductions import common, figure2, learning_curves, paper, water_dimer
 
 PROVENANCE_KEYS = {"preset", "seeds", "data", "versions", "hardware", "wall_seconds", "commit", "rows"}
@@ -118,5 +120,12 @@ def test_published_tables_are_complete():
 
 
 def test_shipped_results_have_provenance():
-    for path in common.RESULTS.glob("*.json"):
-        assert set(json.loads(path.read_text())) >= PROVENANCE_KEYS, path
+    for path in [*common.RESULTS.glob("*.laptop.json"), *step_time.RESULTS.glob("*.json")]:
+        result = json.loads(path.read_text())
+        assert set(result) >= PROVENANCE_KEYS, path
+        assert re.fullmatch("[0-9a-f]{40}", result["commit"]), f"{path} was made from a working tree with changes: {result['commit']}"
+
+
+def test_shipped_results_belong_to_the_shipped_data(water_dimer_file):
+    for path in common.RESULTS.glob("*.laptop.json"):
+        assert json.loads(path.read_text())["data"]["sha256"] == read_reference_data(water_dimer_file).sha256

@@ -59,14 +59,15 @@ def test_the_loss_is_equation_12(config, random):
     frames = Frames(systems, random.normal(size=2), [random.normal(size=(2, 3)) for _ in systems])
     potential = amp_tf.AMP(("H", "O"), 1, n_layers=1, n_features=4, dtype="float64")
     compile_potential(potential, config(gradient_weight=0.8), ("energy", "qm_gradients"))
-    graph, labels = GraphBatches(potential, frames, ("energy", "qm_gradients")).batch([0, 1])
     result = potential.compute_systems(systems)
     energy_term = np.sum((result["energy"] - frames.energies) ** 2) / 2
     gradient_term = sum(
         np.sum((found - wanted) ** 2) for found, wanted in zip(result["qm_gradients"], frames.qm_gradients, strict=True)
     ) / (3 * 2 * 2)
-    loss = potential.compute_loss(graph, labels, potential.predict_labels(graph, labels))
-    assert float(loss) == pytest.approx(0.2 * energy_term + 0.8 * gradient_term, rel=1e-6)  # Keras adds losses in float32
+    loss = potential.evaluate(GraphBatches(potential, frames, ("energy", "qm_gradients")).evaluation(2), verbose=0, return_dict=True)[
+        "loss"
+    ]
+    assert loss == pytest.approx(0.2 * energy_term + 0.8 * gradient_term, rel=1e-6)  # Keras adds losses in float32
 
 
 def test_training_on_gradients_learns_a_spring(springs, tmp_path):
@@ -156,6 +157,88 @@ def test_a_folder_of_another_configuration_is_refused(config, tmp_path):
         train(config(steps=20), tmp_path / "run", progress=False)
 
 
+def test_weights_that_turn_nan_in_the_last_step_are_not_saved(config, tmp_path, monkeypatch):
+    monkeypatch.setattr(callbacks, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    checkpoint = tmp_path / "run" / "checkpoint.weights.h5"
+    validate, contents = callbacks.Validation.on_epoch_end, []
+
+    def poison(self, epoch, logs=None):
+        validate(self, epoch, logs)
+        if epoch == 1:
+            contents.append(checkpoint.read_bytes())
+            self.model.trainable_variables[0].assign(np.nan * self.model.trainable_variables[0])
+
+    monkeypatch.setattr(callbacks.Validation, "on_epoch_end", poison)
+    with pytest.raises(TrainingError, match="the weights became NaN"):
+        train(config(), tmp_path / "run", progress=False)
+    assert checkpoint.read_bytes() == contents[0]
+    monkeypatch.setattr(callbacks.Validation, "on_epoch_end", validate)
+    assert train(config(), tmp_path / "run", progress=False).history[-1]["step"] == 60
+
+
+def test_ctrl_c_says_where_the_run_goes_on(config, tmp_path, monkeypatch):
+    monkeypatch.setattr(callbacks, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+
+    def interrupt(self, epoch, logs=None):
+        if epoch == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(callbacks.StopOnNaN, "on_epoch_end", interrupt)
+    with pytest.raises(TrainingError, match="interrupted; run the same command to go on from step 20"):
+        train(config(), tmp_path / "run", progress=False)
+
+
+def test_a_configuration_that_the_model_refuses_does_not_claim_the_folder(config, tmp_path):
+    with pytest.raises(InputError, match="cutoff must be positive and finite, got 'five'"):
+        train(config(model=MODEL | {"cutoff": "five"}), tmp_path / "run", progress=False)
+    assert train(config(steps=10), tmp_path / "run", progress=False).history
+
+
+def test_a_run_folder_that_is_a_file_and_a_damaged_checkpoint(config, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="is a file; give a folder"):
+        train(config(steps=10), tmp_path / "file", progress=False)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "checkpoint.weights.h5").write_text("no weights")
+    with pytest.raises(DataFileError, match="damaged; remove the run folder"):
+        train(config(steps=10), tmp_path / "run", progress=False)
+
+
+def test_tensorboard_logs_are_written_where_it_is_installed(config, tmp_path):
+    pytest.importorskip("tensorboard", reason="TensorBoard is not installed (pip install 'amp_tf[tensorboard]')")
+    train(config(steps=10, tensorboard=True), tmp_path / "run", progress=False)
+    assert list((tmp_path / "run" / "tensorboard").rglob("events.out.*"))
+
+
+def test_mm_gradients_enter_the_loss_with_their_factor(config, random):
+    mm = {"mm_positions": np.array([[0.0, 3.0, 0.0]]), "mm_charges": np.array([0.5])}
+    systems = [System(np.array([8, 1]), np.array([[0.0, 0, 0], [0, 0, length]]), 0.0, **mm) for length in (0.9, 1.1)]
+    gradients = [[random.normal(size=(n, 3)) for _ in systems] for n in (2, 1)]
+    frames = Frames(systems, random.normal(size=2), *gradients)
+    potential = amp_tf.GNN(("H", "O"), n_layers=1, n_features=4, pairwise_coulomb=True, dtype="float64")
+    labels = ("energy", "qm_gradients", "mm_gradients")
+    compile_potential(potential, config(), labels)
+    graph, values = GraphBatches(potential, frames, labels).batch([0, 1])
+    result = potential.compute_systems(systems)
+    terms = [np.mean((result["energy"] - frames.energies) ** 2)]
+    terms += [np.mean((np.stack(result[key]) - np.stack(wanted)) ** 2) for key, wanted in zip(labels[1:], gradients, strict=True)]
+    loss = potential.evaluate(GraphBatches(potential, frames, labels).evaluation(2), verbose=0, return_dict=True)["loss"]
+    assert loss == pytest.approx(0.2 * terms[0] + 0.8 * terms[1] + 80.0 * terms[2], rel=1e-5)
+    assert set(values) == set(labels)
+    assert graph.mm_positions.shape == (2, 3)
+
+
+def test_evaluation_takes_frames_with_and_without_mm_particles(random):
+    mm = {"mm_positions": np.array([[0.0, 3.0, 0.0]]), "mm_charges": np.array([0.5])}
+    numbers, positions = np.array([8, 1]), np.array([[0.0, 0, 0], [0, 0, 1.0]])
+    systems = [System(numbers, positions, 0.0, **mm), System(numbers, positions)]
+    frames = Frames(systems, np.zeros(2), None, [random.normal(size=(1, 3)), np.zeros((0, 3))])
+    potential = amp_tf.GNN(("H", "O"), n_layers=1, n_features=4, pairwise_coulomb=True)
+    for order in ([0, 1], [1, 0]):
+        rows = evaluate(potential, frames[np.array(order)])
+        assert [row["metric"] for row in rows] == ["energy_mae", "mm_gradients_mae"]
+
+
 def test_nan_stops_with_a_sentence_and_keeps_the_checkpoint(config, tmp_path, monkeypatch):
     monkeypatch.setattr(callbacks, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     checkpoint = tmp_path / "run" / "checkpoint.weights.h5"
@@ -169,7 +252,7 @@ def test_nan_stops_with_a_sentence_and_keeps_the_checkpoint(config, tmp_path, mo
 
     contents = []
     monkeypatch.setattr(callbacks.Checkpoint, "on_epoch_begin", poison, raising=False)
-    with pytest.raises(TrainingError, match="the loss became nan before step 20: lower learning_rate"):
+    with pytest.raises(TrainingError, match="the loss became NaN or infinite before step 20: lower learning_rate"):
         train(config(), tmp_path / "run", progress=False)
     assert checkpoint.read_bytes() == contents[0]
 
@@ -194,6 +277,9 @@ def test_keras_fit_evaluate_and_predict_keep_their_meaning(springs):
     potential.fit(batches.training(10, seed=0, steps=60), epochs=1, verbose=0, shuffle=False)
     after = potential.evaluate(batches.evaluation(10), return_dict=True, verbose=0)
     assert after["loss"] < before["loss"]
+    for batch_size in (40, 11, 39):  # the last batch of 11 or 1 weighs as much as its systems
+        errors = potential.evaluate(batches.evaluation(batch_size), return_dict=True, verbose=0)
+        assert errors["energy_mae"] == pytest.approx(after["energy_mae"], rel=1e-4)
     predicted = potential.predict(batches.evaluation(7), verbose=0)
     expected = potential.compute_systems(frames.systems)
     np.testing.assert_allclose(predicted["energy"] - 500.0, expected["energy"], atol=1e-4)
@@ -248,6 +334,7 @@ class TestConfiguration:
             ({"model": {"type": "PaiNN9"}}, "type must be one of AMP, GNN"),
             ({"steps": 15, "interval": 10}, "must be a multiple of interval"),
             ({"split": {"kind": "alphabetic"}}, "split.kind"),
+            ({"split": {"train": 0.9, "validation": 0.5}}, "must leave frames for the test set"),
         ],
     )
     def test_refusals(self, config, changes, sentence):
@@ -263,8 +350,11 @@ class TestConfiguration:
         path.write_text(yaml.safe_dump(config().as_json()))
         changed = read_config(path, ("model.max_order=3", "learning_rate=1e-3", "ema_momentum=null"))
         assert (changed.model["max_order"], changed.learning_rate, changed.ema_momentum) == (3, 1e-3, None)
-        with pytest.raises(InputError, match="has the form key=value"):
-            read_config(path, ("steps",))
+        for override, sentence in (("steps", "has the form key=value"), ("steps.x=1", "not an override"), ("steps=[", "not an override")):
+            with pytest.raises(InputError, match=sentence):
+                read_config(path, (override,))
+        with pytest.raises(InputError, match="cannot be read as a configuration"):
+            read_config(tmp_path)
 
     @pytest.mark.parametrize(("text", "sentence"), [("a: [", "not valid YAML"), ("- 1", "a mapping of keys")])
     def test_files_that_are_no_configuration(self, tmp_path, text, sentence):
