@@ -58,7 +58,7 @@ def test_the_loss_is_equation_12(config, random):
     systems = [System(np.array([8, 1]), np.array([[0.0, 0, 0], [0, 0, length]])) for length in (0.9, 1.1)]
     frames = Frames(systems, random.normal(size=2), [random.normal(size=(2, 3)) for _ in systems])
     potential = amp_tf.AMP(("H", "O"), 1, n_layers=1, n_features=4, dtype="float64")
-    compile_potential(potential, config(gradient_weight=0.8), ("energy", "qm_gradients"))
+    compile_potential(potential, config(gradient_weight=0.8, interval=1), ("energy", "qm_gradients"))
     result = potential.compute_systems(systems)
     energy_term = np.sum((result["energy"] - frames.energies) ** 2) / 2
     gradient_term = sum(
@@ -217,7 +217,7 @@ def test_mm_gradients_enter_the_loss_with_their_factor(config, random):
     frames = Frames(systems, random.normal(size=2), *gradients)
     potential = amp_tf.GNN(("H", "O"), n_layers=1, n_features=4, pairwise_coulomb=True, dtype="float64")
     labels = ("energy", "qm_gradients", "mm_gradients")
-    compile_potential(potential, config(), labels)
+    compile_potential(potential, config(interval=1), labels)
     graph, values = GraphBatches(potential, frames, labels).batch([0, 1])
     result = potential.compute_systems(systems)
     terms = [np.mean((result["energy"] - frames.energies) ** 2)]
