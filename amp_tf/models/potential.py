@@ -122,7 +122,7 @@ class Potential(keras.Model):
         """The predictions for the names in ``labels``, with derivatives only where gradients are among them."""
         takes_gradients = "qm_gradients" in labels or "mm_gradients" in labels
         result = self.with_gradients(graph, training) if takes_gradients else self(graph, training=training)
-        return {name: ops.reshape(result[name], (-1, 1)) if name == "energy" else result[name] for name in labels}
+        return {name: result[name] for name in labels}
 
     def _track(self, graph, labels, predictions, loss) -> dict[str, Any]:
         loss_tracker = next(metric for metric in self.metrics if metric.name == "loss")
@@ -142,7 +142,7 @@ class Potential(keras.Model):
         """One step on ``(graph, labels)``; ``labels`` holds ``energy`` and, where they are known, ``qm_gradients`` and ``mm_gradients``."""
         graph, labels = _graph_and_labels(data)
         with tf.GradientTape() as tape:
-            predictions = self.predict_labels(graph, labels, training=True)
+            predictions = _as_rows(self.predict_labels(graph, labels, training=True))
             loss = self.compute_loss(graph, labels, predictions)
         self.optimizer.apply_gradients(zip(tape.gradient(loss, self.trainable_variables), self.trainable_variables, strict=True))
         return self._track(graph, labels, predictions, loss)
@@ -150,7 +150,7 @@ class Potential(keras.Model):
     def test_step(self, data):
         """Loss and metrics of ``(graph, labels)``."""
         graph, labels = _graph_and_labels(data)
-        predictions = self.predict_labels(graph, labels)
+        predictions = _as_rows(self.predict_labels(graph, labels))
         return self._track(graph, labels, predictions, self.compute_loss(graph, labels, predictions, training=False))
 
     def predict_step(self, data):
@@ -262,10 +262,15 @@ class Potential(keras.Model):
 
 
 def _graph_and_labels(data) -> tuple[MolecularGraph, dict[str, Any]]:
-    """Of a batch; energies as a column, so that Keras averages its metrics over systems and not over batches."""
+    """Of a batch as Keras hands it to a step."""
     graph, labels, weights = keras.utils.unpack_x_y_sample_weight(data)
     require(labels is not None and weights is None, "training takes (graph, labels) without sample weights; see amp_tf.data.pipeline.")
-    return graph, {name: ops.reshape(values, (-1, 1)) if name == "energy" else values for name, values in labels.items()}
+    return graph, _as_rows(labels)
+
+
+def _as_rows(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Energies [n_systems] as [n_systems, 1], so that Keras averages its losses and metrics over systems and not over batches."""
+    return {name: ops.reshape(value, (-1, 1)) if name == "energy" else value for name, value in values.items()}
 
 
 def _is_batch(positions) -> bool:

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from amp_tf import units
 from amp_tf.errors import DataFileError, TrainingError
-from amp_tf.files import whole_file
+from amp_tf.files import whole_file, write_text
 
 UNIT_OF_LABEL = {"energy": units.ENERGY, "qm_gradients": units.GRADIENT, "mm_gradients": units.GRADIENT}
 
@@ -45,7 +45,7 @@ class Checkpoint(keras.callbacks.Callback):
             step = self.saved_step = int(self.model.optimizer.iterations.numpy())
             kept = [row for row in read_history(self.history_path) if row["step"] <= step]
             self._started -= kept[-1]["seconds"] if kept else 0.0
-        self.history_path.write_text("".join(json.dumps(row) + "\n" for row in kept))
+        write_text(self.history_path, "".join(json.dumps(row) + "\n" for row in kept))
         return step
 
     def on_epoch_end(self, epoch, logs=None):

@@ -79,7 +79,6 @@ def make_potential(config: TrainingConfig, data: ReferenceData, training_frames:
     model = MODELS[settings.pop("type")]
     present = sorted({int(number) for group in data.groups for number in group.qm_atomic_numbers})
     elements = tuple(settings.pop("elements", [chemical_symbols[number] for number in present]))
-    energies = fit_atomic_energies(training_frames, elements) if config.energy_reference == "fit" else None
     provenance = {
         "data": Path(data.source).name,
         "data_sha256": data.sha256,
@@ -89,10 +88,11 @@ def make_potential(config: TrainingConfig, data: ReferenceData, training_frames:
         "versions": {name: version(name) for name in ("amp_tf", "keras", "tensorflow", "numpy")},
     }
     try:
+        energies = fit_atomic_energies(training_frames, elements) if config.energy_reference == "fit" else None
         return model(elements=elements, atomic_energies=energies, provenance=provenance, **settings)
-    except (TypeError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
+    except InputError:
+        raise
+    except (TypeError, ValueError, KeyError) as error:
         raise InputError(f"model: {error}") from error
 
 
@@ -155,6 +155,8 @@ def _fit(potential: Potential, config: TrainingConfig, batches: dict[str, GraphB
         )
     except KeyboardInterrupt as error:
         raise TrainingError(f"interrupted; run the same command to go on from step {checkpoint.saved_step}.") from error
+    except OSError as error:
+        raise TrainingError(f"{folder} cannot be written ({error}); mend that and run the same command to go on.") from error
 
 
 def _tensorboard(folder: Path) -> keras.callbacks.Callback:

@@ -14,6 +14,7 @@ import yaml
 import amp_tf
 from amp_tf.data.hdf5 import FrameGroup, Provenance, write_reference_data
 from amp_tf.data.pipeline import Frames, GraphBatches
+from amp_tf.data.splits import Split
 from amp_tf.errors import DataFileError, InputError, TrainingError
 from amp_tf.graph import System
 from amp_tf.training import callbacks, evaluate, make_config, read_config, train
@@ -79,8 +80,26 @@ def test_training_on_gradients_learns_a_spring(springs, tmp_path):
     for row in test.values():
         assert row["value"] < 0.2 * row["null_model"]
     assert {"val_energy_mae", "val_qm_gradients_mae", "loss"} <= set(result.history[-1])
+    validation = {row["metric"]: row["value"] for row in evaluate(result.potential, validation_frames(springs))}
+    for metric, value in validation.items():
+        assert result.history[-1][f"val_{metric}"] == pytest.approx(value, rel=1e-4)
     assert result.potential.atomic_energies["H"] + result.potential.atomic_energies["O"] == pytest.approx(-500.0, abs=2.0)
     assert result.potential.provenance["data_sha256"]
+
+
+def validation_frames(path):
+    """The validation part of the default split."""
+    frames = Frames.from_reference_data(amp_tf.read_reference_data(path))
+    return frames[Split().assign(len(frames))["validation"]]
+
+
+def test_validation_during_training_is_the_final_evaluation(config, tmp_path):
+    """Averaged weights included: the last validation and the test metrics are of the same frames and the same weights."""
+    result = train(config(steps=20), tmp_path / "run", progress=False)
+    test = next(row["value"] for row in result.metrics if row["split"] == "test")
+    assert result.history[-1]["val_energy_mae"] == pytest.approx(test, rel=1e-9)
+    raw = result.history[-1]["energy_mae"]
+    assert abs(raw - test) > 1e-6 * test, "the errors on the training batches are those of the weights that are trained"
 
 
 def test_gradient_weight_zero_trains_on_energies_alone(springs, tmp_path):
@@ -277,6 +296,9 @@ def test_keras_fit_evaluate_and_predict_keep_their_meaning(springs):
     potential.fit(batches.training(10, seed=0, steps=60), epochs=1, verbose=0, shuffle=False)
     after = potential.evaluate(batches.evaluation(10), return_dict=True, verbose=0)
     assert after["loss"] < before["loss"]
+    potential.save(springs.with_suffix(".keras"))
+    loaded = keras.saving.load_model(springs.with_suffix(".keras"))
+    assert loaded.evaluate(batches.evaluation(10), return_dict=True, verbose=0)["loss"] == pytest.approx(after["loss"], rel=1e-5)
     for batch_size in (40, 11, 39):  # the last batch of 11 or 1 weighs as much as its systems
         errors = potential.evaluate(batches.evaluation(batch_size), return_dict=True, verbose=0)
         assert errors["energy_mae"] == pytest.approx(after["energy_mae"], rel=1e-4)
