@@ -121,6 +121,7 @@ def compile_potential(potential: Potential, config: TrainingConfig, labels: tupl
         loss_weights={label: weights[label] for label in labels},
         metrics={label: [keras.metrics.MeanAbsoluteError(name="mae" if len(labels) > 1 else f"{label}_mae")] for label in labels},
         steps_per_execution=math.gcd(config.interval, 10),
+        jit_compile=config.xla,
     )
     potential.optimizer.build(potential.trainable_variables)
 
