@@ -149,10 +149,13 @@ def train_all(runs: Sequence[Run], preset: str, folder: Path = RUNS, workers: in
 
 def train_one(run: Run, preset: str, folder: Path) -> Outcome:
     """Train one run, or load it, and predict the energies of all angles."""
+    import keras
+
     from amp_tf.data.pipeline import Frames
     from amp_tf.training import make_config, train
     from amp_tf.training.evaluation import predict
 
+    keras.utils.clear_session()  # the graphs of earlier runs in this process make Python's garbage collection slow
     result = train(
         make_config(configuration(run, preset)), folder / "water_dimer" / preset / f"{run.panel}-{run.model}-{run.seed}", progress=False
     )
