@@ -18,7 +18,7 @@ def curves(result: dict[str, Any], model: str) -> tuple[np.ndarray, np.ndarray]:
 def finish(axis: Axes, result: dict[str, Any], models: Sequence[str]) -> None:
     """Null model, labels and limits."""
     null = next(entry["value"] for entry in result["rows"] if entry["metric"] == "null_model_mae")
-    axis.axhline(np.log10(null), color=COLORS["null"], linewidth=1.2, label="null model (mean energy)")
+    axis.axhline(np.log10(null), color=COLORS["null"], linewidth=1.0, linestyle="--", zorder=1, label="null model (mean energy)")
     last = max(curves(result, model)[0][-1] for model in models)
     axis.set(xlabel="training step", ylabel=r"validation MAE, $\log_{10}$(kJ mol$^{-1}$)", xlim=(0, last))
     axis.legend(loc="upper right", fontsize=7)
