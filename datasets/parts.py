@@ -2,7 +2,7 @@
 
 import json
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import joblib
@@ -54,8 +54,9 @@ class Parts:
 
 
 def run_all(
-    tasks: Mapping[str, object], compute: Callable[[object], Arrays], parts: Parts, workers: int = 1, title: str = "building"
-) -> None:
+    tasks: Mapping[str, object], compute: Callable[[object], Arrays], parts: Parts, workers: int = 1, title: str = "building",
+    dask: str | None = None,
+) -> None:  # fmt: skip
     """Compute every task that has no part yet, in parallel processes, with a progress bar and the time left.
 
     Args:
@@ -64,24 +65,45 @@ def run_all(
         parts: where the results go.
         workers: processes.
         title: what the progress bar is called.
+        dask: address of a Dask scheduler; its workers, which need this package and the engine, then compute instead of local processes.
 
     Raises:
         AmpTFError: if the run was interrupted, the disk is full, or a calculation failed; says how many are finished and how to go on.
     """
     waiting = {name: task for name, task in tasks.items() if name not in parts}
     bar = tqdm(total=len(tasks), initial=len(tasks) - len(waiting), desc=title, unit="calculation", smoothing=0.05)
-    calls = (joblib.delayed(_named)(compute, name, task) for name, task in waiting.items())
+    finished = _on_dask(compute, waiting, dask) if dask else _on_this_machine(compute, waiting, workers)
     try:
         with bar:
-            for name, arrays in joblib.Parallel(n_jobs=workers, return_as="generator_unordered", pre_dispatch="2*n_jobs")(calls):
+            for name, arrays in finished:
                 parts[name] = arrays
                 bar.update()
     except (KeyboardInterrupt, AmpTFError) as error:
         reason = "Interrupted." if isinstance(error, KeyboardInterrupt) else str(error)
-        finished = sum(name in parts for name in tasks)
+        n_finished = sum(name in parts for name in tasks)
         raise AmpTFError(
-            f"{reason} {finished} of {len(tasks)} calculations are finished and kept in {parts.folder}; run the same command to go on."
+            f"{reason} {n_finished} of {len(tasks)} calculations are finished and kept in {parts.folder}; run the same command to go on."
         ) from error
+
+
+def _on_this_machine(compute, waiting: Mapping[str, object], workers: int) -> Iterator[tuple[str, Arrays]]:
+    calls = (joblib.delayed(_named)(compute, name, task) for name, task in waiting.items())
+    yield from joblib.Parallel(n_jobs=workers, return_as="generator_unordered", pre_dispatch="2*n_jobs")(calls)
+
+
+def _on_dask(compute, waiting: Mapping[str, object], address: str) -> Iterator[tuple[str, Arrays]]:
+    try:
+        import distributed
+    except ImportError as error:
+        raise InputError("Dask is not installed; install it with: pip install 'amp_tf[cluster]'") from error
+    try:
+        client = distributed.Client(address, timeout="10s")
+    except (OSError, ValueError) as error:
+        raise InputError(f"no Dask scheduler answers at {address}; start one with 'dask scheduler', and workers.") from error
+    with client:
+        futures = [client.submit(_named, compute, name, task, pure=False) for name, task in waiting.items()]
+        for future in distributed.as_completed(futures):
+            yield future.result()
 
 
 def _named(compute: Callable[[object], Arrays], name: str, task: object) -> tuple[str, Arrays]:

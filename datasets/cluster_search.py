@@ -1,0 +1,228 @@
+"""Low-lying minima of water clusters: basin hopping on the flexible, polarizable water of AMOEBA, and reading of files of minima.
+
+Basin hopping (Wales and Doye 1997) walks from minimum to minimum: move, minimize, accept by the Metropolis rule. AMOEBA (Ren and Ponder
+2003, here with the parameters that OpenMM ships as ``amoeba2018.xml``) is polarizable, as the field of the surroundings of a real
+water molecule is, and its molecules are flexible, so that no two molecules of a data set are alike; a minimization takes OpenMM 0.03 s at
+n = 10 and 0.15 s at n = 20.
+"""
+
+import functools
+import re
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy.spatial.distance import pdist
+from scipy.spatial.transform import Rotation
+
+from amp_tf import units
+from amp_tf.errors import DataFileError, EngineError
+from datasets.water_dimer import monomer_positions
+
+WINDOW = 5.0 * units.KCAL_PER_MOL
+"""Minima up to this far above the lowest are kept (paper, A.4), kJ/mol."""
+
+HYDROGEN_BOND = 3.5
+"""Molecules with oxygen atoms closer than this are neighbours, angstrom; a cluster is one connected piece."""
+
+TEMPERATURE = 4.0
+"""k T of the Metropolis rule, kJ/mol."""
+
+SAME_ENERGY, SAME_DISTANCES = 0.05, 0.1
+"""Two minima are one where the energies (kJ/mol) and all sorted O-O distances (angstrom) agree this far."""
+
+_COARSE, _FINE = 5.0, 0.5  # root mean square force at which a minimization ends, kJ/mol/nm
+_FRAME = re.compile(r"^\s*\d+\s*$")
+
+
+@dataclass(frozen=True)
+class Minima:
+    """Minima of clusters of one size.
+
+    Attributes:
+        positions: [n_minima, n_molecules, 3, 3], angstrom; atoms O, H, H.
+        energies: [n_minima], kJ/mol, rising.
+    """
+
+    positions: np.ndarray
+    energies: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.energies)
+
+
+@functools.cache
+def _openmm_with_amoeba() -> tuple:
+    """The modules of OpenMM and the force field, whose file takes seconds to read."""
+    try:
+        import openmm
+        from openmm import app
+    except ImportError as error:
+        raise EngineError("OpenMM is not installed; install it with: pip install 'amp_tf[reference]'") from error
+    return openmm, app, app.ForceField("amoeba2018.xml")
+
+
+class AmoebaWater:
+    """Energy minimization of (H2O)n on one thread of OpenMM's Reference platform, the fastest for this few atoms.
+
+    Raises:
+        EngineError: if OpenMM is not installed.
+    """
+
+    def __init__(self, n_molecules: int):
+        openmm, app, force_field = _openmm_with_amoeba()
+        topology = app.Topology()
+        chain = topology.addChain()
+        for _ in range(n_molecules):
+            residue = topology.addResidue("HOH", chain)
+            oxygen, *hydrogens = (topology.addAtom(name, app.element.get_by_symbol(name[0]), residue) for name in ("O", "H1", "H2"))
+            for hydrogen in hydrogens:
+                topology.addBond(oxygen, hydrogen)
+        system = force_field.createSystem(topology, nonbondedMethod=app.NoCutoff, polarization="mutual", mutualInducedTargetEpsilon=1e-5)
+        self._minimizer = openmm.LocalEnergyMinimizer
+        self._context = openmm.Context(system, openmm.VerletIntegrator(0.001), openmm.Platform.getPlatformByName("Reference"))
+
+    def minimize(self, positions: np.ndarray, tolerance: float = _COARSE) -> tuple[np.ndarray, float]:
+        """The minimum downhill of ``positions`` [n, 3, 3] (angstrom) and its energy (kJ/mol)."""
+        self._context.setPositions(positions.reshape(-1, 3) / units.ANGSTROM_PER_NANOMETER)
+        self._minimizer.minimize(self._context, tolerance)
+        state = self._context.getState(positions=True, energy=True)
+        found = state.getPositions(asNumpy=True)._value * units.ANGSTROM_PER_NANOMETER
+        return found.reshape(positions.shape), float(state.getPotentialEnergy()._value)
+
+
+def walk(start: np.ndarray, n_hops: int, seed: int | Sequence[int]) -> Minima:
+    """A basin-hopping walk: the distinct connected minima within the window above the lowest minimum of the walk.
+
+    Args:
+        start: [n_molecules, 3, 3], angstrom; need not be a minimum.
+        n_hops: minimizations.
+        seed: of the moves, as :func:`numpy.random.default_rng` takes it.
+    """
+    random, water = np.random.default_rng(seed), AmoebaWater(len(start))
+    current, energy = water.minimize(start)
+    visited = [(current, energy)] if is_connected(current) else []
+    for _ in range(n_hops):
+        candidate, candidate_energy = water.minimize(_moved(current, random))
+        if not is_connected(candidate):
+            continue
+        visited.append((candidate, candidate_energy))
+        if candidate_energy < energy or random.random() < np.exp((energy - candidate_energy) / TEMPERATURE):
+            current, energy = candidate, candidate_energy
+    coarse = distinct(visited)
+    return distinct([water.minimize(positions, _FINE) for positions in coarse.positions])
+
+
+def distinct(found: Sequence[tuple[np.ndarray, float]]) -> Minima:
+    """The distinct minima within :data:`WINDOW` of the lowest of ``found`` (positions, energy), by rising energy."""
+    kept: list[tuple[np.ndarray, float, np.ndarray]] = []
+    ranked = sorted(found, key=lambda minimum: minimum[1])
+    for positions, energy in ranked:
+        if energy > ranked[0][1] + WINDOW:
+            break
+        distances = np.sort(pdist(positions[:, 0]))
+        near = (other for other in reversed(kept) if energy - other[1] < SAME_ENERGY)
+        if all(np.max(np.abs(distances - other[2])) > SAME_DISTANCES for other in near):
+            kept.append((positions, energy, distances))
+    return Minima(np.array([positions for positions, *_ in kept]), np.array([energy for _, energy, _ in kept]))
+
+
+def is_connected(positions: np.ndarray) -> bool:
+    """Whether hydrogen bonds hold all molecules of a cluster [n, 3, 3] together."""
+    oxygens = positions[:, 0]
+    bonded = np.linalg.norm(oxygens[:, None] - oxygens[None], axis=-1) < HYDROGEN_BOND
+    reached = bonded[0]
+    for _ in range(len(oxygens)):
+        reached = bonded[reached].any(axis=0)
+    return bool(reached.all())
+
+
+def with_molecule_added(positions: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """A cluster with one more molecule, turned at random, at a random place on its surface."""
+    molecule = monomer_positions() @ Rotation.random(None, random).as_matrix().T
+    return np.concatenate([positions, [molecule + _place_on_surface(positions[:, 0], random)]])
+
+
+def _moved(positions: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """One of three moves: shake all molecules; turn a few anywhere (the hydrogen bonds); put one elsewhere on the surface."""
+    n_molecules, kind = len(positions), random.integers(3)
+    oxygens = positions[:, :1]
+    if kind == 0:
+        turns = Rotation.from_rotvec(random.normal(scale=0.4, size=(n_molecules, 3))).as_matrix()
+        shifts = random.normal(scale=0.35, size=(n_molecules, 1, 3))
+        return oxygens + shifts + np.einsum("nij,naj->nai", turns, positions - oxygens)
+    moved = positions.copy()
+    if kind == 1:
+        for molecule in random.choice(n_molecules, size=random.integers(1, min(4, n_molecules + 1)), replace=False):
+            turn = Rotation.random(None, random).as_matrix()
+            moved[molecule] = oxygens[molecule] + (positions[molecule] - oxygens[molecule]) @ turn.T
+        return moved
+    n_near = np.sum(np.linalg.norm(oxygens - oxygens[:, 0], axis=-1) < HYDROGEN_BOND, axis=1)
+    order = random.permutation(n_molecules)
+    loose = order[np.argmin(n_near[order])]
+    return with_molecule_added(np.delete(positions, loose, axis=0), random)
+
+
+def _place_on_surface(oxygens: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """A point 2.8 angstrom from one oxygen atom and at least 2.5 from all: drawn until it fits."""
+    while True:
+        direction = random.normal(size=3)
+        point = oxygens[random.integers(len(oxygens))] + 2.8 * direction / np.linalg.norm(direction)
+        if np.min(np.linalg.norm(oxygens - point, axis=1)) > 2.5:
+            return point
+
+
+def read_minima(folder: Path, sizes: Sequence[int], skip_broken: bool = False) -> dict[int, Minima]:
+    """Minima of the given sizes from the xyz files of a folder: many frames a file, energy in kcal/mol as the last word of line 2, atoms in
+    the order O, H, H (the form of the database of Rakshit et al. 2019).
+
+    Args:
+        folder: with ``*.xyz``.
+        sizes: numbers of molecules to keep; a size without a file is left out.
+        skip_broken: warn of broken frames and go on; otherwise the first one ends the reading.
+
+    Raises:
+        DataFileError: if there is no file, no cluster of these sizes, or a broken frame; names file and frame.
+    """
+    files = sorted(folder.glob("*.xyz"))
+    if not files:
+        raise DataFileError(f"{folder}: no xyz files; give the folder that holds them.")
+    found: dict[int, list[tuple[np.ndarray, float]]] = {}
+    for path in files:
+        for number, lines in enumerate(_split_frames(path.read_text(errors="replace").splitlines())):
+            try:
+                positions, energy = _read_frame(lines)
+            except (ValueError, IndexError) as error:
+                message = f"{path}, frame {number + 1}: broken ({error})"
+                if not skip_broken:
+                    raise DataFileError(f"{message}; correct it, or leave out broken frames with --skip-broken.") from error
+                warnings.warn(f"{message}; left out.", stacklevel=2)
+                continue
+            if len(positions) in sizes:
+                found.setdefault(len(positions), []).append((positions, energy))
+    if not found:
+        raise DataFileError(f"{folder}: no cluster of {', '.join(map(str, sizes))} molecules; choose other sizes or another folder.")
+    return {size: distinct(found[size]) for size in sorted(found)}
+
+
+def _split_frames(lines: Sequence[str]) -> list[Sequence[str]]:
+    """The lines of each frame; a frame begins where a line holds a whole number alone."""
+    starts = [number for number, line in enumerate(lines) if _FRAME.match(line)]
+    return [lines[start:end] for start, end in zip(starts, [*starts[1:], len(lines)], strict=True)]
+
+
+def _read_frame(lines: Sequence[str]) -> tuple[np.ndarray, float]:
+    """Positions [n, 3, 3] (angstrom) and energy (kJ/mol) of one frame."""
+    n_atoms = int(lines[0])
+    rows = [line.split() for line in lines[2:] if line.strip()]
+    if len(rows) != n_atoms:
+        raise ValueError(f"{n_atoms} atoms are announced, {len(rows)} are there")
+    if n_atoms % 3 or [row[0] for row in rows] != ["O", "H", "H"] * (n_atoms // 3):
+        raise ValueError("the atoms are not O, H, H of one molecule after the other")
+    positions = np.array([[float(value) for value in row[1:4]] for row in rows]).reshape(-1, 3, 3)
+    energy = float(lines[1].split()[-1]) * units.KCAL_PER_MOL
+    if not np.all(np.isfinite(positions)) or not np.isfinite(energy):
+        raise ValueError("a position or the energy is NaN or infinite")
+    return positions, energy
