@@ -12,7 +12,9 @@ from importlib.metadata import version
 _HOME = {
     "AMP": "amp_tf.models",
     "GNN": "amp_tf.models",
+    "PaiNN": "amp_tf.models",
     "Potential": "amp_tf.models",
+    "SchNet": "amp_tf.models",
     "load_potential": "amp_tf.models",
     "MolecularGraph": "amp_tf.graph",
     "System": "amp_tf.graph",

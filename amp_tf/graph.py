@@ -1,5 +1,6 @@
 """MolecularGraph, the one record that every model reads: neighbour search and the concatenation of systems into a batch."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -13,6 +14,12 @@ from amp_tf.errors import InputError
 
 MINIMUM_DISTANCE = 1e-3
 """Two particles closer than this are taken to lie on one point, angstrom."""
+
+MINIMUM_MM_DISTANCE = 0.5
+"""An MM particle closer than this to a QM atom is a mistake of the geometry, angstrom."""
+
+MM_CHARGE_TOLERANCE = 1e-3
+"""MM charges that miss their declared sum by more than this give a warning, e."""
 
 MAXIMUM_EXTENT = 1e4
 """A system larger than this is taken to have come apart, angstrom."""
@@ -51,14 +58,26 @@ class MolecularGraph(NamedTuple):
     """[n_mm_pairs], int32: the QM atom of a QM-MM pair."""
     mm_senders: Any
     """[n_mm_pairs], int32: the MM particle of this pair."""
+    near_receivers: Any
+    """[n_near], int32: the QM atom of a QM-MM pair closer than the cut-off; empty where MM particles are no nodes of the model."""
+    near_senders: Any
+    """[n_near], int32: the MM particle of this pair."""
+    mm_mm_receivers: Any
+    """[n_mm_mm], int32: MM particle i of the MM-MM pairs closer than the cut-off; empty where MM particles are no nodes of the model."""
+    mm_mm_senders: Any
+    """[n_mm_mm], int32: MM particle j of these pairs; both (i, j) and (j, i) are there."""
 
 
-GRAPH_SHAPES = MolecularGraph(
-    (None, 3), (None,), (None,), (None,), (None,), (None,), (None,), (None,), (None, 3), (None,), (None,), (None,), (None,)
-)  # fmt: skip
+GRAPH_SHAPES = MolecularGraph(**dict.fromkeys(MolecularGraph._fields, (None,)) | dict.fromkeys(("positions", "mm_positions"), (None, 3)))
 """The shape of each field of :class:`MolecularGraph`; None is a size that changes from batch to batch."""
 
 FLOAT_FIELDS = frozenset({"positions", "total_charge", "mm_positions", "mm_charges"})
+
+ATOM_INDICES = ("receivers", "senders", "far_receivers", "far_senders", "mm_receivers", "near_receivers")
+"""The fields that number QM atoms."""
+
+MM_INDICES = ("mm_senders", "near_senders", "mm_mm_receivers", "mm_mm_senders")
+"""The fields that number MM particles."""
 
 
 @dataclass(frozen=True)
@@ -71,9 +90,10 @@ class System:
         total_charge: e.
         mm_positions: [n_mm, 3], angstrom.
         mm_charges: [n_mm], e.
+        mm_total_charge: what ``mm_charges`` are declared to sum to, e; None declares nothing. A warning tells where they do not.
 
     Raises:
-        InputError: for a wrong shape, NaN or infinite values, or two particles on one point.
+        InputError: for a wrong shape, NaN or infinite values, two atoms on one point, or an MM particle within 0.5 angstrom of a QM atom.
     """
 
     atomic_numbers: np.ndarray
@@ -81,6 +101,7 @@ class System:
     total_charge: float = 0.0
     mm_positions: np.ndarray | None = None
     mm_charges: np.ndarray | None = None
+    mm_total_charge: float | None = None
 
     def __post_init__(self):
         if (self.mm_positions is None) != (self.mm_charges is None):
@@ -105,6 +126,9 @@ class System:
                 f"mm_positions {list(mm_positions.shape)} and mm_charges {list(mm_charges.shape)} must be [n_mm, 3] and [n_mm]."
             )
         _check_mm_positions(self.positions, mm_positions)
+        total = float(mm_charges.sum())
+        if self.mm_total_charge is not None and abs(total - self.mm_total_charge) > MM_CHARGE_TOLERANCE:
+            warnings.warn(f"the MM charges sum to {total:+.6g} e, declared are {self.mm_total_charge:+g} e; check them.", stacklevel=3)
 
 
 def check_system(atomic_numbers: np.ndarray, positions: np.ndarray) -> None:
@@ -130,12 +154,17 @@ def check_system(atomic_numbers: np.ndarray, positions: np.ndarray) -> None:
 def _check_mm_positions(positions: np.ndarray, mm_positions: np.ndarray) -> None:
     if len(mm_positions):
         distances, atoms = cKDTree(positions).query(mm_positions)
-        if distances.min() < MINIMUM_DISTANCE:
+        if not distances.min() >= MINIMUM_MM_DISTANCE:
             particle = int(distances.argmin())
-            raise InputError(f"MM particle {particle} lies on QM atom {atoms[particle]}; correct the geometry or leave that particle out.")
+            raise InputError(
+                f"MM particle {particle} is {distances[particle]:.3f} angstrom from QM atom {atoms[particle]}, less than "
+                f"{MINIMUM_MM_DISTANCE} angstrom; correct the geometry or leave that particle out."
+            )
 
 
-def build_graph(systems: Sequence[System], cutoff: float, float_dtype: str = "float64", far_from: float | None = None) -> MolecularGraph:
+def build_graph(
+    systems: Sequence[System], cutoff: float, float_dtype: str = "float64", far_from: float | None = None, mm_nodes: bool = False
+) -> MolecularGraph:
     """Find the neighbours of each system and concatenate the systems into one graph of NumPy arrays.
 
     Args:
@@ -143,10 +172,11 @@ def build_graph(systems: Sequence[System], cutoff: float, float_dtype: str = "fl
         cutoff: pairs of QM atoms closer than this are edges, angstrom.
         float_dtype: ``"float32"`` or ``"float64"``, of the floating-point fields.
         far_from: list the pairs of QM atoms at or beyond this distance as far pairs (Eq. 13), angstrom; None lists none.
+        mm_nodes: list the QM-MM and MM-MM pairs closer than the cut-off too, for models whose graph MM particles are part of.
 
     Every pair of a QM atom and an MM particle of its system is listed.
     """
-    return join_graphs([_system_graph(system, cutoff, far_from) for system in systems], float_dtype)
+    return join_graphs([_system_graph(system, cutoff, far_from, mm_nodes) for system in systems], float_dtype)
 
 
 def join_graphs(graphs: Sequence[MolecularGraph], float_dtype: str = "float64") -> MolecularGraph:
@@ -160,8 +190,7 @@ def join_graphs(graphs: Sequence[MolecularGraph], float_dtype: str = "float64") 
     parts = []
     n_atoms = n_mm = n_systems = 0
     for graph in graphs:
-        shifts = dict.fromkeys(("receivers", "senders", "far_receivers", "far_senders", "mm_receivers"), n_atoms)
-        shifts |= {"system": n_systems, "mm_system": n_systems, "mm_senders": n_mm}
+        shifts = dict.fromkeys(ATOM_INDICES, n_atoms) | dict.fromkeys(MM_INDICES, n_mm) | {"system": n_systems, "mm_system": n_systems}
         parts.append(graph._replace(**{name: getattr(graph, name) + shift for name, shift in shifts.items()}))
         n_atoms += len(graph.atomic_numbers)
         n_mm += len(graph.mm_charges)
@@ -175,7 +204,7 @@ def join_graphs(graphs: Sequence[MolecularGraph], float_dtype: str = "float64") 
     )
 
 
-def _system_graph(system: System, cutoff: float, far_from: float | None) -> MolecularGraph:
+def _system_graph(system: System, cutoff: float, far_from: float | None, mm_nodes: bool) -> MolecularGraph:
     center = system.positions.mean(axis=0)
     n_atoms, n_mm = len(system.atomic_numbers), len(system.mm_charges)
     receivers, senders = _pairs(system.positions, cutoff)
@@ -183,6 +212,11 @@ def _system_graph(system: System, cutoff: float, far_from: float | None) -> Mole
     if far_from is not None:
         distances = np.linalg.norm(system.positions[:, None] - system.positions[None], axis=-1)
         far = np.argwhere((distances >= far_from) & ~np.eye(n_atoms, dtype=bool))
+    near, mm_mm = np.zeros((2, 0), dtype=int), np.zeros((2, 0), dtype=int)
+    if mm_nodes and n_mm:
+        ends = np.stack(_pairs(np.concatenate([system.positions, system.mm_positions]), cutoff))
+        near = ends[:, (ends[0] < n_atoms) & (ends[1] >= n_atoms)] - [[0], [n_atoms]]
+        mm_mm = ends[:, np.all(ends >= n_atoms, axis=0)] - n_atoms
     return MolecularGraph(
         positions=system.positions - center,
         atomic_numbers=system.atomic_numbers,
@@ -197,6 +231,10 @@ def _system_graph(system: System, cutoff: float, far_from: float | None) -> Mole
         mm_system=np.zeros(n_mm, dtype=int),
         mm_receivers=np.repeat(np.arange(n_atoms), n_mm),
         mm_senders=np.tile(np.arange(n_mm), n_atoms),
+        near_receivers=near[0],
+        near_senders=near[1],
+        mm_mm_receivers=mm_mm[0],
+        mm_mm_senders=mm_mm[1],
     )
 
 

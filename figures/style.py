@@ -6,8 +6,11 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
 OUTPUT = Path(__file__).resolve().parent / "output"
-COLORS = {"reference": "0.65", "AMP(1)": "#e8871e", "AMP(2)": "#c8102e", "AMP(2)-DP": "#1f5fa8", "null": "black"}
-"""The paper's colours: reference grey, AMP(1) orange, AMP(2) red, AMP(2)-DP blue."""
+COLORS = {
+    "reference": "0.65", "AMP(0)": "#8c6d1f", "AMP(1)": "#e8871e", "AMP(2)": "#c8102e", "AMP(3)": "#7b2d8b", "AMP(2)-DP": "#1f5fa8",
+    "PaiNN": "#1f5fa8", "SchNet": "#2a9d8f", "GNN": "#7a7a7a", "GNN-P": "#6aa84f", "null": "black",
+}  # fmt: skip
+"""Those of the paper's Figure 2: reference grey, AMP(1) orange, AMP(2) red, AMP(2)-DP blue; the other models in distinct ones."""
 
 plt.rcParams.update({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False, "pdf.fonttype": 42})
 

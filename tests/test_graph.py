@@ -38,9 +38,22 @@ def test_far_pairs_are_the_others(random):
     assert len(edges) + len(far) == 12 * 11
 
 
+def test_pairs_of_mm_nodes_equal_a_search_over_all_pairs(random):
+    system = random_system(random, 4, 9)
+    system = System(system.atomic_numbers, system.positions, 0.0, system.mm_positions - 4.0, system.mm_charges)
+    graph = build_graph([system], 5.0, mm_nodes=True)
+    expected = brute_force_pairs(np.concatenate([system.positions, system.mm_positions]), 5.0)
+    near = set(zip(graph.near_receivers.tolist(), (graph.near_senders + 4).tolist(), strict=True))
+    among_mm = set(zip((graph.mm_mm_receivers + 4).tolist(), (graph.mm_mm_senders + 4).tolist(), strict=True))
+    among_qm = set(zip(graph.receivers.tolist(), graph.senders.tolist(), strict=True))
+    assert near | {(j, i) for i, j in near} | among_mm | among_qm == expected
+    assert len(near)
+    assert len(among_mm)
+
+
 def test_systems_are_concatenated_with_shifted_numbers(random):
     systems = [random_system(random, 5, 2), random_system(random, 3), random_system(random, 4, 3)]
-    graph = build_graph(systems, 4.0, "float32", far_from=4.0)
+    graph = build_graph(systems, 4.0, "float32", far_from=4.0, mm_nodes=True)
     np.testing.assert_array_equal(graph.system, [0] * 5 + [1] * 3 + [2] * 4)
     np.testing.assert_array_equal(graph.mm_system, [0] * 2 + [2] * 3)
     for receivers, senders in ((graph.receivers, graph.senders), (graph.far_receivers, graph.far_senders)):
@@ -49,7 +62,7 @@ def test_systems_are_concatenated_with_shifted_numbers(random):
     assert len(graph.mm_receivers) == 5 * 2 + 4 * 3
     assert graph.positions.dtype == np.float32
     assert graph.receivers.dtype == np.int32
-    singles = join_graphs([build_graph([system], 4.0, far_from=4.0) for system in systems], "float32")
+    singles = join_graphs([build_graph([system], 4.0, far_from=4.0, mm_nodes=True) for system in systems], "float32")
     for name, together, apart in zip(MolecularGraph._fields, graph, singles, strict=True):
         np.testing.assert_array_equal(together, apart, err_msg=name)
 
@@ -82,7 +95,7 @@ WATER = {"atomic_numbers": np.array([8, 1, 1]), "positions": WATER_POSITIONS}
         ({"positions": WATER_POSITIONS * 1j}, "positions must be real numbers"),
         ({"positions": [[0.0, 0, 0], [1.0, 0]]}, "positions must be an array of numbers"),
         ({"positions": WATER_POSITIONS * 1e6}, "spread over more than 10000 angstrom"),
-        ({"mm_positions": WATER_POSITIONS[1:2], "mm_charges": np.ones(1)}, "MM particle 0 lies on QM atom 1"),
+        ({"mm_positions": WATER_POSITIONS[1:2], "mm_charges": np.ones(1)}, r"MM particle 0 is 0\.000 angstrom from QM atom 1"),
         ({"mm_positions": np.zeros((2, 3))}, "come together"),
         ({"mm_positions": np.zeros((2, 3)), "mm_charges": np.zeros(3)}, r"must be \[n_mm, 3\] and \[n_mm\]"),
         ({"mm_positions": np.zeros((1, 3)), "mm_charges": np.array([np.nan])}, "mm_charges holds NaN"),

@@ -116,6 +116,11 @@ class ReferenceData:
     def __len__(self) -> int:
         return sum(len(group) for group in self.groups)
 
+    @property
+    def frame_groups(self) -> list[str]:
+        """The name of the group of each frame, in the order of the file."""
+        return [group.name for group in self.groups for _ in range(len(group))]
+
 
 def content_sha256(provenance: Provenance, groups: tuple[FrameGroup, ...]) -> str:
     """SHA-256 of provenance, units and every dataset (name, type, shape and little-endian bytes), independent of HDF5's own layout."""
@@ -165,7 +170,7 @@ def read_reference_data(path: Path | str) -> ReferenceData:
     """
     path = Path(path)
     if not path.is_file():
-        raise DataFileError(f"{path}: no such file; build it (make dataset-water-dimer for the water dimer) or correct the path.")
+        raise DataFileError(f"{path}: no such file; build it (make dataset-water-dimer, make dataset-water-clusters) or correct the path.")
     try:
         with h5py.File(path, "r") as file:
             provenance, groups = _read_open_file(path, file)

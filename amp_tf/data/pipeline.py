@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from amp_tf.data.hdf5 import FrameGroup, ReferenceData
 from amp_tf.errors import DataFileError, InputError
-from amp_tf.graph import MolecularGraph, System
+from amp_tf.graph import ATOM_INDICES, MM_INDICES, MolecularGraph, System
 from amp_tf.models.potential import Potential, graph_signature
 
 LABELS = ("energy", "qm_gradients", "mm_gradients")
@@ -116,9 +116,7 @@ class GraphBatches:
         parts = {name: tf.gather(field, indices) for name, field in self._fields._asdict().items()}
         first_atom = tf.cumsum(tf.cast(parts["atomic_numbers"].row_lengths(), tf.int32), exclusive=True)
         first_mm = tf.cumsum(tf.cast(parts["mm_charges"].row_lengths(), tf.int32), exclusive=True)
-        firsts = dict.fromkeys(("receivers", "senders", "far_receivers", "far_senders", "mm_receivers"), first_atom) | {
-            "mm_senders": first_mm
-        }
+        firsts = dict.fromkeys(ATOM_INDICES, first_atom) | dict.fromkeys(MM_INDICES, first_mm)
         values = {name: part.values for name, part in parts.items()}
         for name, first in firsts.items():
             values[name] += tf.gather(first, parts[name].value_rowids())

@@ -1,5 +1,6 @@
 """Splits of a data set into training, validation and test frames."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -15,30 +16,44 @@ class Split(pydantic.BaseModel):
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
 
-    kind: Literal["alternating", "random", "ordered"] = "random"
+    kind: Literal["alternating", "random", "ordered", "groups"] = "random"
     """``alternating``: even frames train, odd frames test, which validate too (paper, A.3). ``random``: shuffled (the paper's "shuffled").
-    ``ordered``: in generation order, first training, then validation, then test ("unshuffled")."""
+    ``ordered``: in generation order, first training, then validation, then test ("unshuffled").
+    ``groups``: all frames of ``train_groups`` train, all others test (paper, A.4: one cluster size trains); none validate."""
     train: float = pydantic.Field(0.7, gt=0, lt=1)
-    """Fraction of the frames for training; not used by ``alternating``."""
+    """Fraction of the frames for training; not used by ``alternating`` and ``groups``."""
     validation: float = pydantic.Field(0.2, ge=0, lt=1)
     """Fraction for validation; the rest is the test set."""
     seed: int = 0
     """Of ``random``."""
+    train_groups: tuple[str, ...] = ()
+    """Groups of the file that train, for ``groups``."""
 
     @pydantic.model_validator(mode="after")
     def _check(self):
-        if self.kind != "alternating" and self.train + self.validation >= 1:
+        if (self.kind == "groups") != bool(self.train_groups):
+            raise ValueError("train_groups and kind: groups come together")
+        if self.kind in ("random", "ordered") and self.train + self.validation >= 1:
             raise ValueError(f"train + validation must leave frames for the test set, got {self.train} + {self.validation}")
         return self
 
-    def assign(self, n_frames: int) -> Indices:
+    def assign(self, groups: Sequence[str]) -> Indices:
         """Frame numbers of ``train``, ``validation`` and ``test``.
 
+        Args:
+            groups: the name of the group of each frame.
+
         Raises:
-            InputError: if training or test set would be empty.
+            InputError: if training or test set would be empty, or a group is not there.
         """
+        n_frames = len(groups)
         numbers = np.arange(n_frames)
-        if self.kind == "alternating":
+        if strangers := sorted(set(self.train_groups) - set(groups)):
+            raise InputError(f"split: no group {', '.join(strangers)}; the data have {', '.join(sorted(set(groups)))}.")
+        if self.kind == "groups":
+            trains = np.isin(groups, self.train_groups)
+            parts = {"train": numbers[trains], "validation": numbers[:0], "test": numbers[~trains]}
+        elif self.kind == "alternating":
             parts = {"train": numbers[::2], "validation": numbers[1::2], "test": numbers[1::2]}
         else:
             if self.kind == "random":

@@ -4,7 +4,9 @@ from amp_tf.layers.anisotropic import AnisotropicMessagePassing, MultipoleExpans
 from amp_tf.layers.dense import PairDense, PairPerceptron, Perceptron
 from amp_tf.layers.edges import Edges, make_edges
 from amp_tf.layers.message_passing import MessagePassing
+from amp_tf.layers.painn import PaiNNMessage, PaiNNMixing
 from amp_tf.layers.polarization import DirectPolarization
+from amp_tf.layers.schnet import SchNetInteraction
 
 __all__ = [
     "AnisotropicMessagePassing",
@@ -12,10 +14,13 @@ __all__ = [
     "Edges",
     "MessagePassing",
     "MultipoleExpansion",
+    "PaiNNMessage",
+    "PaiNNMixing",
     "PairDense",
     "PairPerceptron",
     "Perceptron",
     "RadialWeights",
+    "SchNetInteraction",
     "anisotropic_features",
     "make_edges",
 ]

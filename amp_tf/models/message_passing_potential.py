@@ -15,11 +15,14 @@ from amp_tf.ops.electrostatics import conserve_charge
 
 
 class MessagePassingPotential(Potential):
-    """Base of the message passing potentials; see :class:`amp_tf.AMP` for the arguments."""
+    """Base of the message passing potentials; see :class:`amp_tf.AMP` for the arguments.
+
+    ``n_types`` is the size of the one-hot vector of a node: the elements, then ``n_mm_types`` types of MM particles.
+    """
 
     def __init__(
         self, elements, cutoff: float, n_layers: int, n_features: int, pairwise_coulomb: bool, long_range_partners: str,
-        energy_scale: float, **kwargs,
+        energy_scale: float, n_mm_types: int = 0, **kwargs,
     ):  # fmt: skip
         super().__init__(elements, cutoff, **kwargs)
         require_whole(1, n_layers=n_layers, n_features=n_features)
@@ -29,8 +32,9 @@ class MessagePassingPotential(Potential):
         self.n_layers, self.n_features, self.energy_scale = n_layers, n_features, float(energy_scale)
         self.sees_total_charge = pairwise_coulomb
         self.pairwise_coulomb, self.long_range_partners = pairwise_coulomb, long_range_partners
+        self.n_types = len(self.elements) + n_mm_types
         self.embedding = keras.layers.Dense(n_features, kernel_initializer="he_normal", dtype=self.dtype_policy, name="embedding")
-        self.embedding.build((None, len(self.elements)))
+        self.embedding.build((None, self.n_types))
 
     def _set_long_range(self, is_long_ranged: bool) -> None:
         """Say which long-range pairs the graph must hold."""

@@ -3,6 +3,7 @@
 This is the one place of the package's mathematics that names TensorFlow: for its derivatives and compiled functions.
 """
 
+import functools
 import json
 import zipfile
 import zlib
@@ -65,7 +66,7 @@ class Potential(keras.Model):
         require(not strangers, f"atomic_energies name {strangers}, not an element of the model.")
         self.provenance = json.loads(json.dumps(dict(provenance or {})))
         self._element_numbers = [NUMBER_OF_SYMBOL[symbol] for symbol in self.elements]
-        self._compiled_evaluation = None
+        self._compiled: dict[bool, Any] = {}
 
     # What a subclass gives ---------------------------------------------------------------------------------------------------------------
 
@@ -74,6 +75,9 @@ class Potential(keras.Model):
 
     embeds_charges: bool = False
     """Whether the energy depends on MM particles."""
+
+    mm_nodes: bool = False
+    """Whether MM particles are nodes of the graph, of types known by their charges."""
 
     sees_total_charge: bool = False
     """Whether the energy depends on the total charge."""
@@ -94,17 +98,21 @@ class Potential(keras.Model):
         terms, properties = self.energy_terms(MolecularGraph(*graph))
         return {"energy": sum(terms.values()), "energy_terms": terms, **properties}
 
-    def with_gradients(self, graph: MolecularGraph, training: bool = False) -> dict[str, Any]:
-        """:meth:`call` and the exact derivatives ``qm_gradients`` [n_atoms, 3] and ``mm_gradients`` [n_mm, 3], kJ/mol/angstrom."""
+    def with_gradients(self, graph: MolecularGraph, training: bool = False, of_charges: bool = False) -> dict[str, Any]:
+        """:meth:`call` and the exact derivatives ``qm_gradients`` [n_atoms, 3] and ``mm_gradients`` [n_mm, 3], kJ/mol/angstrom.
+
+        With ``of_charges`` also ``mm_potentials`` [n_mm], the derivatives by the MM charges, kJ/mol/e.
+        """
         graph = MolecularGraph(*graph)
-        positions = (graph.positions, graph.mm_positions)
+        variables = {"qm_gradients": graph.positions, "mm_gradients": graph.mm_positions}
+        if of_charges:
+            variables["mm_potentials"] = graph.mm_charges
         with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(positions)
+            tape.watch(variables)
             result = self(graph, training=training)
             total = tf.reduce_sum(result["energy"])
-        gradients = tape.gradient(total, positions, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-        qm_gradients, mm_gradients = (tf.convert_to_tensor(gradient) for gradient in gradients)
-        return {**result, "qm_gradients": qm_gradients, "mm_gradients": mm_gradients}
+        gradients = tape.gradient(total, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        return {**result, **{name: tf.convert_to_tensor(gradient) for name, gradient in gradients.items()}}
 
     def one_hot(self, graph: MolecularGraph):
         """One-hot elements, [n_atoms, n_elements]; a row of zeros for an element that the model does not know."""
@@ -170,13 +178,16 @@ class Potential(keras.Model):
             require(not unknown, f"the model knows {', '.join(self.elements)}, not {', '.join(unknown)}; train one with these elements.")
             if len(system.mm_charges) and not self.embeds_charges:
                 raise InputError("this model has no term for MM particles; leave them out or use a model with -D or -P.")
-        return build_graph(systems, self.cutoff, self.compute_dtype, self.far_from)
+        return build_graph(systems, self.cutoff, self.compute_dtype, self.far_from, self.mm_nodes)
 
     def reference_energies(self, systems: Sequence[System]) -> np.ndarray:
         """Sum of the atomic energies of each system, [n_systems] float64, kJ/mol."""
         return np.array([sum(self.atomic_energies[chemical_symbols[number]] for number in system.atomic_numbers) for system in systems])
 
-    def compute(self, atomic_numbers, positions, mm_positions=None, mm_charges=None, total_charge=0.0) -> dict[str, Any]:
+    def compute(
+        self, atomic_numbers, positions, mm_positions=None, mm_charges=None, total_charge=0.0, mm_total_charge=None,
+        mm_potentials: bool = False,
+    ) -> dict[str, Any]:  # fmt: skip
         """Energy, gradients and properties of one system or a list of systems.
 
         Args:
@@ -184,39 +195,49 @@ class Potential(keras.Model):
             positions: [n_atoms, 3], angstrom, or a list.
             mm_positions: [n_mm, 3], angstrom, or a list; None without MM particles.
             mm_charges: [n_mm], e, or a list.
-            total_charge: e, or a list; refused unless 0 by a model without -P, which cannot see it.
+            total_charge: of the atoms, e, or a list; refused unless 0 by a model without -P, which cannot see it.
+            mm_total_charge: what the MM charges should sum to, e, for all systems; a warning tells where they do not. None: no check.
+            mm_potentials: also give the derivatives of the energy by the MM charges, the electrostatic potential at their sites.
 
         Returns:
             ``energy`` (float, kJ/mol, atomic energies included), ``energy_terms`` (its parts by name; ``reference``: the atomic energies),
-            ``qm_gradients`` [n_atoms, 3] and, with MM particles, ``mm_gradients`` [n_mm, 3] (kJ/mol/angstrom), and where the model has them
+            ``qm_gradients`` [n_atoms, 3] and, with MM particles, ``mm_gradients`` [n_mm, 3] (kJ/mol/angstrom), on request
+            ``mm_potentials`` [n_mm] (kJ/mol/e), and where the model has them
             ``charges`` [n_atoms] (e), ``dipole`` [3] (e*angstrom, about the origin) and ``multipoles`` (a tuple over orders). For a list of
             systems: energies [n_systems], lists of the rest.
 
         Raises:
-            InputError: for wrong shapes, NaN or infinite values, two particles on one point, an unknown element, no system.
+            InputError: for wrong shapes, NaN or infinite values, particles too close to each other, an unknown element, no system, or
+                potentials of a model that reads MM charges as types.
         """
         if not _is_batch(positions):
             mm = [None if value is None else [value] for value in (mm_positions, mm_charges)]
-            batch = self.compute_systems(make_systems([atomic_numbers], [positions], *mm, [total_charge], self.sees_total_charge))
+            systems = make_systems([atomic_numbers], [positions], *mm, [total_charge], self.sees_total_charge, mm_total_charge)
+            batch = self.compute_systems(systems, mm_potentials)
             terms = {name: float(term[0]) for name, term in batch.pop("energy_terms").items()}
             return {"energy": float(batch.pop("energy")[0]), "energy_terms": terms, **{key: value[0] for key, value in batch.items()}}
-        return self.compute_systems(make_systems(atomic_numbers, positions, mm_positions, mm_charges, total_charge, self.sees_total_charge))
+        columns = (atomic_numbers, positions, mm_positions, mm_charges, total_charge)
+        return self.compute_systems(make_systems(*columns, self.sees_total_charge, mm_total_charge), mm_potentials)
 
-    def compute_systems(self, systems: Sequence[System]) -> dict[str, Any]:
+    def compute_systems(self, systems: Sequence[System], mm_potentials: bool = False) -> dict[str, Any]:
         """:meth:`compute` of a list of :class:`~amp_tf.graph.System`."""
+        if mm_potentials and (self.mm_nodes or not self.embeds_charges):
+            raise InputError("mm_potentials: the energy of this model is no function of the MM charges; use an AMP model with -D or -P.")
         graph = self.build_graph(systems)
-        if self._compiled_evaluation is None:
-            self._compiled_evaluation = tf.function(self.with_gradients, input_signature=[graph_signature(self.compute_dtype)])
-        raw = tf.nest.map_structure(lambda tensor: tensor.numpy(), self._compiled_evaluation(graph))
+        if mm_potentials not in self._compiled:
+            evaluation = functools.partial(self.with_gradients, of_charges=mm_potentials)
+            self._compiled[mm_potentials] = tf.function(evaluation, input_signature=[graph_signature(self.compute_dtype)])
+        raw = tf.nest.map_structure(lambda tensor: tensor.numpy(), self._compiled[mm_potentials](graph))
         terms = {"reference": self.reference_energies(systems)} | {
             name: term.astype(np.float64) for name, term in raw.pop("energy_terms").items()
         }
         raw.pop("energy")
         result = {"energy": sum(terms.values()), "energy_terms": terms}
         atom_splits = np.cumsum([len(system.atomic_numbers) for system in systems])[:-1]
-        mm_gradients = np.split(raw.pop("mm_gradients"), np.cumsum([len(system.mm_charges) for system in systems])[:-1])
+        mm_splits = np.cumsum([len(system.mm_charges) for system in systems])[:-1]
+        of_mm = {name: np.split(raw.pop(name), mm_splits) for name in ("mm_gradients", "mm_potentials") if name in raw}
         if self.embeds_charges:
-            result["mm_gradients"] = mm_gradients
+            result |= of_mm
         if "multipoles" in raw:
             split_orders = [np.split(moment, atom_splits) for moment in raw.pop("multipoles")]
             result["multipoles"] = list(zip(*split_orders, strict=True))
@@ -229,8 +250,8 @@ class Potential(keras.Model):
 
     @property
     def n_traces(self) -> int:
-        """How often :meth:`compute` was traced by TensorFlow: once, whatever the sizes of the systems."""
-        return 0 if self._compiled_evaluation is None else self._compiled_evaluation.experimental_get_tracing_count()
+        """How often :meth:`compute` was traced by TensorFlow: once, whatever the sizes of the systems, and once with ``mm_potentials``."""
+        return sum(evaluation.experimental_get_tracing_count() for evaluation in self._compiled.values())
 
     # Saving ------------------------------------------------------------------------------------------------------------------------------
 
@@ -307,7 +328,9 @@ def graph_signature(dtype: str) -> MolecularGraph:
     return MolecularGraph(*(tf.TensorSpec(shape, dtype if name in FLOAT_FIELDS else "int32", name=name) for name, shape in fields))
 
 
-def make_systems(atomic_numbers, positions, mm_positions, mm_charges, total_charge, sees_total_charge: bool) -> list[System]:
+def make_systems(
+    atomic_numbers, positions, mm_positions, mm_charges, total_charge, sees_total_charge: bool, mm_total_charge=None
+) -> list[System]:
     """A list of :class:`~amp_tf.graph.System` from lists of arrays, one entry a system; None and a single total charge serve all."""
     n_systems = len(positions)
     blind = "this model does not see the total charge; leave it at 0, or use pairwise_coulomb=True (-P)."
@@ -323,7 +346,8 @@ def make_systems(atomic_numbers, positions, mm_positions, mm_charges, total_char
     for name, column in columns.items():
         require(np.ndim(column) > 0 or isinstance(column, list), f"{name} must have one entry for each of the {n_systems} systems.")
         require(len(column) == n_systems, f"{n_systems} systems were given, but {name} has {len(column)} entries; give one a system.")
-    return [System(**dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True)]
+    rows = (dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True))
+    return [System(**row, mm_total_charge=mm_total_charge) for row in rows]
 
 
 def load_potential(path: Path | str) -> Potential:

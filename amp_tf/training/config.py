@@ -10,9 +10,9 @@ from pydantic import Field
 
 from amp_tf.data.splits import Split
 from amp_tf.errors import InputError
-from amp_tf.models import AMP, GNN, Potential
+from amp_tf.models import AMP, GNN, PaiNN, Potential, SchNet
 
-MODELS: dict[str, type[Potential]] = {"AMP": AMP, "GNN": GNN}
+MODELS: dict[str, type[Potential]] = {"AMP": AMP, "GNN": GNN, "PaiNN": PaiNN, "SchNet": SchNet}
 
 
 class TrainingConfig(pydantic.BaseModel):
@@ -21,7 +21,9 @@ class TrainingConfig(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
 
     data: Path = Field(description="reference data, an HDF5 file of amp_tf")
-    model: dict[str, Any] = Field(description="'type' (AMP or GNN) and the arguments of that class; elements default to those of the data")
+    model: dict[str, Any] = Field(
+        description="'type' (AMP, GNN, PaiNN or SchNet) and the arguments of that class; elements default to those of the data"
+    )
     split: Split = Field(default_factory=Split, description="assignment of the frames")
     steps: int = Field(50_000, ge=1, description="optimizer steps (paper: 10 000 dimer, 50 000 clusters, 400 000 solutes)")
     batch_size: int = Field(16, ge=1, description="systems a step (paper: 5 dimer and uracil, 16 clusters, 100 QM9)")

@@ -56,7 +56,7 @@ def train(config: TrainingConfig, folder: Path | str, progress: bool = True) -> 
         metrics = json.loads((folder / "metrics.json").read_text())
         return TrainingResult(load_potential(folder / "potential.keras"), metrics, read_history(folder / "history.jsonl"))
     frames = Frames.from_reference_data(data)
-    splits = {name: frames[indices] for name, indices in config.split.assign(len(frames)).items() if len(indices)}
+    splits = {name: frames[indices] for name, indices in config.split.assign(data.frame_groups).items() if len(indices)}
     keras.utils.set_random_seed(config.seed)
     potential = make_potential(config, data, splits["train"])
     labels = _labels(config, splits["train"])
@@ -64,13 +64,15 @@ def train(config: TrainingConfig, folder: Path | str, progress: bool = True) -> 
     compile_potential(potential, config, labels)
     write_text(folder / "config.yaml", record)
     _fit(potential, config, batches, folder, progress)
+    history = read_history(folder / "history.jsonl")
     potential = potential.copy_for_inference()
+    potential.provenance |= {"training_seconds": round(history[-1]["seconds"], 1)}
     mean_energy = float(np.mean(splits["train"].energies))
     metrics = [{"split": name, **row} for name in ("train", "test") for row in evaluate(potential, splits[name], mean_energy)]
     with whole_file(folder / "potential.keras") as partial:
         potential.save(partial)
     write_text(folder / "metrics.json", json.dumps(metrics, indent=1))
-    return TrainingResult(potential, metrics, read_history(folder / "history.jsonl"))
+    return TrainingResult(potential, metrics, history)
 
 
 def make_potential(config: TrainingConfig, data: ReferenceData, training_frames: Frames) -> Potential:

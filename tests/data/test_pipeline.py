@@ -77,18 +77,18 @@ def test_an_empty_data_set_is_refused(potential, frames):
 
 @pytest.mark.parametrize("kind", ["random", "ordered"])
 def test_splits_are_disjoint_and_complete(kind):
-    parts = Split(kind=kind, train=0.7, validation=0.2).assign(20)
+    parts = Split(kind=kind, train=0.7, validation=0.2).assign(["all"] * 20)
     assert [len(parts[name]) for name in ("train", "validation", "test")] == [14, 4, 2]
     assert sorted(np.concatenate(list(parts.values()))) == list(range(20))
     assert (list(parts["train"]) == list(range(14))) == (kind == "ordered")
 
 
 def test_the_alternating_split():
-    parts = Split(kind="alternating").assign(5)
+    parts = Split(kind="alternating").assign(["all"] * 5)
     np.testing.assert_array_equal(parts["train"], [0, 2, 4])
     np.testing.assert_array_equal(parts["test"], [1, 3])
 
 
 def test_too_few_frames_for_a_split():
     with pytest.raises(InputError, match="too few"):
-        Split(kind="ordered").assign(1)
+        Split(kind="ordered").assign(["all"])

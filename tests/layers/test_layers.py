@@ -10,10 +10,13 @@ from amp_tf.layers import (
     DirectPolarization,
     MessagePassing,
     MultipoleExpansion,
+    PaiNNMessage,
+    PaiNNMixing,
     PairDense,
     PairPerceptron,
     Perceptron,
     RadialWeights,
+    SchNetInteraction,
     make_edges,
 )
 from amp_tf.ops.multipoles import traceless_products
@@ -93,6 +96,21 @@ CASES = {
         lambda dtype: DirectPolarization(ORDER, 0, N_FEATURES, N_ELEMENTS, N_RADIAL, 2, 0.5, dtype=dtype),
         lambda dtype: (features(dtype), one_hot(dtype), multipoles(dtype), (random_tensor(4, (N_ATOMS,), dtype),), edges(dtype)),
         ((2 + 5) * 2 + 2) + ((6 + 2 * 5) * 6 + 6) + (6 * 6 + 6) + (6 * 2 + 2),
+    ),
+    "PaiNNMessage": (
+        lambda dtype: PaiNNMessage(N_FEATURES, N_RADIAL, dtype=dtype),
+        lambda dtype: (features(dtype), random_tensor(5, (N_ATOMS, 3, N_FEATURES), dtype), edges(dtype)),
+        (5 * 18 + 18) + (6 * 6 + 6) + (6 * 18 + 18),
+    ),
+    "PaiNNMixing": (
+        lambda dtype: PaiNNMixing(N_FEATURES, dtype=dtype),
+        lambda dtype: (features(dtype), random_tensor(5, (N_ATOMS, 3, N_FEATURES), dtype)),
+        6 * 12 + (12 * 6 + 6) + (6 * 18 + 18),
+    ),
+    "SchNetInteraction": (
+        lambda dtype: SchNetInteraction(N_FEATURES, 7, N_RADIAL, dtype=dtype),
+        lambda dtype: (features(dtype), edges(dtype)),
+        6 * 7 + (5 * 7 + 7) + (7 * 7 + 7) + (7 * 6 + 6) + (6 * 6 + 6),
     ),
 }  # fmt: skip
 

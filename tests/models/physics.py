@@ -32,7 +32,8 @@ def make_systems(potential: Potential, random: np.random.Generator) -> list[Syst
         if potential.embeds_charges:
             directions = random.normal(size=(5, 3))
             directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-            mm = {"mm_positions": directions * random.uniform(4.0, 6.0, size=(5, 1)), "mm_charges": random.normal(scale=0.5, size=5)}
+            charges = random.choice(potential.mm_types, size=5) if potential.mm_nodes else random.normal(scale=0.5, size=5)
+            mm = {"mm_positions": directions * random.uniform(3.5, 6.0, size=(5, 1)), "mm_charges": charges}
         systems.append(System(atoms.numbers, positions, charge, **mm))
     return systems
 
@@ -80,17 +81,25 @@ def check_translation(potential, systems, random):
 
 
 def check_permutation(potential, systems, random):
-    """Renumbering atoms renumbers gradients and changes no energy."""
+    """Renumbering atoms and MM particles renumbers gradients and changes no energy."""
     before = compute(potential, systems)
     orders = [random.permutation(len(system.atomic_numbers)) for system in systems]
+    mm_orders = [random.permutation(len(system.mm_charges)) for system in systems]
     permuted = [
-        replace(system, atomic_numbers=system.atomic_numbers[order], positions=system.positions[order])
-        for system, order in zip(systems, orders, strict=True)
+        System(
+            system.atomic_numbers[order],
+            system.positions[order],
+            system.total_charge,
+            system.mm_positions[mm_order],
+            system.mm_charges[mm_order],
+        )
+        for system, order, mm_order in zip(systems, orders, mm_orders, strict=True)
     ]
     after = compute(potential, permuted)
     close(after["energy"], before["energy"], ENERGY_TOLERANCE[potential.compute_dtype], "permutation: energy")
-    for new, old, order in zip(after["qm_gradients"], before["qm_gradients"], orders, strict=True):
-        close(new, old[order], GRADIENT_TOLERANCE[potential.compute_dtype], "permutation: gradients")
+    for key, of_key in {"qm_gradients": orders, "mm_gradients": mm_orders}.items():
+        for new, old, order in zip(after[key], before[key], of_key, strict=True):
+            close(new, old[order], GRADIENT_TOLERANCE[potential.compute_dtype], f"permutation: {key}")
 
 
 def check_batch_independence(potential, systems, random):
@@ -136,6 +145,22 @@ def check_numerical_gradients(potential, systems, random):
                 close(result[key][0], numerical, 1e-6, f"numerical: {key}")
 
 
+def check_mm_potentials(potential, systems, random):
+    """The potentials at the MM particles equal central differences by their charges."""
+    if potential.compute_dtype != "float64" or potential.mm_nodes or not potential.embeds_charges:
+        return
+    step = 1e-5
+    for system in systems:
+        found = potential.compute_systems([system], mm_potentials=True)["mm_potentials"][0]
+        displaced = [
+            replace(system, mm_charges=system.mm_charges + sign * step * (np.arange(len(found)) == particle))
+            for particle in range(len(found))
+            for sign in (1, -1)
+        ]
+        energies = compute(potential, displaced)["energy"].reshape(-1, 2)
+        close(found, (energies[:, 0] - energies[:, 1]) / (2 * step), 1e-6, "mm_potentials")
+
+
 def check_total_force_and_torque(potential, systems, random):
     """The gradients of all positions of a system sum to zero, and so does their torque."""
     result = compute(potential, systems)
@@ -175,13 +200,21 @@ def check_continuity(potential, systems, random):
         results.append(compute(potential, [System(np.append(oxygen.atomic_numbers, 1), positions)]))
     close(results[0]["energy"], results[1]["energy"], 1e-4, "continuity: energy")
     close(results[0]["qm_gradients"][0], results[1]["qm_gradients"][0], 1e-2, "continuity: gradients")
+    if potential.mm_nodes:
+        mm_charges = np.array(potential.mm_types[:1])
+        results = [
+            compute(potential, [replace(oxygen, mm_positions=far[None] + [[0.0, 0.0, offset]], mm_charges=mm_charges)])
+            for offset in (-1e-6, 1e-6)
+        ]
+        close(results[0]["energy"], results[1]["energy"], 1e-4, "continuity: energy with an MM particle")
+        close(results[0]["mm_gradients"][0], results[1]["mm_gradients"][0], 1e-2, "continuity: gradient of an MM particle")
 
 
 CHECKS = {
     check.__name__.removeprefix("check_"): check
     for check in (
         check_rotation, check_translation, check_permutation, check_batch_independence, check_additivity, check_numerical_gradients,
-        check_total_force_and_torque, check_charges, check_multipoles, check_continuity,
+        check_mm_potentials, check_total_force_and_torque, check_charges, check_multipoles, check_continuity,
     )
 }  # fmt: skip
 

@@ -64,3 +64,31 @@ WATER = (np.array([8, 1, 1]), np.array([[0.0, 0, 0], [0.76, 0, -0.59], [-0.76, 0
 def test_systems(potential, arguments, sentence):
     with pytest.raises(InputError, match=sentence):
         potential.compute(*arguments)
+
+
+EMBEDDED = make("AMP(2)-DP", "float32")
+
+
+@pytest.mark.parametrize(
+    ("mm_positions", "mm_charges", "sentence"),
+    [
+        ([[0.0, 0.0, 0.4]], [1.0], "MM particle 0 is 0.400 angstrom from QM atom 0, less than 0.5"),
+        ([[0.0, 0.0, 5.0]], [1.0, 2.0], r"mm_positions \[1, 3\] and mm_charges \[2\] must be"),
+        ([[0.0, 0.0, 5.0]], [np.nan], "mm_charges holds NaN"),
+        ([[0.0, np.inf, 5.0]], [1.0], "mm_positions holds NaN or infinite"),
+        ([[0.0, 0.0, 5.0]], None, "mm_positions and mm_charges come together"),
+    ],
+)
+def test_mm_particles(mm_positions, mm_charges, sentence):
+    with pytest.raises(InputError, match=sentence):
+        EMBEDDED.compute(*WATER, mm_positions, mm_charges)
+
+
+def test_charges_that_do_not_sum_as_declared():
+    with pytest.warns(UserWarning, match=r"the MM charges sum to \+0.25 e, declared are \+0 e"):
+        EMBEDDED.compute(*WATER, [[0.0, 0.0, 5.0]], [0.25], mm_total_charge=0.0)
+
+
+def test_potentials_of_charges_need_a_model_that_sees_them(potential):
+    with pytest.raises(InputError, match="no function of the MM charges"):
+        potential.compute(*WATER, mm_potentials=True)

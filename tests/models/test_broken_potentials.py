@@ -60,6 +60,15 @@ class ForgetsAGradient(Broken):
         return self.per_system(tf.reduce_sum(tf.stop_gradient(graph.positions) ** 2, axis=-1), graph)
 
 
+class ForgetsACharge(Broken):
+    """Takes the derivative by the charges at fixed polarization."""
+
+    settings = {"max_order": 1, "direct_polarization": True, "pairwise_coulomb": True, "long_range_cutoff": 12.0}
+
+    def _source_charges(self, state, graph):
+        return tf.stop_gradient(super()._source_charges(state, graph))
+
+
 class PullsOnEverything(Broken):
     """A force that does not sum to zero: a potential that depends on the place of the system."""
 
@@ -102,6 +111,7 @@ CASES = {
     "batch_independence": SeesTheBatch,
     "additivity": ConstantPerSystem,
     "numerical_gradients": ForgetsAGradient,
+    "mm_potentials": ForgetsACharge,
     "total_force_and_torque": PullsOnEverything,
     "charges": LosesCharge,
     "multipoles": KeepsTraces,

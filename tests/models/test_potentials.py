@@ -23,6 +23,14 @@ GNN_CASES = {
     "GNN": {},
     "GNN-P": {"pairwise_coulomb": True},
     "GNN-P among QM atoms": {"pairwise_coulomb": True, "long_range_partners": "qm"},
+    "GNN, MM nodes": {"mm_types": (-0.8, 0.4)},
+    "GNN-P, MM nodes": {"mm_types": (-0.8, 0.4), "pairwise_coulomb": True},
+}
+BASELINE_CASES = {
+    "PaiNN": (amp_tf.PaiNN, {}),
+    "PaiNN, MM nodes": (amp_tf.PaiNN, {"mm_types": (-0.8, 0.4)}),
+    "SchNet": (amp_tf.SchNet, {"n_filters": 12}),
+    "SchNet, MM nodes": (amp_tf.SchNet, {"n_filters": 12, "mm_types": (-0.8, 0.4)}),
 }
 
 
@@ -31,6 +39,9 @@ def make(name: str, dtype: str) -> amp_tf.Potential:
     if name in AMP_CASES:
         return amp_tf.AMP(ELEMENTS, dtype=dtype, **SMALL | AMP_CASES[name])
     shared = {key: value for key, value in SMALL.items() if key in ("n_layers", "n_features", "cutoff")}
+    if name in BASELINE_CASES:
+        model, settings = BASELINE_CASES[name]
+        return model(ELEMENTS, dtype=dtype, **shared | settings)
     return amp_tf.GNN(ELEMENTS, dtype=dtype, **shared | GNN_CASES[name])
 
 
@@ -39,12 +50,12 @@ def skipped(name: str) -> tuple[str, ...]:
     return ("continuity",) if "abrupt" in name else ("additivity",) if "P" in name.split(")")[-1] or "GNN-P" in name else ()
 
 
-@pytest.mark.parametrize("name", [*AMP_CASES, *GNN_CASES])
+@pytest.mark.parametrize("name", [*AMP_CASES, *GNN_CASES, *BASELINE_CASES])
 def test_physics_in_double_precision(name):
     run_physics_test(make(name, "float64"), skip=skipped(name))
 
 
-@pytest.mark.parametrize("name", ["AMP(3)", "AMP(2)-DP", "GNN-P"])
+@pytest.mark.parametrize("name", ["AMP(3)", "AMP(2)-DP", "GNN-P", "PaiNN, MM nodes", "SchNet, MM nodes"])
 def test_physics_in_single_precision(name):
     run_physics_test(make(name, "float32"), skip=skipped(name))
 

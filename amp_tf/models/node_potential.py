@@ -1,0 +1,97 @@
+"""Potentials whose graph MM particles are part of: GNN, PaiNN, SchNet, the paper's baselines (A.4)."""
+
+from collections.abc import Sequence
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+from amp_tf.graph import MolecularGraph
+from amp_tf.layers.edges import Edges, make_edges
+from amp_tf.models.message_passing_potential import MessagePassingPotential
+from amp_tf.models.potential import require
+
+CHARGE_TOLERANCE = 1e-4
+"""An MM particle is of a type when its charge is within this of the type's, e."""
+
+
+class NodePotential(MessagePassingPotential):
+    """Base of the potentials in which MM particles, of types known by their charges, are nodes that messages reach.
+
+    The energy is read out from QM atoms alone. All pairs closer than ``cutoff`` are edges, those among MM particles too.
+
+    Args:
+        elements, cutoff, n_layers, n_features, pairwise_coulomb, long_range_partners, energy_scale: as in :class:`amp_tf.AMP`.
+        mm_types: charge of each type of MM particle, e, for example ``(-0.914197, 0.457098)`` for O-MM and H-MM; empty without MM nodes.
+
+    Raises:
+        InputError: if ``mm_types`` are not distinct numbers.
+    """
+
+    def __init__(
+        self, elements, cutoff: float, n_layers: int, n_features: int, mm_types: Sequence[float], energy_scale: float,
+        pairwise_coulomb: bool = False, long_range_partners: str = "mm", **kwargs,
+    ):  # fmt: skip
+        types = tuple(mm_types) if isinstance(mm_types, Sequence) else (mm_types,)
+        require(all(isinstance(charge, Real) and np.isfinite(charge) for charge in types), f"mm_types must be charges, got {list(types)}.")
+        gaps = np.diff(np.sort(np.array(types, dtype=float)))
+        require(bool(np.all(gaps > 2 * CHARGE_TOLERANCE)), f"mm_types must be distinct charges, got {list(types)}.")
+        super().__init__(
+            elements, cutoff, n_layers, n_features, pairwise_coulomb, long_range_partners, energy_scale, n_mm_types=len(types), **kwargs
+        )
+        self.mm_types = tuple(float(charge) for charge in types)
+        self.mm_nodes = bool(types)
+        self._set_long_range(pairwise_coulomb)
+        self.embeds_charges = self.embeds_charges or self.mm_nodes
+        self.readout = self._perceptron("readout", n_features + self.n_types)
+        if pairwise_coulomb:
+            self.charge_readout = self._perceptron("charge_readout", n_features + self.n_types)
+
+    def pass_messages(self, one_hot, layer_edges: Sequence[Edges]):
+        """Final features [n_nodes, n_features] of all nodes from their one-hot types and the edges of each layer."""
+        raise TypeError(f"{type(self).__name__} does not define pass_messages.")
+
+    def energy_terms(self, graph: MolecularGraph):
+        """``atomic`` and, with -P, ``coulomb_qm_mm`` or ``coulomb_qm_qm`` and ``charges``."""
+        one_hot, n_atoms = self.one_hot(graph), ops.shape(graph.positions)[0]
+        if self.mm_nodes:
+            one_hot = ops.concatenate([ops.pad(one_hot, ((0, 0), (0, len(self.mm_types)))), self._mm_one_hot(graph)], axis=0)
+        features = self.pass_messages(one_hot, self.layer_edges(graph))
+        return self._read_out(ops.concatenate([features[:n_atoms], one_hot[:n_atoms]], axis=-1), graph)
+
+    def layer_edges(self, graph: MolecularGraph) -> list[Edges]:
+        """The edges of each layer. Those that end at QM atoms come first: the last layer, after which only QM atoms are read out, takes
+        these alone."""
+        if not self.mm_nodes:
+            return [self.edges(graph)] * self.n_layers
+        n_atoms = ops.shape(graph.positions)[0]
+        near_mm = graph.near_senders + n_atoms
+        receivers = ops.concatenate([graph.receivers, graph.near_receivers, near_mm, graph.mm_mm_receivers + n_atoms])
+        senders = ops.concatenate([graph.senders, near_mm, graph.near_receivers, graph.mm_mm_senders + n_atoms])
+        positions = ops.concatenate([graph.positions, graph.mm_positions])
+        edges = make_edges(positions, positions, receivers, senders, self.cutoff, self.n_radial, self.message_cutoff == "smooth")
+        n_into_qm = ops.shape(graph.receivers)[0] + ops.shape(graph.near_receivers)[0]
+        last = Edges(*(None if field is None else field[:n_into_qm] for field in edges))
+        return [edges] * (self.n_layers - 1) + [last]
+
+    def _mm_one_hot(self, graph: MolecularGraph):
+        """[n_mm, n_types]"""
+        charges = ops.convert_to_tensor(self.mm_types, dtype=self.compute_dtype)
+        matches = ops.abs(graph.mm_charges[:, None] - charges) < 2 * CHARGE_TOLERANCE  # checked before; single precision has no more digits
+        return ops.pad(ops.cast(matches, self.compute_dtype), ((0, 0), (len(self.elements), 0)))
+
+    def build_graph(self, systems):
+        """As :meth:`Potential.build_graph`; refuses MM particles of unknown type."""
+        for system in systems if self.mm_nodes else ():
+            off = np.min(np.abs(system.mm_charges[:, None] - np.array(self.mm_types)), axis=1, initial=np.inf)
+            unknown = np.unique(system.mm_charges[off > CHARGE_TOLERANCE])
+            require(
+                not len(unknown),
+                f"the model knows MM particles of charge {', '.join(f'{charge:g}' for charge in self.mm_types)} e, "
+                f"not {', '.join(f'{charge:g}' for charge in unknown[:5])}; train one with these mm_types.",
+            )
+        return super().build_graph(systems)
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {"mm_types": list(self.mm_types)}

@@ -1,0 +1,288 @@
+"""The eight potentials on water clusters that Figure 3 and Tables 7 and 8 share: trained in turn, or loaded from the weights that ship."""
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from amp_tf.data.hdf5 import FrameGroup, ReferenceData, read_reference_data
+from amp_tf.errors import InputError
+from datasets.water_clusters import HYDROGEN_CHARGE, OXYGEN_CHARGE, SHIPPED_FILE, TRAINING_GROUP
+from reproductions import paper
+from reproductions.common import ROOT, RUNS, Row, format_table, row
+
+DATA = SHIPPED_FILE
+WEIGHTS = ROOT / "reproductions" / "weights"
+TABLES = {"energy": paper.TABLE_7, "qm_gradients": paper.TABLE_8}
+UNITS = {"energy": "kJ/mol", "qm_gradients": "kJ/mol/angstrom"}
+NULL_MODEL = "null model"
+
+_EMBEDDED = {"type": "AMP", "direct_polarization": True, "pairwise_coulomb": True, "long_range_cutoff": 30.0}
+_NODES = {"mm_types": [OXYGEN_CHARGE, HYDROGEN_CHARGE]}
+MODELS: dict[str, dict[str, Any]] = {
+    **{f"AMP({order})": {**_EMBEDDED, "max_order": order} for order in range(4)},
+    "PaiNN": {"type": "PaiNN", **_NODES},
+    "SchNet": {"type": "SchNet", **_NODES},
+    "GNN": {"type": "GNN", **_NODES},
+    "GNN-P": {"type": "GNN", "pairwise_coulomb": True, **_NODES},
+}
+
+PAPER_SETTINGS = {
+    "split": {"kind": "groups", "train_groups": [TRAINING_GROUP]},
+    "steps": 50_000,
+    "batch_size": 16,
+    "learning_rate": 5e-4,
+    "final_learning_rate": 1e-5,
+    "clip_norm": 1.0,
+    "gradient_weight": 0.8,
+    "energy_reference": "none",
+    "interval": 500,
+}
+"""A.2 and A.4. The target is the energy of the field itself, which is zero without a field, so nothing is subtracted."""
+
+PAPER_SIZES: dict[str, dict[str, Any]] = {
+    "AMP(0)": {"n_radial_weights": 371},
+    "AMP(1)": {"n_radial_weights": 99},
+    "AMP(2)": {"n_radial_weights": 38},
+    "AMP(3)": {"n_radial_weights": 19},
+    "PaiNN": {"n_features": 160},
+    "SchNet": {"n_features": 256, "n_filters": 256},
+    "GNN": {"n_features": 224},
+    "GNN-P": {"n_features": 208},
+}
+"""About one million parameters each (A.4); the paper gives the sizes of PaiNN and SchNet, the others follow from that number."""
+
+LAPTOP_SIZES: dict[str, dict[str, Any]] = {
+    "AMP(0)": {"n_features": 64, "n_radial_weights": 254},
+    "AMP(1)": {"n_features": 64, "n_radial_weights": 70},
+    "AMP(2)": {"n_features": 64, "n_radial_weights": 27},
+    "AMP(3)": {"n_features": 64, "n_radial_weights": 14},
+    "PaiNN": {"n_features": 89},
+    "SchNet": {"n_features": 143, "n_filters": 143},
+    "GNN": {"n_features": 120},
+    "GNN-P": {"n_features": 112},
+}
+"""About 0.3 million each, so that two cores train all eight within an hour and the weights can ship."""
+
+
+@dataclass(frozen=True)
+class Preset:
+    """How a preset deviates from the paper's settings.
+
+    Attributes:
+        settings: changes of :data:`PAPER_SETTINGS`.
+        sizes: arguments by model.
+        steps: training steps by model, where they differ from ``settings``.
+        model: further arguments of every AMP model.
+        differs: from the paper's settings, in words.
+    """
+
+    settings: dict[str, Any]
+    sizes: dict[str, dict[str, Any]]
+    steps: dict[str, int]
+    model: dict[str, Any]
+    differs: str
+
+
+PRESETS = {
+    "smoke": Preset({"steps": 10, "interval": 10}, LAPTOP_SIZES, {}, {}, "ten steps show that all runs, no result"),
+    "laptop": Preset(
+        {"ema_momentum": 0.999, "learning_rate": 1e-3},
+        LAPTOP_SIZES,
+        {"AMP(0)": 20_000, "AMP(1)": 40_000, "AMP(3)": 40_000, "PaiNN": 5_000, "SchNet": 5_000, "GNN": 5_000, "GNN-P": 5_000},
+        {},
+        "0.3 million parameters (paper: 1 million), moving average of the weights (0.999; paper: none), learning rate from 1e-3 (paper: "
+        "5e-4), factor 1e-2 on the coefficients (paper: 1e-4), fewer steps for all models but AMP(2)",
+    ),
+    "paper": Preset({}, PAPER_SIZES, {}, {"coefficient_scale": 1e-4}, "no setting that the paper states"),
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Errors of one potential on every size of cluster.
+
+    Attributes:
+        model: its name.
+        errors: by label and size, kJ/mol and kJ/mol/angstrom.
+        terms: mean of each energy term by size, kJ/mol.
+        n_parameters, steps, seconds: of the potential and its training.
+    """
+
+    model: str
+    errors: dict[str, dict[int, float]]
+    terms: dict[str, dict[int, float]]
+    n_parameters: int
+    steps: int
+    seconds: float
+
+
+def configuration(model: str, preset: str) -> dict[str, Any]:
+    """The training configuration of a model."""
+    chosen = PRESETS[preset]
+    arguments = {**MODELS[model], **chosen.sizes[model]}
+    if arguments["type"] == "AMP":
+        arguments |= chosen.model
+    settings = {**PAPER_SETTINGS, **chosen.settings}
+    if model in chosen.steps:
+        settings["steps"] = chosen.steps[model]
+    return {"data": str(DATA), "model": arguments, "seed": 0, "xla": arguments["type"] == "AMP", **settings}
+
+
+def outcomes(preset: str, retrain: bool = False, folder: Path = RUNS) -> list[Outcome]:
+    """Train or load every model in turn and evaluate it, printing its errors as they come.
+
+    Args:
+        preset: of :data:`PRESETS`.
+        retrain: train even where weights ship.
+        folder: holds one run folder each, ``water_clusters/<preset>/<model>``.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    data = read_reference_data(DATA)
+    found = []
+    for model in MODELS:
+        potential = _potential(model, preset, data, retrain, folder)
+        outcome = evaluate(model, potential, data)
+        found.append(outcome)
+        errors = {label: np.mean([error for size, error in of_label.items() if size != 10]) for label, of_label in outcome.errors.items()}
+        print(
+            f"{model:<7} test MAE, mean over the sizes but 10: {errors['energy']:.3g} kJ/mol, {errors['qm_gradients']:.3g} kJ/mol/angstrom",
+            flush=True,
+        )
+    return found
+
+
+def _potential(model: str, preset: str, data: ReferenceData, retrain: bool, folder: Path):
+    import keras
+
+    from amp_tf.models import load_potential
+    from amp_tf.training import make_config, train
+
+    shipped = WEIGHTS / preset / f"{model}.keras"
+    if shipped.is_file() and not retrain:
+        potential = load_potential(shipped)
+        if potential.provenance.get("data_sha256") != data.sha256:
+            raise InputError(f"{shipped} was trained on other data than {DATA}; train anew with RETRAIN=1.")
+        return potential
+    keras.utils.clear_session()
+    print(f"{model}:", flush=True)
+    return train(make_config(configuration(model, preset)), folder / "water_clusters" / preset / model).potential
+
+
+def test_groups(data: ReferenceData) -> dict[int, FrameGroup]:
+    """The groups that do not train, by number of molecules."""
+    return {int(group.frame_properties["size"][0]): group for group in data.groups if group.name != TRAINING_GROUP}
+
+
+def evaluate(model: str, potential, data: ReferenceData) -> Outcome:
+    """Errors and mean energy terms of a potential on the test frames of every size."""
+    errors, terms = {label: {} for label in TABLES}, {}
+    for size, group in test_groups(data).items():
+        result = potential.compute_systems([group.system(frame) for frame in range(len(group))])
+        errors["energy"][size] = float(np.mean(np.abs(result["energy"] - group.energies)))
+        errors["qm_gradients"][size] = float(np.mean(np.abs(np.array(result["qm_gradients"]) - group.qm_gradients)))
+        for name, term in result["energy_terms"].items():
+            terms.setdefault(name, {})[size] = float(np.mean(term))
+    training = potential.provenance["training"]
+    return Outcome(model, errors, terms, potential.count_params(), training["steps"], potential.provenance["training_seconds"])
+
+
+def null_errors(data: ReferenceData) -> dict[str, dict[int, float]]:
+    """Errors of the mean training energy and of zero gradients."""
+    mean = next(group for group in data.groups if group.name == TRAINING_GROUP).energies.mean()
+    groups = test_groups(data)
+    return {
+        "energy": {size: float(np.mean(np.abs(group.energies - mean))) for size, group in groups.items()},
+        "qm_gradients": {size: float(np.mean(np.abs(group.qm_gradients))) for size, group in groups.items()},
+    }
+
+
+def summarize(found: Sequence[Outcome], data: ReferenceData, labels: Sequence[str] = tuple(TABLES)) -> list[Row]:
+    """Errors by model and size with the published ones, their means over all sizes but ten, sizes of models, and mean energy terms."""
+    rows = []
+    for label in labels:
+        columns = [(outcome.model, outcome.errors[label]) for outcome in found] + [(NULL_MODEL, null_errors(data)[label])]
+        for model, errors in columns:
+            published = dict(zip(paper.CLUSTER_SIZES, TABLES[label].get(model, [None] * len(paper.CLUSTER_SIZES)), strict=True))
+            metric = f"{label}_mae"
+            rows += [row(metric, UNITS[label], error, published.get(size), model=model, size=size) for size, error in errors.items()]
+            others = [size for size in errors if size != 10]
+            published_mean = None if None in (all_known := [published.get(size) for size in others]) else float(np.mean(all_known))
+            mean = float(np.mean([errors[size] for size in others]))
+            rows.append(row(f"mean_{metric}", UNITS[label], mean, published_mean, model=model, size=None))
+    for outcome in found:
+        rows.append(row("parameters", "", outcome.n_parameters, 1_000_000, model=outcome.model, size=None))
+        rows.append(row("training_steps", "steps", outcome.steps, 50_000, model=outcome.model, size=None))
+        rows.append(row("training_time", "s", outcome.seconds, None, model=outcome.model, size=None))
+    return rows
+
+
+def term_rows(found: Sequence[Outcome], data: ReferenceData) -> list[Row]:
+    """Mean reference energy and mean energy terms by size (the extensivity argument of 4.2)."""
+    rows = [
+        row("mean_energy", "kJ/mol", float(np.mean(group.energies)), None, model="reference", size=size, term="energy")
+        for size, group in test_groups(data).items()
+    ]
+    for outcome in found:
+        for term, by_size in outcome.terms.items():
+            rows += [row("mean_energy", "kJ/mol", mean, None, model=outcome.model, size=size, term=term) for size, mean in by_size.items()]
+    return rows
+
+
+def table(rows: Sequence[Row], label: str) -> str:
+    """Ours and published for each model, one column a size and one for the mean of all sizes but ten."""
+    entries = [entry for entry in rows if entry["metric"] in (f"{label}_mae", f"mean_{label}_mae")]
+    sizes = sorted({entry["size"] for entry in entries if entry["size"] is not None})
+    lines = []
+    for model in dict.fromkeys(entry["model"] for entry in entries):
+        of_model = {entry["size"]: entry for entry in entries if entry["model"] == model}
+        for kind, key in (("ours", "value"), ("published", "published")):
+            if any(entry[key] is not None for entry in of_model.values()):
+                lines.append([model, kind, *(of_model[size][key] for size in [*sizes, None])])
+    return format_table(["model", f"MAE, {UNITS[label]}", *map(str, sizes), "mean but 10"], lines)
+
+
+def size_table(rows: Sequence[Row]) -> str:
+    """Parameters, steps and time of each model beside the paper's."""
+    chosen = {(entry["model"], entry["metric"]): entry for entry in rows}
+    lines = []
+    for model in MODELS:
+        parameters, steps, seconds = (chosen[model, metric] for metric in ("parameters", "training_steps", "training_time"))
+        lines.append([model, parameters["value"], "about 1M", steps["value"], steps["published"], seconds["value"] / 60])
+    return format_table(["model", "parameters", "published", "steps", "published", "training, minutes"], lines)
+
+
+def term_table(rows: Sequence[Row], model: str = "AMP(2)") -> str:
+    """Mean reference energy and energy terms of one model by size."""
+    entries = [entry for entry in rows if entry["metric"] == "mean_energy" and entry["model"] in ("reference", model)]
+    sizes = sorted({entry["size"] for entry in entries})
+    names = dict.fromkeys((entry["model"], entry["term"]) for entry in entries)
+    values = {(entry["model"], entry["term"], entry["size"]): entry["value"] for entry in entries}
+    return format_table(
+        ["mean, kJ/mol", *map(str, sizes)], [[f"{of} {term}", *(values[of, term, size] for size in sizes)] for of, term in names]
+    )
+
+
+def differs(preset: str) -> str:
+    """One line that says what differs from the paper."""
+    return (
+        "Differs from the paper: our own minima (basin hopping on AMOEBA water instead of the TTM2.1-F database), several molecules of one "
+        f"cluster where minima are few, our own DF-MP2/aug-cc-pVTZ; {PRESETS[preset].differs}."
+    )
+
+
+def data_record() -> dict[str, str]:
+    """File and sha256 of the reference data, for a result file."""
+    data = read_reference_data(DATA)
+    provenance = data.provenance
+    record = {"file": f"datasets/{DATA.name}", "sha256": data.sha256, "level_of_theory": provenance.level_of_theory}
+    return record | {"engine": f"{provenance.engine} {provenance.engine_version}"}
+
+
+def now() -> float:
+    """The clock that result files measure with."""
+    return time.perf_counter()
