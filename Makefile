@@ -5,12 +5,14 @@ PYTEST_OPTIONS ?=
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: help install lint format test lock benchmark dataset-water-dimer clean
+.PHONY: help install lint format test lock benchmark dataset-water-dimer dataset-water-clusters clean
 
 help:
 	@echo "make reproduce-figure2   train, evaluate, draw and print Figure 2 (likewise -figure5, -figure6; PRESET=smoke, laptop or paper)"
+	@echo "make reproduce-figure3   the same for Figure 3 (likewise -table7, -table8), from weights that ship; RETRAIN=1 trains anew"
 	@echo "make test                lint and tests (PYTEST_OPTIONS=--run-slow for all)"
 	@echo "make dataset-water-dimer build the water dimer's reference data anew (ENGINE=pyscf or psi4)"
+	@echo "make dataset-water-clusters   build the water clusters' minima and reference data anew (ENGINE=psi4 or pyscf)"
 	@echo "make benchmark           time of energies, gradients and training steps beside the matrix-product limit"
 	@echo "make install             the virtual environment .venv alone"
 
@@ -41,9 +43,8 @@ test: lint
 benchmark: $(INSTALLED)
 	$(BIN)/python -m benchmarks.step_time
 
-ENGINE ?= pyscf
-dataset-water-dimer: $(INSTALLED)
-	$(BIN)/python -m datasets.water_dimer --engine $(ENGINE)
+dataset-water-dimer dataset-water-clusters: $(INSTALLED)
+	$(BIN)/python -m datasets.$(subst -,_,$(@:dataset-%=%)) $(if $(ENGINE),--engine $(ENGINE)) $(OPTIONS)
 
 lock: $(INSTALLED)
 	$(BIN)/pip install --quiet --disable-pip-version-check uv

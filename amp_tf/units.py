@@ -32,5 +32,3 @@ COULOMB_CONSTANT: float = HARTREE * BOHR
 """Energy of two elementary charges one angstrom apart, kJ/mol (e²/4πε₀ is one hartree·bohr)."""
 
 JOULE_PER_KILOJOULE = 1000.0
-
-ANGSTROM_PER_NANOMETER = 10.0

@@ -58,10 +58,16 @@ def _openmm_with_amoeba() -> tuple:
     """The modules of OpenMM and the force field, whose file takes seconds to read."""
     try:
         import openmm
-        from openmm import app
+        from openmm import app, unit
     except ImportError as error:
         raise EngineError("OpenMM is not installed; install it with: pip install 'amp_tf[reference]'") from error
-    return openmm, app, app.ForceField("amoeba2018.xml")
+    return openmm, app, unit, app.ForceField("amoeba2018.xml")
+
+
+@functools.cache
+def amoeba_water(n_molecules: int) -> "AmoebaWater":
+    """The :class:`AmoebaWater` of a size, made once in a process: that takes OpenMM seconds."""
+    return AmoebaWater(n_molecules)
 
 
 class AmoebaWater:
@@ -72,7 +78,7 @@ class AmoebaWater:
     """
 
     def __init__(self, n_molecules: int):
-        openmm, app, force_field = _openmm_with_amoeba()
+        openmm, app, unit, force_field = _openmm_with_amoeba()
         topology = app.Topology()
         chain = topology.addChain()
         for _ in range(n_molecules):
@@ -81,16 +87,16 @@ class AmoebaWater:
             for hydrogen in hydrogens:
                 topology.addBond(oxygen, hydrogen)
         system = force_field.createSystem(topology, nonbondedMethod=app.NoCutoff, polarization="mutual", mutualInducedTargetEpsilon=1e-5)
-        self._minimizer = openmm.LocalEnergyMinimizer
+        self._minimizer, self._unit = openmm.LocalEnergyMinimizer, unit
         self._context = openmm.Context(system, openmm.VerletIntegrator(0.001), openmm.Platform.getPlatformByName("Reference"))
 
     def minimize(self, positions: np.ndarray, tolerance: float = _COARSE) -> tuple[np.ndarray, float]:
         """The minimum downhill of ``positions`` [n, 3, 3] (angstrom) and its energy (kJ/mol)."""
-        self._context.setPositions(positions.reshape(-1, 3) / units.ANGSTROM_PER_NANOMETER)
+        self._context.setPositions(positions.reshape(-1, 3) * self._unit.angstrom)
         self._minimizer.minimize(self._context, tolerance)
         state = self._context.getState(positions=True, energy=True)
-        found = state.getPositions(asNumpy=True)._value * units.ANGSTROM_PER_NANOMETER
-        return found.reshape(positions.shape), float(state.getPotentialEnergy()._value)
+        found = state.getPositions(asNumpy=True).value_in_unit(self._unit.angstrom)
+        return found.reshape(positions.shape), state.getPotentialEnergy().value_in_unit(self._unit.kilojoule_per_mole)
 
 
 def walk(start: np.ndarray, n_hops: int, seed: int | Sequence[int]) -> Minima:
@@ -101,7 +107,7 @@ def walk(start: np.ndarray, n_hops: int, seed: int | Sequence[int]) -> Minima:
         n_hops: minimizations.
         seed: of the moves, as :func:`numpy.random.default_rng` takes it.
     """
-    random, water = np.random.default_rng(seed), AmoebaWater(len(start))
+    random, water = np.random.default_rng(seed), amoeba_water(len(start))
     current, energy = water.minimize(start)
     visited = [(current, energy)] if is_connected(current) else []
     for _ in range(n_hops):

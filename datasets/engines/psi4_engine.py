@@ -1,6 +1,7 @@
 """DF-MP2 with psi4 (https://psicode.org), as its own process: the program may live in another Python than ours."""
 
 import atexit
+import contextlib
 import functools
 import json
 import os
@@ -97,6 +98,9 @@ class _Server:
         """End psi4 and remove its files."""
         self._process.kill()
         self._process.wait()
+        self._answers.close()
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
         self._folder.cleanup()
 
 

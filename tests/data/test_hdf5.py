@@ -152,7 +152,10 @@ def test_damage_is_named(file, damage, sentence):
         ({"dipoles": np.zeros((2, 3))}, "dipoles has shape"),
         ({"qm_atomic_numbers": np.array([8, 0])}, "positive integers of elements"),
         ({"qm_atomic_numbers": np.array([8.7, 1.0])}, "positive integers of elements"),
-        ({"mm_positions": np.zeros((5, 3)), "qm_positions": np.array([[[0.0, 0, 0], [0, 0, 1]]] * 3)}, r"MM particle 0 is 0\.000 angstrom from QM atom 0"),
+        (
+            {"mm_positions": np.zeros((5, 3)), "qm_positions": np.array([[[0.0, 0, 0], [0, 0, 1]]] * 3)},
+            r"MM particle 0 is 0\.000 angstrom from QM atom 0",
+        ),
     ],
 )
 def test_arrays_that_contradict_each_other_are_refused(random, change, sentence):
