@@ -42,6 +42,7 @@ test: lint
 
 benchmark: $(INSTALLED)
 	$(BIN)/python -m benchmarks.step_time
+	$(BIN)/python -m benchmarks.embedding
 
 dataset-water-dimer dataset-water-clusters: $(INSTALLED)
 	$(BIN)/python -m datasets.$(subst -,_,$(@:dataset-%=%)) $(if $(ENGINE),--engine $(ENGINE)) $(OPTIONS)

@@ -61,8 +61,8 @@ LAPTOP_SIZES: dict[str, dict[str, Any]] = {
     "AMP(1)": {"n_features": 64, "n_radial_weights": 70},
     "AMP(2)": {"n_features": 64, "n_radial_weights": 27},
     "AMP(3)": {"n_features": 64, "n_radial_weights": 14},
-    "PaiNN": {"n_features": 89},
-    "SchNet": {"n_features": 143, "n_filters": 143},
+    "PaiNN": {"n_features": 88},
+    "SchNet": {"n_features": 144, "n_filters": 144},
     "GNN": {"n_features": 120},
     "GNN-P": {"n_features": 112},
 }
@@ -89,7 +89,13 @@ class Preset:
 
 
 PRESETS = {
-    "smoke": Preset({"steps": 10, "interval": 10}, LAPTOP_SIZES, {}, {}, "ten steps show that all runs, no result"),
+    "smoke": Preset(
+        {"steps": 10, "interval": 10, "xla": False},
+        {model: {**sizes, "n_layers": 1} for model, sizes in LAPTOP_SIZES.items()},
+        {},
+        {},
+        "ten steps of one-layer models show that all runs, no result",
+    ),
     "laptop": Preset(
         {"ema_momentum": 0.999, "learning_rate": 1e-3},
         LAPTOP_SIZES,
@@ -130,7 +136,7 @@ def configuration(model: str, preset: str) -> dict[str, Any]:
     settings = {**PAPER_SETTINGS, **chosen.settings}
     if model in chosen.steps:
         settings["steps"] = chosen.steps[model]
-    return {"data": str(DATA), "model": arguments, "seed": 0, "xla": arguments["type"] == "AMP", **settings}
+    return {"data": str(DATA), "model": arguments, "seed": 0, "xla": arguments["type"] == "AMP"} | settings
 
 
 def outcomes(preset: str, retrain: bool = False, folder: Path = RUNS) -> list[Outcome]:

@@ -7,12 +7,15 @@ import numpy as np
 import pytest
 
 import figures.figure2
+import figures.figure3
 import figures.figure5
 import figures.figure6
 from amp_tf.data.hdf5 import read_reference_data
 from amp_tf.errors import InputError
+from amp_tf.models import load_potential
+from amp_tf.training.config import MODELS
 from benchmarks import step_time
-from reproductions import common, figure2, learning_curves, paper, water_dimer
+from reproductions import common, figure2, figure3, learning_curves, paper, table7, table8, water_clusters, water_dimer
 
 PROVENANCE_KEYS = {"preset", "seeds", "data", "versions", "hardware", "wall_seconds", "commit", "rows"}
 
@@ -119,6 +122,66 @@ def test_published_tables_are_complete():
     assert all(len(times) == 3 for times in paper.TABLE_6.values())
 
 
+@pytest.fixture(scope="module")
+def cluster_results(folders):
+    runs, results, _ = folders
+    return [json.loads(module.reproduce("smoke", runs=runs, results=results).read_text()) for module in (figure3, table7, table8)]
+
+
+def test_figure3(cluster_results, folders):
+    result = cluster_results[0]
+    assert set(result) >= PROVENANCE_KEYS
+    for label, published in (("energy", paper.TABLE_7), ("qm_gradients", paper.TABLE_8)):
+        rows = {(row["model"], row["size"]): row for row in result["rows"] if row["metric"] == f"{label}_mae"}
+        assert set(rows) == {(model, size) for model in [*published, "null model"] for size in paper.CLUSTER_SIZES}
+        assert rows["AMP(2)", 20]["published"] == published["AMP(2)"][-1]
+    check_pictures(figures.figure3.draw(result, folders[2]))
+    text = figure3.tables(result["rows"])
+    assert all(word in text for word in ("null model", "coulomb_qm_mm", "about 1M"))
+
+
+def test_the_tables_are_the_rows_of_figure3(cluster_results):
+    of_figure, *of_tables = ({(row["metric"], row["model"], row["size"]): row for row in result["rows"]} for result in cluster_results)
+    for rows, metric in zip(of_tables, ("energy_mae", "qm_gradients_mae"), strict=True):
+        assert {key[0] for key in rows} == {metric, f"mean_{metric}", "parameters", "training_steps", "training_time"}
+        assert all(of_figure[key]["value"] == pytest.approx(entry["value"], rel=1e-5) for key, entry in rows.items())
+
+
+def test_the_errors_and_terms_of_figure3_are_recomputed(cluster_results, folders):
+    """From the potential of a run, frame by frame."""
+    potential = load_potential(folders[0] / "water_clusters" / "smoke" / "AMP(2)" / "potential.keras")
+    group = next(group for group in read_reference_data(water_clusters.DATA).groups if group.name == "n14")
+    found = [potential.compute_systems([group.system(frame)]) for frame in range(len(group))]
+    rows = {(row["metric"], row["model"], row["size"], row.get("term")): row["value"] for row in cluster_results[0]["rows"]}
+    energy_error = np.mean([abs(result["energy"][0] - energy) for result, energy in zip(found, group.energies, strict=True)])
+    gradient_error = np.mean([np.abs(result["qm_gradients"][0] - g).mean() for result, g in zip(found, group.qm_gradients, strict=True)])
+    coulomb = np.mean([result["energy_terms"]["coulomb_qm_mm"][0] for result in found])
+    assert rows["energy_mae", "AMP(2)", 14, None] == pytest.approx(energy_error, rel=1e-4)
+    assert rows["qm_gradients_mae", "AMP(2)", 14, None] == pytest.approx(gradient_error, rel=1e-4)
+    assert rows["mean_energy", "AMP(2)", 14, "coulomb_qm_mm"] == pytest.approx(coulomb, rel=1e-4)
+
+
+def test_the_sizes_of_the_paper_preset_are_about_a_million_parameters():
+    for model, sizes in water_clusters.PAPER_SIZES.items():
+        arguments = {**water_clusters.MODELS[model], **sizes}
+        count = MODELS[arguments.pop("type")](elements=("H", "O"), **arguments).count_params()
+        assert 0.9e6 < count < 1.1e6, f"{model}: {count}"
+    settings = water_clusters.configuration("AMP(2)", "paper")
+    assert (settings["steps"], settings["batch_size"], settings["learning_rate"]) == (50_000, 16, 5e-4)
+    assert "ema_momentum" not in settings
+
+
+def test_shipped_weights_belong_to_the_shipped_data_and_the_laptop_preset():
+    digest = read_reference_data(water_clusters.DATA).sha256
+    shipped = sorted((water_clusters.WEIGHTS / "laptop").glob("*.keras"))
+    assert {path.stem for path in shipped} == set(water_clusters.MODELS)
+    assert sum(path.stat().st_size for path in shipped) < 10e6
+    for path in shipped:
+        provenance = load_potential(path).provenance
+        assert provenance["data_sha256"] == digest
+        assert provenance["training"]["steps"] == water_clusters.configuration(path.stem, "laptop")["steps"]
+
+
 def test_shipped_results_have_provenance():
     for path in [*common.RESULTS.glob("*.laptop.json"), *step_time.RESULTS.glob("*.json")]:
         result = json.loads(path.read_text())
@@ -127,5 +190,7 @@ def test_shipped_results_have_provenance():
 
 
 def test_shipped_results_belong_to_the_shipped_data(water_dimer_file):
+    digests = {file.name: read_reference_data(file).sha256 for file in (water_dimer_file, water_clusters.DATA)}
     for path in common.RESULTS.glob("*.laptop.json"):
-        assert json.loads(path.read_text())["data"]["sha256"] == read_reference_data(water_dimer_file).sha256
+        data = json.loads(path.read_text())["data"]
+        assert data["sha256"] == digests[data["file"].removeprefix("datasets/")]

@@ -1,0 +1,115 @@
+"""Speed of AMP(k)-DP on water clusters: training steps beside their matrix-product limit, time of one inference. ``make benchmark``.
+
+A training step takes energies and both gradients as labels; energy, QM and MM gradients and the gradient of the parameters are counted.
+"""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import time
+
+import keras
+import tensorflow as tf
+
+from amp_tf.data.hdf5 import FrameGroup, read_reference_data
+from amp_tf.graph import MolecularGraph
+from amp_tf.training.config import MODELS as CLASSES
+from benchmarks.step_time import QUANTITIES, RESULTS, matrix_product_operations, matrix_product_rate, median_time
+from datasets.water_clusters import TRAINING_GROUP
+from reproductions.common import Row, format_table, row, write_result
+from reproductions.water_clusters import DATA, MODELS, data_record
+from reproductions.water_clusters import PRESETS as CLUSTER_PRESETS
+
+BATCH = 16
+LABELS = ("energy", "qm_gradients", "mm_gradients")
+
+
+def make_potential(model: str, preset: str):
+    """The untrained potential of a preset of Figure 3."""
+    arguments = {**MODELS[model], **CLUSTER_PRESETS[preset].sizes[model]}
+    return CLASSES[arguments.pop("type")](elements=("H", "O"), **arguments)
+
+
+def training_step_rows(model: str, preset: str, group: FrameGroup, rate: float) -> list[Row]:
+    """Time, operations, limit and ratio of one training step, in graph mode and compiled with XLA."""
+    potential = make_potential(model, preset)
+    arrays = potential.build_graph([group.system(frame) for frame in range(BATCH)])
+    graph = MolecularGraph(*map(tf.constant, arrays))
+    labels = {
+        "energy": tf.zeros(BATCH),
+        "qm_gradients": tf.zeros(graph.positions.shape),
+        "mm_gradients": tf.zeros(graph.mm_positions.shape),
+    }
+    optimizer = keras.optimizers.Adam(1e-5, global_clipnorm=1.0)
+    potential.compile(optimizer, loss=dict.fromkeys(LABELS, "mse"))
+    optimizer.build(potential.trainable_variables)
+
+    def step(*fields):
+        return potential.train_step((MolecularGraph(*fields), labels))["loss"]
+
+    operations = matrix_product_operations(tf.function(step).get_concrete_function(*graph))
+    rows = []
+    for mode, xla in (("graph", False), ("XLA", True)):
+        compiled = tf.function(step, jit_compile=xla)
+        seconds = median_time(lambda compiled=compiled: compiled(*graph).numpy())
+        values = (1e3 * seconds, 1e-9 * operations, 1e3 * operations / rate, seconds * rate / operations)
+        identifiers = {
+            "model": model, "parameters": potential.count_params(), "qm_mm_pairs": len(arrays.mm_senders), "work": f"training step, {mode}",
+        }  # fmt: skip
+        rows += [row(metric, unit, value, **identifiers) for (metric, unit), value in zip(QUANTITIES.items(), values, strict=True)]
+    return rows
+
+
+def inference_rows(model: str, preset: str, group: FrameGroup) -> list[Row]:
+    """Median time of ``compute`` on one cluster with changing numbers of MM particles, NumPy to NumPy, and the number of traces."""
+    potential = make_potential(model, preset)
+    system = group.system(0)
+    numbers = iter(range(10**9))
+
+    def compute():
+        n_mm = len(system.mm_charges) - 3 * (next(numbers) % 5)
+        return potential.compute(system.atomic_numbers, system.positions, system.mm_positions[:n_mm], system.mm_charges[:n_mm])
+
+    seconds = median_time(compute)
+    identifiers = {"model": model, "parameters": potential.count_params(), "qm_mm_pairs": 3 * len(system.mm_charges), "work": "inference"}
+    return [row("time", "ms", 1e3 * seconds, **identifiers), row("traces", "", potential.n_traces, **identifiers)]
+
+
+def table(rows: list[Row]) -> str:
+    """One line a model and kind of work."""
+    keys = ("model", "parameters", "qm_mm_pairs", "work")
+    lines: dict[tuple, dict[str, float]] = {}
+    for entry in rows:
+        lines.setdefault(tuple(entry[key] for key in keys), {})[entry["metric"]] = entry["value"]
+    header = [
+        "model",
+        "parameters",
+        "QM-MM pairs",
+        "work",
+        *(f"{metric}, {unit}" if unit else metric for metric, unit in QUANTITIES.items()),
+    ]
+    return format_table(
+        [*header, "traces"], [[*key, *(values.get(name) for name in (*QUANTITIES, "traces"))] for key, values in lines.items()]
+    )
+
+
+def main() -> None:
+    """Print the table and write it to ``benchmarks/results``."""
+    started, rate = time.perf_counter(), matrix_product_rate("float32")
+    groups = {group.name: group for group in read_reference_data(DATA).groups}
+    largest = groups[max(name for name in groups if name != TRAINING_GROUP)]
+    rows = []
+    for preset in ("laptop", "paper"):
+        rows += training_step_rows("AMP(2)", preset, groups[TRAINING_GROUP], rate) + inference_rows("AMP(2)", preset, largest)
+    size = int(largest.frame_properties["size"][0])
+    print(f"\nwater clusters: training on batches of {BATCH} clusters of 10 molecules, inference on one of {size}\n")
+    print(table(rows))
+    path = write_result(
+        "embedding", "float32", rows, started, RESULTS, seeds=None, data=data_record(), matrix_product_gflop_per_second=1e-9 * rate
+    )
+    print(f"wrote {path}")
+
+
+if __name__ == "__main__":
+    main()
