@@ -19,6 +19,7 @@ from amp_tf.layers import (
     SchNetInteraction,
     make_edges,
 )
+from amp_tf.ops.interactions import n_interaction_terms
 from amp_tf.ops.multipoles import traceless_products
 from tests.layers.run_layer_test import run_layer_test
 
@@ -96,6 +97,11 @@ CASES = {
         lambda dtype: DirectPolarization(ORDER, 0, N_FEATURES, N_ELEMENTS, N_RADIAL, 2, 0.5, dtype=dtype),
         lambda dtype: (features(dtype), one_hot(dtype), multipoles(dtype), (random_tensor(4, (N_ATOMS,), dtype),), edges(dtype)),
         ((2 + 5) * 2 + 2) + ((6 + 2 * 5) * 6 + 6) + (6 * 6 + 6) + (6 * 2 + 2),
+    ),
+    "DirectPolarization by dipoles": (
+        lambda dtype: DirectPolarization(ORDER, 1, N_FEATURES, N_ELEMENTS, N_RADIAL, 2, 0.5, dtype=dtype),
+        lambda dtype: (features(dtype), one_hot(dtype), multipoles(dtype), multipoles(dtype)[:2], edges(dtype)),
+        ((2 + 5) * 2 + 2) + ((6 + 2 * n_interaction_terms(ORDER, 1)) * 6 + 6) + (6 * 6 + 6) + (6 * 2 + 2),
     ),
     "PaiNNMessage": (
         lambda dtype: PaiNNMessage(N_FEATURES, N_RADIAL, dtype=dtype),

@@ -1,0 +1,86 @@
+"""Electrostatic embedding (Eqs. 10 and 11): forces and torques that cancel, far charges, long-range cut-off, one trace for all sizes."""
+
+import keras
+import numpy as np
+import pytest
+
+import amp_tf
+from amp_tf import units
+from amp_tf.graph import System
+from tests.models.physics import random_rotation
+
+WATER = np.array([[0.0, 0.0, 0.0], [0.76, 0.0, -0.59], [-0.74, 0.1, -0.6]])
+NUMBERS = np.array([8, 1, 1])
+BOUNDS = {"float64": 1e-8, "float32": 2e-3}
+"""Of the sum of all gradients (kJ/mol/angstrom) and of the torque (kJ/mol), which themselves are tens and hundreds in size."""
+
+
+def make(dtype="float64", order=2, **settings):
+    keras.utils.set_random_seed(6)
+    shared = {"direct_polarization": True, "pairwise_coulomb": True, "long_range_cutoff": 30.0, "coefficient_scale": 0.1, "n_features": 32}
+    return amp_tf.AMP(("H", "O"), order, dtype=dtype, **shared | settings)
+
+
+def embedded(random, n_mm=57, shift=0.0, charge_scale=0.5):
+    directions = random.normal(size=(n_mm, 3))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    mm_positions = directions * random.uniform(2.0, 9.0, size=(n_mm, 1))
+    return System(NUMBERS, WATER + shift, 0.0, mm_positions + shift, random.normal(scale=charge_scale, size=n_mm))
+
+
+@pytest.mark.parametrize("shift", [0.0, 60.0])
+@pytest.mark.parametrize("dtype", BOUNDS)
+def test_forces_and_torques_cancel(dtype, shift, random):
+    system = embedded(random, shift=shift)
+    result = make(dtype).compute_systems([system])
+    gradients = np.concatenate([result["qm_gradients"][0], result["mm_gradients"][0]]).astype(float)
+    positions = np.concatenate([system.positions, system.mm_positions]) - shift
+    assert np.abs(gradients).max() > 10.0
+    np.testing.assert_allclose(gradients.sum(axis=0), 0.0, atol=BOUNDS[dtype])
+    np.testing.assert_allclose(np.cross(positions, gradients).sum(axis=0), 0.0, atol=BOUNDS[dtype] * 10)
+
+
+def test_the_box_may_stand_anywhere_and_any_way(random):
+    near, potential = embedded(random), make("float32")
+    rotation = random_rotation(random)
+    far = System(NUMBERS, near.positions @ rotation.T + 60.0, 0.0, near.mm_positions @ rotation.T + 60.0, near.mm_charges)
+    energies = potential.compute_systems([near, far])["energy"]
+    assert energies[0] == pytest.approx(energies[1], abs=1e-3)
+
+
+def test_far_charges_see_the_charges_of_the_molecule(random):
+    """Beyond the long-range cut-off Eq. 11 is all that is left: the charges no longer depend on the particles, the energy is Coulomb's."""
+    potential = make()
+    isolated = potential.compute(NUMBERS, WATER)
+    mm_positions, mm_charges = np.array([[0.0, 31.0, 3.0], [40.0, 0.0, 1.0]]), np.array([0.7, -0.4])
+    result = potential.compute(NUMBERS, WATER, mm_positions, mm_charges, mm_potentials=True)
+    np.testing.assert_allclose(result["charges"], isolated["charges"], atol=1e-12)
+    potentials = units.COULOMB_CONSTANT * np.sum(isolated["charges"] / np.linalg.norm(mm_positions[:, None] - WATER, axis=-1), axis=1)
+    np.testing.assert_allclose(result["mm_potentials"], potentials, rtol=1e-10)
+    assert result["energy"] - isolated["energy"] == pytest.approx(mm_charges @ potentials, abs=1e-9)
+
+
+def test_nothing_jumps_at_the_long_range_cutoff():
+    potential = make(long_range_cutoff=8.0)
+    results = [potential.compute(NUMBERS, WATER, [[0.0, 8.0 + offset, 0.0]], [1.0]) for offset in (-1e-6, 1e-6)]
+    assert results[0]["energy"] == pytest.approx(results[1]["energy"], abs=1e-5)
+    np.testing.assert_allclose(results[0]["mm_gradients"], results[1]["mm_gradients"], atol=1e-5)
+
+
+def test_charges_polarize_the_multipoles_of_order_one_and_higher(random):
+    potential, system = make(), embedded(random)
+    isolated = potential.compute(NUMBERS, WATER)
+    result = potential.compute(NUMBERS, WATER, system.mm_positions, system.mm_charges)
+    np.testing.assert_array_equal(result["multipoles"][0], isolated["multipoles"][0])
+    assert all(np.abs(new - old).max() > 1e-4 for new, old in zip(result["multipoles"][1:], isolated["multipoles"][1:], strict=True))
+    assert np.abs(result["charges"] - isolated["charges"]).max() > 1e-4
+
+
+def test_a_changing_number_of_particles_traces_once(random):
+    potential = make("float32")
+    for n_mm in (3, 27, 57, 30):
+        system = embedded(random, n_mm)
+        potential.compute(NUMBERS, WATER, system.mm_positions, system.mm_charges)
+    assert potential.n_traces == 1
+    potential.compute(NUMBERS, WATER, system.mm_positions, system.mm_charges, mm_potentials=True)
+    assert potential.n_traces == 2
