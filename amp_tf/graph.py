@@ -109,13 +109,13 @@ class System:
         mm_charges = np.zeros(0) if self.mm_charges is None else _as_floats(self.mm_charges, "mm_charges")
         mm_positions = np.zeros((0, 3)) if self.mm_positions is None else _as_floats(self.mm_positions, "mm_positions")
         mm_positions = mm_positions.reshape(-1, 3) if mm_positions.size == 0 else mm_positions
-        total_charge = _as_floats(self.total_charge, "total_charge")
-        if total_charge.ndim:
-            raise InputError(f"total_charge must be one number a system, got shape {list(total_charge.shape)}.")
+        total_charge = _as_number(self.total_charge, "total_charge")
+        declared = None if self.mm_total_charge is None else _as_number(self.mm_total_charge, "mm_total_charge")
         for name, value in {
             "atomic_numbers": _as_atomic_numbers(self.atomic_numbers),
             "positions": _as_floats(self.positions, "positions"),
-            "total_charge": float(total_charge),
+            "total_charge": total_charge,
+            "mm_total_charge": declared,
             "mm_positions": mm_positions,
             "mm_charges": mm_charges,
         }.items():
@@ -127,8 +127,8 @@ class System:
             )
         _check_mm_positions(self.positions, mm_positions)
         total = float(mm_charges.sum())
-        if self.mm_total_charge is not None and abs(total - self.mm_total_charge) > MM_CHARGE_TOLERANCE:
-            warnings.warn(f"the MM charges sum to {total:+.6g} e, declared are {self.mm_total_charge:+g} e; check them.", stacklevel=3)
+        if declared is not None and abs(total - declared) > MM_CHARGE_TOLERANCE:
+            warnings.warn(f"the MM charges sum to {total:+.6g} e, declared are {declared:+g} e; check them.", stacklevel=3)
 
 
 def check_system(atomic_numbers: np.ndarray, positions: np.ndarray) -> None:
@@ -255,6 +255,13 @@ def _as_floats(value: Any, name: str) -> np.ndarray:
     if name != "positions" and not np.all(np.isfinite(array)):
         raise InputError(f"{name} holds NaN or infinite values; correct the input.")
     return array
+
+
+def _as_number(value: Any, name: str) -> float:
+    array = _as_floats(value, name)
+    if array.ndim:
+        raise InputError(f"{name} must be one number a system, got shape {list(array.shape)}.")
+    return float(array)
 
 
 def _as_atomic_numbers(value: Any) -> np.ndarray:

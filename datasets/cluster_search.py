@@ -8,8 +8,9 @@ n = 10 and 0.15 s at n = 20.
 
 import functools
 import re
+import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +28,9 @@ WINDOW = 5.0 * units.KCAL_PER_MOL
 HYDROGEN_BOND = 3.5
 """Molecules with oxygen atoms closer than this are neighbours, angstrom; a cluster is one connected piece."""
 
+BOND_LENGTHS, MINIMUM_CONTACT = (0.8, 1.3), 1.3
+"""Of intact water: O-H bonds, and the shortest distance of atoms of two molecules, angstrom."""
+
 TEMPERATURE = 4.0
 """k T of the Metropolis rule, kJ/mol."""
 
@@ -34,7 +38,7 @@ SAME_ENERGY, SAME_DISTANCES = 0.05, 0.1
 """Two minima are one where the energies (kJ/mol) and all sorted O-O distances (angstrom) agree this far."""
 
 _COARSE, _FINE = 5.0, 0.5  # root mean square force at which a minimization ends, kJ/mol/nm
-_FRAME = re.compile(r"^\s*\d+\s*$")
+_COUNT = re.compile(r"^\s*\d+\s*$")
 
 
 @dataclass(frozen=True)
@@ -87,16 +91,33 @@ class AmoebaWater:
             for hydrogen in hydrogens:
                 topology.addBond(oxygen, hydrogen)
         system = force_field.createSystem(topology, nonbondedMethod=app.NoCutoff, polarization="mutual", mutualInducedTargetEpsilon=1e-5)
-        self._minimizer, self._unit = openmm.LocalEnergyMinimizer, unit
+        self._minimizer, self._unit, self._lock = openmm.LocalEnergyMinimizer, unit, threading.Lock()
         self._context = openmm.Context(system, openmm.VerletIntegrator(0.001), openmm.Platform.getPlatformByName("Reference"))
 
     def minimize(self, positions: np.ndarray, tolerance: float = _COARSE) -> tuple[np.ndarray, float]:
         """The minimum downhill of ``positions`` [n, 3, 3] (angstrom) and its energy (kJ/mol)."""
+        with self._lock:
+            return self._minimize(positions, tolerance)
+
+    def _minimize(self, positions: np.ndarray, tolerance: float) -> tuple[np.ndarray, float]:
         self._context.setPositions(positions.reshape(-1, 3) * self._unit.angstrom)
         self._minimizer.minimize(self._context, tolerance)
         state = self._context.getState(positions=True, energy=True)
         found = state.getPositions(asNumpy=True).value_in_unit(self._unit.angstrom)
         return found.reshape(positions.shape), state.getPotentialEnergy().value_in_unit(self._unit.kilojoule_per_mole)
+
+
+def search_record() -> dict[str, object]:
+    """What decides, beside its arguments, where a walk goes."""
+    openmm, *_ = _openmm_with_amoeba()
+    return {
+        "openmm": openmm.__version__,
+        "window": WINDOW,
+        "temperature": TEMPERATURE,
+        "hydrogen_bond": HYDROGEN_BOND,
+        "same": [SAME_ENERGY, SAME_DISTANCES],
+        "force_tolerances": [_COARSE, _FINE],
+    }
 
 
 def walk(start: np.ndarray, n_hops: int, seed: int | Sequence[int]) -> Minima:
@@ -109,10 +130,10 @@ def walk(start: np.ndarray, n_hops: int, seed: int | Sequence[int]) -> Minima:
     """
     random, water = np.random.default_rng(seed), amoeba_water(len(start))
     current, energy = water.minimize(start)
-    visited = [(current, energy)] if is_connected(current) else []
+    visited = [(current, energy)] if is_connected(current) and is_water(current) else []
     for _ in range(n_hops):
         candidate, candidate_energy = water.minimize(_moved(current, random))
-        if not is_connected(candidate):
+        if not (is_connected(candidate) and is_water(candidate)):
             continue
         visited.append((candidate, candidate_energy))
         if candidate_energy < energy or random.random() < np.exp((energy - candidate_energy) / TEMPERATURE):
@@ -133,6 +154,15 @@ def distinct(found: Sequence[tuple[np.ndarray, float]]) -> Minima:
         if all(np.max(np.abs(distances - other[2])) > SAME_DISTANCES for other in near):
             kept.append((positions, energy, distances))
     return Minima(np.array([positions for positions, *_ in kept]), np.array([energy for _, energy, _ in kept]))
+
+
+def is_water(positions: np.ndarray) -> bool:
+    """Whether a cluster [n, 3, 3] is made of whole molecules that do not touch."""
+    bonds = np.linalg.norm(positions[:, 1:] - positions[:, :1], axis=-1)
+    contacts = np.linalg.norm(positions.reshape(-1, 1, 3) - positions.reshape(1, -1, 3), axis=-1)
+    molecule = np.repeat(np.arange(len(positions)), 3)
+    apart = contacts[molecule[:, None] != molecule[None]]
+    return bool(np.all((bonds > BOND_LENGTHS[0]) & (bonds < BOND_LENGTHS[1])) and np.all(apart > MINIMUM_CONTACT))
 
 
 def is_connected(positions: np.ndarray) -> bool:
@@ -181,8 +211,8 @@ def _place_on_surface(oxygens: np.ndarray, random: np.random.Generator) -> np.nd
 
 
 def read_minima(folder: Path, sizes: Sequence[int], skip_broken: bool = False) -> dict[int, Minima]:
-    """Minima of the given sizes from the xyz files of a folder: many frames a file, energy in kcal/mol as the last word of line 2, atoms in
-    the order O, H, H (the form of the database of Rakshit et al. 2019).
+    """Minima of the given sizes from the xyz files of a folder: many frames a file, energy in kcal/mol as the last word of line 2 (the
+    form of the database of Rakshit et al. 2019). Atoms may stand in any order; each hydrogen atom belongs to the nearest oxygen atom.
 
     Args:
         folder: with ``*.xyz``.
@@ -210,25 +240,54 @@ def read_minima(folder: Path, sizes: Sequence[int], skip_broken: bool = False) -
                 found.setdefault(len(positions), []).append((positions, energy))
     if not found:
         raise DataFileError(f"{folder}: no cluster of {', '.join(map(str, sizes))} molecules; choose other sizes or another folder.")
+    if missing := sorted(set(sizes) - set(found)):
+        warnings.warn(f"{folder}: no cluster of {', '.join(map(str, missing))} molecules; these sizes are left out.", stacklevel=2)
     return {size: distinct(found[size]) for size in sorted(found)}
 
 
-def _split_frames(lines: Sequence[str]) -> list[Sequence[str]]:
-    """The lines of each frame; a frame begins where a line holds a whole number alone."""
-    starts = [number for number, line in enumerate(lines) if _FRAME.match(line)]
-    return [lines[start:end] for start, end in zip(starts, [*starts[1:], len(lines)], strict=True)]
+def _split_frames(lines: Sequence[str]) -> Iterator[Sequence[str]]:
+    """The lines of each frame: count, comment, as many atoms; what does not begin with a count reaches to the next count."""
+    counts = [number for number, line in enumerate(lines) if _COUNT.match(line)] + [len(lines)]
+    start = 0
+    while start < len(lines):
+        if not lines[start].strip():
+            start += 1
+            continue
+        following = next(number for number in counts if number > start + 1 or number == len(lines))
+        announced = start + 2 + int(lines[start]) if _COUNT.match(lines[start]) else len(lines)
+        end = min(following, announced)
+        yield lines[start:end]
+        start = end
+
+
+def _molecules(symbols: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """[n, 3, 3]: each oxygen atom with its two nearest hydrogen atoms, whatever the order of the file."""
+    oxygens, hydrogens = positions[symbols == "O"], positions[symbols == "H"]
+    if len(oxygens) + len(hydrogens) != len(symbols) or len(hydrogens) != 2 * len(oxygens):
+        raise ValueError("the atoms are not those of water molecules")
+    owner = np.argmin(np.linalg.norm(hydrogens[:, None] - oxygens[None], axis=-1), axis=1)
+    if np.any(np.bincount(owner, minlength=len(oxygens)) != 2):
+        raise ValueError("an oxygen atom does not have two hydrogen atoms")
+    pairs = hydrogens[np.argsort(owner, kind="stable")].reshape(-1, 2, 3)
+    return np.concatenate([oxygens[:, None], pairs], axis=1)
 
 
 def _read_frame(lines: Sequence[str]) -> tuple[np.ndarray, float]:
     """Positions [n, 3, 3] (angstrom) and energy (kJ/mol) of one frame."""
+    if not _COUNT.match(lines[0]):
+        raise ValueError(f"it begins with {lines[0].strip()!r}, not with the number of atoms")
     n_atoms = int(lines[0])
     rows = [line.split() for line in lines[2:] if line.strip()]
-    if len(rows) != n_atoms:
+    if len(rows) != n_atoms or n_atoms == 0:
         raise ValueError(f"{n_atoms} atoms are announced, {len(rows)} are there")
-    if n_atoms % 3 or [row[0] for row in rows] != ["O", "H", "H"] * (n_atoms // 3):
-        raise ValueError("the atoms are not O, H, H of one molecule after the other")
-    positions = np.array([[float(value) for value in row[1:4]] for row in rows]).reshape(-1, 3, 3)
-    energy = float(lines[1].split()[-1]) * units.KCAL_PER_MOL
+    if any(len(row) < 4 for row in rows):
+        raise ValueError("an atom has fewer than three coordinates")
+    positions, energy = np.array([[float(value) for value in row[1:4]] for row in rows]), float(lines[1].split()[-1]) * units.KCAL_PER_MOL
     if not np.all(np.isfinite(positions)) or not np.isfinite(energy):
         raise ValueError("a position or the energy is NaN or infinite")
+    positions = _molecules(np.array([row[0].upper() for row in rows]), positions)
+    if not is_water(positions):
+        raise ValueError(
+            f"an O-H bond is not {BOND_LENGTHS[0]} to {BOND_LENGTHS[1]} angstrom long, or two molecules touch (within {MINIMUM_CONTACT})"
+        )
     return positions, energy

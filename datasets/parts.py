@@ -1,5 +1,7 @@
 """Crash-safe building: each finished calculation is one small file at once, and a rerun continues where the last one ended."""
 
+import concurrent.futures
+import importlib
 import json
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
@@ -9,7 +11,7 @@ import joblib
 import numpy as np
 from tqdm import tqdm
 
-from amp_tf.errors import AmpTFError, InputError
+from amp_tf.errors import AmpTFError, EngineError, InputError
 from amp_tf.files import whole_file, write_text
 
 Arrays = dict[str, np.ndarray]
@@ -65,7 +67,8 @@ def run_all(
         parts: where the results go.
         workers: processes.
         title: what the progress bar is called.
-        dask: address of a Dask scheduler; its workers, which need this package and the engine, then compute instead of local processes.
+        dask: address of a Dask scheduler, whose workers then compute instead of local processes. Scheduler and workers run in this
+            checkout (or with it on PYTHONPATH), with the engine that is installed here.
 
     Raises:
         AmpTFError: if the run was interrupted, the disk is full, or a calculation failed; says how many are finished and how to go on.
@@ -78,8 +81,11 @@ def run_all(
             for name, arrays in finished:
                 parts[name] = arrays
                 bar.update()
-    except (KeyboardInterrupt, AmpTFError) as error:
-        reason = "Interrupted." if isinstance(error, KeyboardInterrupt) else str(error)
+    except (KeyboardInterrupt, AmpTFError, concurrent.futures.BrokenExecutor) as error:
+        if isinstance(error, concurrent.futures.BrokenExecutor):
+            reason = "A worker process was ended from outside (out of memory?)."
+        else:
+            reason = "Interrupted." if isinstance(error, KeyboardInterrupt) else str(error)
         n_finished = sum(name in parts for name in tasks)
         raise AmpTFError(
             f"{reason} {n_finished} of {len(tasks)} calculations are finished and kept in {parts.folder}; run the same command to go on."
@@ -101,9 +107,17 @@ def _on_dask(compute, waiting: Mapping[str, object], address: str) -> Iterator[t
     except (OSError, ValueError) as error:
         raise InputError(f"no Dask scheduler answers at {address}; start one with 'dask scheduler', and workers.") from error
     with client:
+        try:
+            for where in (client.run_on_scheduler, client.run):
+                where(importlib.import_module, "datasets.parts")
+        except ImportError as error:
+            raise InputError(f"Dask at {address} cannot import our package 'datasets'; start it in this checkout.") from error
         futures = [client.submit(_named, compute, name, task, pure=False) for name, task in waiting.items()]
-        for future in distributed.as_completed(futures):
-            yield future.result()
+        try:
+            for future in distributed.as_completed(futures):
+                yield future.result()
+        except (distributed.KilledWorker, distributed.client.FutureCancelledError, OSError) as error:
+            raise EngineError(f"Dask at {address} lost its workers ({' '.join(str(error).split())[:200]}).") from error
 
 
 def _named(compute: Callable[[object], Arrays], name: str, task: object) -> tuple[str, Arrays]:

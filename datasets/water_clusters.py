@@ -8,6 +8,7 @@ Run ``make dataset-water-clusters`` or ``python -m datasets.water_clusters --hel
 """
 
 import hashlib
+import json
 import shlex
 import shutil
 import sys
@@ -22,7 +23,7 @@ import typer
 
 from amp_tf.data.hdf5 import FrameGroup, Provenance, write_reference_data
 from amp_tf.errors import AmpTFError, InputError
-from datasets.cluster_search import Minima, distinct, read_minima, walk, with_molecule_added
+from datasets.cluster_search import Minima, distinct, read_minima, search_record, walk, with_molecule_added
 from datasets.engines import ENGINES, Calculation, ConvergenceError, Engine
 from datasets.parts import Arrays, Parts, run_all
 from datasets.water_dimer import MONOMER_NUMBERS, monomer_positions
@@ -114,7 +115,8 @@ def choose_frames(minima: Mapping[int, Minima], plan: Plan, seed: int) -> list[F
         for group, (clusters, n_frames) in shares.items():
             if n_frames > size * len(clusters):
                 raise InputError(
-                    f"{group}: {len(clusters)} minima of {size} molecules cannot give {n_frames} frames; raise --hops or lower the number."
+                    f"{group}: {len(clusters)} minima of {size} molecules cannot give {n_frames} frames; "
+                    "raise --hops, give more geometries, or lower the number of frames."
                 )
             turns = [random.permutation(size) for _ in clusters]
             drawn = [(cluster, turns[number][turn]) for turn in range(size) for number, cluster in enumerate(clusters)][:n_frames]
@@ -189,19 +191,22 @@ def build(
     parts_of = {kind: output.with_name(f"{output.name}.{kind}") for kind in ("minima", "parts")}
     if geometries is None:
         record = {"seed": seed, "sizes": list(sizes), "walks": plan.walks, "training_walks": plan.training_walks, "hops": plan.hops}
-        minima = search_minima(sizes, plan, seed, Parts(parts_of["minima"], record), workers, dask)
+        record |= search_record()
+        folder = parts_of["minima"] / hashlib.sha256(json.dumps(record).encode()).hexdigest()[:12]
+        minima = search_minima(sizes, plan, seed, Parts(folder, record), workers, dask)
         origin = f"basin hopping on AMOEBA water, {plan.hops} hops a walk"
     else:
         minima = read_minima(geometries, sizes, skip_broken)
         origin = f"xyz files of {geometries.name}"
     frames = choose_frames(minima, plan, seed)
-    settings = {"basis": basis, "oxygen_charge_e": charges[0], "hydrogen_charge_e": charges[1], "geometries": origin}
-    parts = Parts(parts_of["parts"], settings | {"engine": engine.name, "version": version, "minima_sha256": _digest(minima)})
+    settings: dict[str, object] = {"basis": basis, "oxygen_charge_e": charges[0], "hydrogen_charge_e": charges[1], "geometries": origin}
+    parts = Parts(parts_of["parts"], settings | {"engine": engine.name, "version": version})
     calculations = {frame: calculation_of(frame, minima, charges, basis) for frame in frames}
-    tasks = {frame.name: (engine, calculation) for frame, calculation in calculations.items()}
+    names = {frame: f"{frame.name}_{_digest(calculation)}" for frame, calculation in calculations.items()}
+    tasks = {names[frame]: (engine, calculation) for frame, calculation in calculations.items()}
     run_all(tasks, _effect_of_the_field, parts, workers, title="molecules in the field of their clusters", dask=dask)
-    results = {frame: parts[frame.name] for frame in frames}
-    failures = [f"{frame.name}: {results[frame]['failure']}" for frame in frames if "failure" in results[frame]]
+    results = {frame: parts[names[frame]] for frame in frames}
+    failures = [f"{names[frame]}: {results[frame]['failure']}" for frame in frames if "failure" in results[frame]]
     groups = []
     for name in dict.fromkeys(frame.group for frame in frames):
         good = [frame for frame in frames if frame.group == name and "energy" in results[frame]]
@@ -214,17 +219,21 @@ def build(
         builder_command=command,
         random_seed=seed,
         energy_reference="the isolated molecule in the same geometry; the charges' energy among themselves is left out",
-        settings=settings | {"minima": {str(size): len(of_size) for size, of_size in minima.items()}},
+        settings=settings
+        | {
+            "minima": {str(size): len(of_size) for size, of_size in minima.items()},
+            "lowest_minimum_kj_per_mol": {str(size): of_size.energies[0] for size, of_size in minima.items()},
+            "left_out": failures,
+        },
     )
     return write_reference_data(output, provenance, tuple(groups)), failures
 
 
-def _digest(minima: Mapping[int, Minima]) -> str:
-    """What decides which geometry a part is named after."""
-    digest = hashlib.sha256()
-    for of_size in minima.values():
-        digest.update(of_size.positions.tobytes())
-    return digest.hexdigest()
+def _digest(calculation: Calculation) -> str:
+    """What a part is named after beside its frame, so that it serves that geometry alone."""
+    digest = hashlib.sha256(calculation.positions.tobytes())
+    digest.update(calculation.mm_positions.tobytes())
+    return digest.hexdigest()[:12]
 
 
 def default_engine() -> str:
@@ -273,6 +282,8 @@ def main(
         raise typer.Exit(1) from error
     for failure in failures:
         typer.echo(f"left out: {failure}", err=True)
+    if failures:
+        typer.echo(f"to try these again, delete their files in {output}.parts and run the same command.", err=True)
     typer.echo(f"{output}: sha256 {digest}; {len(failures)} frames left out")
 
 

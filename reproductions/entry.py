@@ -14,7 +14,7 @@ def run_reproduction(
     name: str,
     preset: str,
     reproduce: Callable[[str], Path],
-    draw: Callable[[dict[str, Any]], list[Path]] | None,
+    draw: Callable[[dict[str, Any]], list[Path]],
     table: Callable[[list[Row]], str],
 ) -> None:
     """Reproduce, draw, print; errors that amp_tf raises on purpose end with their sentence and exit status 1."""
@@ -22,7 +22,7 @@ def run_reproduction(
         check_preset(preset)
         path = reproduce(preset)
         result = read_result(name, preset)
-        pictures = draw(result) if draw else []
+        pictures = draw(result)
     except AmpTFError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from error

@@ -88,6 +88,9 @@ TABLE_6_SYSTEMS = ("Uracil", "RA", "SAM")
 TABLE_6 = {10: (5.6, 20.1, 20.5), 100: (5.7, 22.3, 22.8), 1000: (8.4, 37.7, 37.4)}
 """By number of MM particles: ms a system for energy, QM and MM gradients, three-layer AMP(3), batches of 10."""
 
+CLUSTER_PARAMETERS = "about 1M"
+"""Parameters of every model on the clusters (4.2, A.4); the paper gives no other digit."""
+
 CLUSTER_SIZES = tuple(range(6, 21))
 TABLE_7 = {
     "AMP(0)": (7.8, 6.25, 3.97, 5.4, 5.11, 5.76, 4.4, 5.14, 5.06, 5.13, 4.67, 4.71, 5.05, 5.02, 5.11),

@@ -41,8 +41,8 @@ def test_far_pairs_are_the_others(random):
 def test_pairs_of_mm_nodes_equal_a_search_over_all_pairs(random):
     system = random_system(random, 4, 9)
     system = System(system.atomic_numbers, system.positions, 0.0, system.mm_positions - 4.0, system.mm_charges)
-    graph = build_graph([system], 5.0, mm_nodes=True)
-    expected = brute_force_pairs(np.concatenate([system.positions, system.mm_positions]), 5.0)
+    graph = build_graph([system], 9.0, mm_nodes=True)
+    expected = brute_force_pairs(np.concatenate([system.positions, system.mm_positions]), 9.0)
     near = set(zip(graph.near_receivers.tolist(), (graph.near_senders + 4).tolist(), strict=True))
     among_mm = set(zip((graph.mm_mm_receivers + 4).tolist(), (graph.mm_mm_senders + 4).tolist(), strict=True))
     among_qm = set(zip(graph.receivers.tolist(), graph.senders.tolist(), strict=True))

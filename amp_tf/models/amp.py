@@ -64,7 +64,7 @@ class AMP(MessagePassingPotential):
         self.max_order, self.n_radial_weights, self.direct_polarization = max_order, n_radial_weights, direct_polarization
         self.long_range_cutoff, self.n_long_range_weights = float(long_range_cutoff), n_long_range_weights
         self.coefficient_scale = coefficient_scale
-        self._set_long_range(direct_polarization or pairwise_coulomb)
+        self._set_long_range(self.is_polarized or pairwise_coulomb)
         self._make_layers()
         self.built = True
 

@@ -33,10 +33,10 @@ class NodePotential(MessagePassingPotential):
         self, elements, cutoff: float, n_layers: int, n_features: int, mm_types: Sequence[float], energy_scale: float,
         pairwise_coulomb: bool = False, long_range_partners: str = "mm", **kwargs,
     ):  # fmt: skip
-        types = tuple(mm_types) if isinstance(mm_types, Sequence) else (mm_types,)
-        require(all(isinstance(charge, Real) and np.isfinite(charge) for charge in types), f"mm_types must be charges, got {list(types)}.")
+        types = np.ravel(mm_types).tolist()
+        require(all(isinstance(charge, Real) and np.isfinite(charge) for charge in types), f"mm_types must be charges, got {types}.")
         gaps = np.diff(np.sort(np.array(types, dtype=float)))
-        require(bool(np.all(gaps > 2 * CHARGE_TOLERANCE)), f"mm_types must be distinct charges, got {list(types)}.")
+        require(bool(np.all(gaps > 4 * CHARGE_TOLERANCE)), f"mm_types must be distinct charges, got {types}.")
         super().__init__(
             elements, cutoff, n_layers, n_features, pairwise_coulomb, long_range_partners, energy_scale, n_mm_types=len(types), **kwargs
         )

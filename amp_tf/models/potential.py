@@ -196,7 +196,7 @@ class Potential(keras.Model):
             mm_positions: [n_mm, 3], angstrom, or a list; None without MM particles.
             mm_charges: [n_mm], e, or a list.
             total_charge: of the atoms, e, or a list; refused unless 0 by a model without -P, which cannot see it.
-            mm_total_charge: what the MM charges should sum to, e, for all systems; a warning tells where they do not. None: no check.
+            mm_total_charge: what the MM charges should sum to, e, or a list; a warning tells where they do not. None: no check.
             mm_potentials: also give the derivatives of the energy by the MM charges, the electrostatic potential at their sites.
 
         Returns:
@@ -212,7 +212,7 @@ class Potential(keras.Model):
         """
         if not _is_batch(positions):
             mm = [None if value is None else [value] for value in (mm_positions, mm_charges)]
-            systems = make_systems([atomic_numbers], [positions], *mm, [total_charge], self.sees_total_charge, mm_total_charge)
+            systems = make_systems([atomic_numbers], [positions], *mm, [total_charge], self.sees_total_charge, [mm_total_charge])
             batch = self.compute_systems(systems, mm_potentials)
             terms = {name: float(term[0]) for name, term in batch.pop("energy_terms").items()}
             return {"energy": float(batch.pop("energy")[0]), "energy_terms": terms, **{key: value[0] for key, value in batch.items()}}
@@ -221,8 +221,9 @@ class Potential(keras.Model):
 
     def compute_systems(self, systems: Sequence[System], mm_potentials: bool = False) -> dict[str, Any]:
         """:meth:`compute` of a list of :class:`~amp_tf.graph.System`."""
-        if mm_potentials and (self.mm_nodes or not self.embeds_charges):
-            raise InputError("mm_potentials: the energy of this model is no function of the MM charges; use an AMP model with -D or -P.")
+        if mm_potentials:
+            require(self.embeds_charges, "mm_potentials: this model has no term for MM particles; use one with -D or -P.")
+            require(not self.mm_nodes, "mm_potentials: this model reads MM charges as types; use one without mm_types.")
         graph = self.build_graph(systems)
         if mm_potentials not in self._compiled:
             evaluation = functools.partial(self.with_gradients, of_charges=mm_potentials)
@@ -342,12 +343,12 @@ def make_systems(
         "total_charge": charges,
         "mm_positions": [None] * n_systems if mm_positions is None else mm_positions,
         "mm_charges": [None] * n_systems if mm_charges is None else mm_charges,
+        "mm_total_charge": [mm_total_charge] * n_systems if np.ndim(mm_total_charge) == 0 else mm_total_charge,
     }
     for name, column in columns.items():
         require(np.ndim(column) > 0 or isinstance(column, list), f"{name} must have one entry for each of the {n_systems} systems.")
         require(len(column) == n_systems, f"{n_systems} systems were given, but {name} has {len(column)} entries; give one a system.")
-    rows = (dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True))
-    return [System(**row, mm_total_charge=mm_total_charge) for row in rows]
+    return [System(**dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True)]
 
 
 def load_potential(path: Path | str) -> Potential:

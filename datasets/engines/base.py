@@ -49,6 +49,10 @@ class Engine(ABC):
 
     Energies alone are density-fitted: the auxiliary bases are ``<basis>-jkfit`` for the reference and ``<basis>-ri`` for the correlation
     energy in every engine, so that two engines evaluate the same function and agree to their convergence thresholds.
+
+    Args:
+        n_threads: of one calculation.
+        max_iterations: of the self-consistent field.
     """
 
     name: str
@@ -59,8 +63,8 @@ class Engine(ABC):
     gradient_level_of_theory = level_of_theory
     """The level of :meth:`energy_and_gradient`."""
 
-    def __init__(self, n_threads: int = 1):
-        self.n_threads = n_threads
+    def __init__(self, n_threads: int = 1, max_iterations: int = 100):
+        self.n_threads, self.max_iterations = n_threads, max_iterations
 
     @abstractmethod
     def version(self) -> str:

@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,7 @@ class Psi4Engine(Engine):
             "charge": calculation.charge,
             "basis": calculation.basis,
             "gradient": gradient,
+            "max_iterations": self.max_iterations,
             "mm_positions_bohr": calculation.mm_positions_bohr.tolist() if has_field else [],
             "mm_charges": np.asarray(calculation.mm_charges).tolist() if has_field else [],
         }
@@ -78,14 +80,17 @@ class _Server:
             )  # fmt: skip
         os.close(answers_end)
         self._answers = os.fdopen(answers)
+        self._lock = threading.Lock()
         atexit.register(self.stop)
 
     def ask(self, job: dict[str, Any]) -> dict[str, Any]:
+        """The answer to a calculation; threads wait for each other."""
         try:
-            self._process.stdin.write(json.dumps(job) + "\n")
-            self._process.stdin.flush()
-            answer = self._answers.readline()
-        except BrokenPipeError:
+            with self._lock:
+                self._process.stdin.write(json.dumps(job) + "\n")
+                self._process.stdin.flush()
+                answer = self._answers.readline()
+        except (BrokenPipeError, ValueError):  # psi4 has ended, or another thread has closed its pipes
             answer = ""
         if answer:
             return json.loads(answer)

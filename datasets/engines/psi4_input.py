@@ -6,6 +6,7 @@ Newer releases of psi4 take the point charges as an argument, older ones (1.3) a
 
 import json
 import os
+import shutil
 import sys
 
 import numpy as np
@@ -25,6 +26,7 @@ def run(job):
             "freeze_core": False,
             "e_convergence": 1e-11,
             "d_convergence": 1e-9,
+            "maxiter": job["max_iterations"],
         }
     )
     charges = [[charge, *point] for charge, point in zip(job["mm_charges"], job["mm_positions_bohr"])]  # noqa: B905
@@ -47,7 +49,9 @@ with os.fdopen(int(os.environ["AMP_TF_PSI4_ANSWERS"]), "w") as answers:
         try:
             answer = run(json.loads(line))
         except Exception as error:  # whatever psi4 raises belongs to this calculation alone
-            answer = {"error": str(error) or type(error).__name__, "not_converged": "onverge" in str(error) + type(error).__name__}
+            is_convergence = any("ConvergenceError" in kind.__name__ for kind in type(error).__mro__)
+            answer = {"error": str(error) or type(error).__name__, "not_converged": is_convergence}
         psi4.core.clean()
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
+shutil.rmtree(os.getcwd(), ignore_errors=True)  # where the process that asked was killed nobody else removes it

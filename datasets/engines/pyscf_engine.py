@@ -54,7 +54,7 @@ class PySCFEngine(Engine):
             reference = reference.density_fit(auxbasis=f"{calculation.basis}-jkfit")
         if calculation.mm_charges is not None and len(calculation.mm_charges):
             reference = pyscf.qmmm.mm_charge(reference, calculation.mm_positions_bohr, np.asarray(calculation.mm_charges), unit="Bohr")
-        reference.conv_tol, reference.conv_tol_grad = 1e-11, 1e-7
+        reference.conv_tol, reference.conv_tol_grad, reference.max_cycle = 1e-11, 1e-7, self.max_iterations
         reference.kernel()
         if not reference.converged:
             raise ConvergenceError("PySCF: the Hartree-Fock iterations did not converge; look at the geometry.")

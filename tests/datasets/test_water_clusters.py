@@ -18,6 +18,7 @@ from datasets.water_clusters import Plan, choose_frames
 from datasets.water_dimer import MONOMER_NUMBERS, monomer_positions
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "water_minima"
+NEEDS_PSI4 = pytest.mark.skipif(shutil.which("psi4") is None, reason="needs psi4")
 ATOM_CHARGES = np.array([-0.8, 0.4, 0.4])
 
 
@@ -184,7 +185,11 @@ class TestBuild:
         for damage, reason in (
             (lambda lines: lines[:17] + lines[18:], "12 atoms are announced, 11 are there"),
             (lambda lines: [*lines[:17], " H 1.0 nan 0.0", *lines[18:]], "NaN or infinite"),
-            (lambda lines: [*lines[:17], " N 1.0 0.0 0.0", *lines[18:]], "not O, H, H"),
+            (lambda lines: [*lines[:17], " N 1.0 0.0 0.0", *lines[18:]], "not those of water molecules"),
+            (lambda lines: [*lines[:17], " H 1.0 0.0", *lines[18:]], "fewer than three coordinates"),
+            (lambda lines: [*lines[:17], " H 0.0 3.0 0.0", *lines[18:]], "does not have two hydrogen atoms"),
+            (lambda lines: [*lines[:17], " H 0.3 0.0 0.0", *lines[18:]], "is not 0.8 to 1.3 angstrom long"),
+            (lambda lines: [*lines[:14], " 12 atoms", *lines[15:]], "begins with '12 atoms'"),
             (lambda lines: [*lines[:15], " Ord_Energy none", *lines[16:]], "could not convert"),
         ):
             path.write_text("\n".join(damage(whole)))
@@ -193,6 +198,27 @@ class TestBuild:
             with pytest.warns(UserWarning, match=r"W4\.xyz, frame 2: broken .*; left out"):
                 minima = cluster_search.read_minima(tmp_path / "xyz", [4, 10], skip_broken=True)
             assert (len(minima[4]), len(minima[10])) == (2, 4)
+
+    def test_a_damaged_first_count_costs_one_frame(self, tmp_path):
+        write_xyz(tmp_path / "W4.xyz", chain(4, 3))
+        lines = (tmp_path / "W4.xyz").read_text().splitlines()
+        (tmp_path / "W4.xyz").write_text("\n".join(["twelve", *lines[1:], "", ""]))
+        with pytest.warns(UserWarning, match=r"frame 1: broken \(it begins with 'twelve'"):
+            assert len(cluster_search.read_minima(tmp_path, [4], skip_broken=True)[4]) == 2
+
+    def test_hydrogen_atoms_may_stand_anywhere(self, tmp_path):
+        minima = chain(4, 1)
+        write_xyz(tmp_path / "W4.xyz", minima)
+        lines = (tmp_path / "W4.xyz").read_text().splitlines()
+        (tmp_path / "W4.xyz").write_text("\n".join([*lines[:2], *sorted(lines[2:])]))
+        found = cluster_search.read_minima(tmp_path, [4])[4].positions[0]
+        assert cluster_search.is_water(found)
+        np.testing.assert_allclose(np.sort(found.reshape(-1, 3), axis=0), np.sort(minima.positions[0].reshape(-1, 3), axis=0), atol=1e-6)
+
+    def test_sizes_without_a_file_are_named(self, tmp_path):
+        write_xyz(tmp_path / "W4.xyz", chain(4, 1))
+        with pytest.warns(UserWarning, match="no cluster of 7, 10 molecules; these sizes are left out"):
+            cluster_search.read_minima(tmp_path, [4, 7, 10])
 
     def test_folders_without_clusters(self, tmp_path):
         with pytest.raises(DataFileError, match="no xyz files"):
@@ -215,27 +241,36 @@ class TestBuild:
         assert sentence in result.output
 
 
-def square(task):
-    return {"value": np.array(task**2)}
+class ThreadedPsi4(Psi4Engine):
+    """psi4 as a program that answers with the charge that it was asked for, late: threads that mixed up answers would be seen."""
+
+    def _program(self):
+        return str(Path(__file__).with_name("echo_program.py"))
 
 
-def test_dask_computes_the_same_tasks(tmp_path):
+def charge_of(task):
+    engine, charge = task
+    return {"charge": np.array(engine._run(Calculation(MONOMER_NUMBERS, monomer_positions(), charge=charge), gradient=False)["charge"])}
+
+
+def test_dask_workers_with_several_threads_do_not_mix_up_answers(tmp_path):
     distributed = pytest.importorskip("distributed")
-    with distributed.LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None) as cluster:
+    with distributed.LocalCluster(n_workers=1, threads_per_worker=4, processes=True, dashboard_address=None) as cluster:
         parts = Parts(tmp_path / "parts", {})
-        run_all({"2": 2, "3": 3}, square, parts, dask=cluster.scheduler_address)
-    assert [int(parts[name]["value"]) for name in "23"] == [4, 9]
+        run_all({str(charge): (ThreadedPsi4(), charge) for charge in range(30)}, charge_of, parts, dask=cluster.scheduler_address)
+    assert [int(parts[str(charge)]["charge"]) for charge in range(30)] == list(range(30))
 
 
 def test_an_absent_dask_scheduler_gets_a_sentence(tmp_path):
     pytest.importorskip("distributed")
     with pytest.raises(AmpTFError, match="no Dask scheduler answers at 12345"):
-        run_all({"2": 2}, square, Parts(tmp_path / "parts", {}), dask="12345")
+        run_all({"2": 2}, charge_of, Parts(tmp_path / "parts", {}), dask="12345")
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="needs the shared water-cluster minima")
 def test_the_published_minima_are_read():
-    minima = cluster_search.read_minima(SHARED, [6, 7])
+    minima = cluster_search.read_minima(SHARED, range(3, 31))
+    assert list(minima) == list(range(3, 31))
     assert len(minima[6]) > 50
     assert minima[6].energies[0] == pytest.approx(-46.5315552 * units.KCAL_PER_MOL, abs=1e-6)
 
@@ -257,7 +292,7 @@ def test_the_gradient_of_pyscf_in_a_field_is_that_of_its_energy():
         assert gradient[atom, axis] == pytest.approx((energies[0] - energies[1]) / (2 * step), abs=2e-2)
 
 
-@pytest.mark.skipif(shutil.which("psi4") is None, reason="needs psi4")
+@NEEDS_PSI4
 def test_psi4_and_pyscf_agree_in_a_field():
     """The same function where only energies are taken; with gradients they differ by the density fitting of psi4."""
     psi4, pyscf = Psi4Engine(), PySCFEngine()
@@ -270,8 +305,14 @@ def test_psi4_and_pyscf_agree_in_a_field():
     np.testing.assert_allclose(effects[0][1], effects[1][1], atol=1e-4 * units.HARTREE / units.BOHR)
 
 
-@pytest.mark.skipif(shutil.which("psi4") is None, reason="needs psi4")
-def test_a_field_of_psi4_that_does_not_converge_is_told_from_a_failure():
+@pytest.mark.parametrize("engine", [pytest.param(Psi4Engine, marks=NEEDS_PSI4), PySCFEngine])
+def test_a_field_that_does_not_converge_is_told(engine):
+    with pytest.raises(ConvergenceError):
+        engine(max_iterations=2).energy_and_gradient(EMBEDDED)
+
+
+@NEEDS_PSI4
+def test_a_failure_of_psi4_is_no_lack_of_convergence():
     with pytest.raises(Exception, match="psi4") as caught:
         Psi4Engine().energy(Calculation(MONOMER_NUMBERS, monomer_positions(), "no-such-basis"))
     assert not isinstance(caught.value, ConvergenceError)

@@ -87,8 +87,17 @@ def test_mm_particles(mm_positions, mm_charges, sentence):
 def test_charges_that_do_not_sum_as_declared():
     with pytest.warns(UserWarning, match=r"the MM charges sum to \+0.25 e, declared are \+0 e"):
         EMBEDDED.compute(*WATER, [[0.0, 0.0, 5.0]], [0.25], mm_total_charge=0.0)
+    with pytest.raises(InputError, match="mm_total_charge holds NaN"):
+        EMBEDDED.compute(*WATER, [[0.0, 0.0, 5.0]], [0.25], mm_total_charge=np.nan)
+
+
+def test_a_model_without_dipoles_and_coulomb_refuses_mm_particles():
+    """-D alone does nothing at order 0."""
+    blind = amp_tf.AMP(("H", "O"), max_order=0, direct_polarization=True, n_features=4)
+    with pytest.raises(InputError, match="no term for MM particles"):
+        blind.compute(*WATER, [[0.0, 0.0, 5.0]], [0.25])
 
 
 def test_potentials_of_charges_need_a_model_that_sees_them(potential):
-    with pytest.raises(InputError, match="no function of the MM charges"):
+    with pytest.raises(InputError, match="this model has no term for MM particles; use one with -D or -P"):
         potential.compute(*WATER, mm_potentials=True)

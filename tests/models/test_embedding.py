@@ -11,7 +11,7 @@ from tests.models.physics import random_rotation
 
 WATER = np.array([[0.0, 0.0, 0.0], [0.76, 0.0, -0.59], [-0.74, 0.1, -0.6]])
 NUMBERS = np.array([8, 1, 1])
-BOUNDS = {"float64": 1e-8, "float32": 2e-3}
+BOUNDS = {"float64": 1e-8, "float32": 5e-3}
 """Of the sum of all gradients (kJ/mol/angstrom) and of the torque (kJ/mol), which themselves are tens and hundreds in size."""
 
 
@@ -28,16 +28,21 @@ def embedded(random, n_mm=57, shift=0.0, charge_scale=0.5):
     return System(NUMBERS, WATER + shift, 0.0, mm_positions + shift, random.normal(scale=charge_scale, size=n_mm))
 
 
-@pytest.mark.parametrize("shift", [0.0, 60.0])
+@pytest.mark.parametrize("order", [1, 3])
 @pytest.mark.parametrize("dtype", BOUNDS)
-def test_forces_and_torques_cancel(dtype, shift, random):
-    system = embedded(random, shift=shift)
-    result = make(dtype).compute_systems([system])
+def test_forces_and_torques_cancel(dtype, order, random):
+    potential = make(dtype, order)
+    for shift in (0.0, 60.0):
+        check_forces_and_torques(potential, embedded(random, shift=shift), shift, dtype)
+
+
+def check_forces_and_torques(potential, system, shift, dtype):
+    result = potential.compute_systems([system])
     gradients = np.concatenate([result["qm_gradients"][0], result["mm_gradients"][0]]).astype(float)
     positions = np.concatenate([system.positions, system.mm_positions]) - shift
     assert np.abs(gradients).max() > 10.0
     np.testing.assert_allclose(gradients.sum(axis=0), 0.0, atol=BOUNDS[dtype])
-    np.testing.assert_allclose(np.cross(positions, gradients).sum(axis=0), 0.0, atol=BOUNDS[dtype] * 10)
+    np.testing.assert_allclose(np.cross(positions, gradients).sum(axis=0), 0.0, atol=BOUNDS[dtype])
 
 
 def test_the_box_may_stand_anywhere_and_any_way(random):
