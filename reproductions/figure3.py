@@ -23,6 +23,7 @@ from reproductions.water_clusters import (
     outcomes,
     size_rows,
     size_table,
+    summary_table,
     table,
     term_rows,
     term_table,
@@ -49,8 +50,8 @@ def reproduce_table(name: str, label: str, preset: str, retrain: bool = False, r
 
 
 def tables(rows: list[Row]) -> str:
-    """Both panels as tables, the sizes of the models, the energy terms of AMP(2)."""
-    return "\n\n".join([table(rows, "energy"), table(rows, "qm_gradients"), size_table(rows), term_table(rows)])
+    """A summary, both panels as tables, the sizes of the models, the energy terms of AMP(2)."""
+    return "\n\n".join([summary_table(rows), table(rows, "energy"), table(rows, "qm_gradients"), size_table(rows), term_table(rows)])
 
 
 def table_app(name: str, label: str) -> typer.Typer:

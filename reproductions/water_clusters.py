@@ -278,6 +278,19 @@ def table(rows: Sequence[Row], label: str) -> str:
     return format_table(["model", f"MAE, {UNITS[label]}", *map(str, sizes), "mean but 10"], lines)
 
 
+def summary_table(rows: Sequence[Row]) -> str:
+    """Ours and published for each model: means of all sizes but ten, and the largest cluster."""
+    entries = {(entry["metric"], entry["model"], entry["size"]): entry for entry in rows}
+    largest = max(size for metric, _, size in entries if metric == "energy_mae")
+    columns = [(f"{prefix}{label}_mae", size) for label in TABLES for prefix, size in (("mean_", None), ("", largest))]
+    lines = [
+        [model, *(entries[metric, model, size][key] for metric, size in columns for key in ("value", "published"))]
+        for model in dict.fromkeys(model for metric, model, _ in entries if metric == "energy_mae")
+    ]
+    titles = [f"{word}, {place}" for word in ("energy", "gradients") for place in ("mean but 10", f"n = {largest}")]
+    return format_table(["MAE", *(text for title in titles for text in (title, "published"))], lines)
+
+
 def size_table(rows: Sequence[Row]) -> str:
     """Parameters, steps and time of each model beside the paper's, and errors on the training frames, which tell how far it was trained."""
     values = {(entry["model"], entry["metric"]): entry["value"] for entry in rows}

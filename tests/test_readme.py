@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import step_time
-from reproductions import figure2, learning_curves
+from benchmarks import embedding, step_time
+from reproductions import figure2, learning_curves, water_clusters
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
@@ -20,12 +20,16 @@ def result(path):
 
 def test_the_example_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (code,) = re.findall(r"```python\n(.*?)```", README, re.S)
+    untrained, trained = re.findall(r"```python\n(.*?)```", README, re.S)
     names = {}
-    exec(code, names)
+    exec(untrained, names)
     assert np.isfinite(names["result"]["energy"])
     assert names["result"]["qm_gradients"].shape == (6, 3)
     assert (tmp_path / "water.keras").is_file()
+    monkeypatch.chdir(ROOT)
+    exec(trained, names)
+    assert names["result"]["mm_gradients"].shape == (27, 3)
+    assert -200 < names["result"]["energy"] < -20
 
 
 @pytest.mark.parametrize("target", sorted(set(re.findall(r"make ([a-z][\w-]*)", README))))
@@ -46,4 +50,8 @@ def test_the_tables_are_those_of_the_result_files():
     assert figure2.table(result("reproductions/results/figure2.laptop.json")["rows"]) in README
     for name in ("figure5", "figure6"):
         assert learning_curves.table(result(f"reproductions/results/{name}.laptop.json")["rows"]) in README
+    rows = result("reproductions/results/figure3.laptop.json")["rows"]
+    assert water_clusters.summary_table(rows) in README
+    assert water_clusters.term_table(rows) in README
+    assert embedding.table(result("benchmarks/results/embedding.float32.json")["rows"]) in README
     assert step_time.table(result("benchmarks/results/step_time.float32.json")["rows"]) in README
