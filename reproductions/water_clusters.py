@@ -99,10 +99,10 @@ PRESETS = {
     "laptop": Preset(
         {"ema_momentum": 0.999, "learning_rate": 1e-3},
         LAPTOP_SIZES,
-        {"AMP(0)": 20_000, "AMP(1)": 40_000, "AMP(3)": 40_000, "PaiNN": 5_000, "SchNet": 5_000, "GNN": 5_000, "GNN-P": 5_000},
+        {model: 40_000 if model.startswith("AMP") else 4_000 for model in MODELS},
         {},
         "0.3 million parameters (paper: 1 million), moving average of the weights (0.999; paper: none), learning rate from 1e-3 (paper: "
-        "5e-4), factor 1e-2 on the coefficients (paper: 1e-4), fewer steps for all models but AMP(2)",
+        "5e-4), factor 1e-2 on the coefficients (paper: 1e-4), fewer steps, fewest for the models that pass messages between all particles",
     ),
     "paper": Preset(
         {},
