@@ -5,7 +5,7 @@ PYTEST_OPTIONS ?=
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: help install lint format test lock benchmark dataset-water-dimer dataset-water-clusters clean
+.PHONY: help install lint format test lock benchmark dataset-water-dimer dataset-water-clusters ship-weights clean
 
 help:
 	@echo "make reproduce-figure2   train, evaluate, draw and print Figure 2 (likewise -figure5, -figure6; PRESET=smoke, laptop or paper)"
@@ -46,6 +46,9 @@ benchmark: $(INSTALLED)
 
 dataset-water-dimer dataset-water-clusters: $(INSTALLED)
 	$(BIN)/python -m datasets.$(subst -,_,$(@:dataset-%=%)) $(if $(ENGINE),--engine $(ENGINE)) $(OPTIONS)
+
+ship-weights: $(INSTALLED)
+	$(BIN)/python -m reproductions.water_clusters
 
 lock: $(INSTALLED)
 	$(BIN)/pip install --quiet --disable-pip-version-check uv

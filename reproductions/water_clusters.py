@@ -2,6 +2,7 @@
 
 import os
 import time
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 
 from amp_tf.data.hdf5 import FrameGroup, ReferenceData, read_reference_data
 from amp_tf.errors import InputError
+from amp_tf.files import whole_file
 from datasets.water_clusters import HYDROGEN_CHARGE, OXYGEN_CHARGE, SHIPPED_FILE, TRAINING_GROUP
 from reproductions import paper
 from reproductions.common import ROOT, RUNS, Row, format_table, row
@@ -340,6 +342,25 @@ def data_record() -> dict[str, str]:
     return record | {"engine": f"{provenance.engine} {provenance.engine_version}"}
 
 
+def ship_weights(folder: Path = RUNS) -> list[Path]:
+    """Copy the potentials of the finished laptop runs to where :func:`outcomes` looks for the weights that ship, compressed."""
+    shipped = []
+    for model in MODELS:
+        source, target = folder / "water_clusters" / "laptop" / model / "potential.keras", WEIGHTS / "laptop" / f"{model}.keras"
+        if not source.is_file():
+            raise InputError(f"{source}: no such run; make it with: make reproduce-figure3 RETRAIN=1")
+        with whole_file(target) as partial, zipfile.ZipFile(source) as old, zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as new:
+            for name in old.namelist():
+                new.writestr(name, old.read(name))
+        shipped.append(target)
+    return shipped
+
+
 def now() -> float:
     """The clock that result files measure with."""
     return time.perf_counter()
+
+
+if __name__ == "__main__":
+    for path in ship_weights():
+        print(f"wrote {path}")

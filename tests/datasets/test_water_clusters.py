@@ -275,6 +275,18 @@ def test_the_published_minima_are_read():
     assert minima[6].energies[0] == pytest.approx(-46.5315552 * units.KCAL_PER_MOL, abs=1e-6)
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(not SHARED.is_dir(), reason="needs the shared water-cluster minima")
+@pytest.mark.parametrize("size", [8, 10, 14, 16])
+def test_the_search_finds_what_the_database_knows(size):
+    """Our lowest minimum is at most 1 kcal/mol above the database's lowest one, relaxed on AMOEBA."""
+    groups = [group for group in read_reference_data(water_clusters.SHIPPED_FILE).groups if group.frame_properties["size"][0] == size]
+    lowest = min(group.frame_properties["cluster_energy"].min() for group in groups)
+    known = cluster_search.read_minima(SHARED, range(3, 31))[size].positions[0]
+    _, relaxed = cluster_search.amoeba_water(size).minimize(known, 0.5)
+    assert lowest < relaxed + units.KCAL_PER_MOL
+
+
 FIELD = {"mm_positions": np.array([[0.0, 0.0, 3.0], [0.0, 0.9, 3.3], [3.0, 0.3, -1.0]]), "mm_charges": np.array([-0.9, 0.45, 0.45])}
 EMBEDDED = Calculation(MONOMER_NUMBERS, monomer_positions() + [[0.0, 0.0, 0.0], [0.01, 0.0, 0.02], [0.0, 0.01, 0.0]], "cc-pvdz", **FIELD)
 ISOLATED = Calculation(MONOMER_NUMBERS, EMBEDDED.positions, "cc-pvdz")
