@@ -22,8 +22,8 @@ and the attribute ``total_charge`` (e). Frames stand in the order in which they 
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 import h5py
@@ -96,6 +96,18 @@ class FrameGroup:
             span = slice(self.mm_offsets[frame], self.mm_offsets[frame + 1])
             mm = {"mm_positions": self.mm_positions[span], "mm_charges": self.mm_charges[span]}
         return System(self.qm_atomic_numbers, self.qm_positions[frame], self.total_charge, **mm)
+
+    def subset(self, frames: Sequence[int]) -> "FrameGroup":
+        """The group with the frames of the given numbers alone."""
+        per_frame = ("qm_positions", "energies", "qm_gradients", "dipoles")
+        changes = {name: getattr(self, name)[frames] for name in per_frame if getattr(self, name) is not None}
+        if self.mm_offsets is not None:
+            particles = np.concatenate([np.arange(self.mm_offsets[frame], self.mm_offsets[frame + 1]) for frame in frames])
+            names = ("mm_positions", "mm_charges", "mm_gradients")
+            changes |= {name: getattr(self, name)[particles] for name in names if getattr(self, name) is not None}
+            changes["mm_offsets"] = np.concatenate([[0], np.cumsum(np.diff(self.mm_offsets)[frames])])
+        properties = {name: values[frames] for name, values in self.frame_properties.items()}
+        return replace(self, **changes, frame_properties=properties)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The datasets of the group by name, those that are absent left out."""

@@ -53,6 +53,20 @@ def test_round_trip(file, random):
     assert data.groups[0].total_charge == 1.0
 
 
+def test_a_subset_keeps_what_belongs_to_its_frames(random):
+    group = make_group(random)
+    subset = group.subset([2, 0])
+    assert len(subset) == 2
+    for position, frame in enumerate((2, 0)):
+        left, right = subset.system(position), group.system(frame)
+        np.testing.assert_array_equal(left.positions, right.positions)
+        np.testing.assert_array_equal(left.mm_positions, right.mm_positions)
+        np.testing.assert_array_equal(left.mm_charges, right.mm_charges)
+        assert subset.energies[position] == group.energies[frame]
+        assert subset.frame_properties["angle"][position] == group.frame_properties["angle"][frame]
+    np.testing.assert_array_equal(subset.mm_gradients, group.mm_gradients[[2, 3, 4, 0, 1]])
+
+
 def test_writing_twice_gives_the_same_checksum(file, tmp_path):
     data = read_reference_data(file)
     assert write_reference_data(tmp_path / "again.h5", data.provenance, data.groups) == data.sha256

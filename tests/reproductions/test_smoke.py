@@ -154,7 +154,7 @@ def test_the_tables_are_the_rows_of_figure3(cluster_results):
 def test_the_errors_and_terms_of_figure3_are_recomputed(cluster_results, folders):
     """From the potential of a run, frame by frame."""
     potential = load_potential(folders[0] / "water_clusters" / "smoke" / "AMP(2)" / "potential.keras")
-    group = next(group for group in read_reference_data(water_clusters.DATA).groups if group.name == "n14")
+    group = next(group for group in read_reference_data(water_clusters.data_file("smoke")).groups if group.name == "n14")
     found = [potential.compute_systems([group.system(frame)]) for frame in range(len(group))]
     rows = {(row["metric"], row["model"], row["size"], row.get("term")): row["value"] for row in cluster_results[0]["rows"]}
     energy_error = np.mean([abs(result["energy"][0] - energy) for result, energy in zip(found, group.energies, strict=True)])
