@@ -325,7 +325,8 @@ def size_table(rows: Sequence[Row]) -> str:
 
 def term_table(rows: Sequence[Row], model: str = "AMP(2)") -> str:
     """Mean reference energy and energy terms of one model by size."""
-    entries = [entry for entry in rows if entry["metric"] == "mean_energy" and entry["model"] in ("reference", model)]
+    chosen = ("reference", model)  # the atomic energies, a term of this name too, are zero here
+    entries = [e for e in rows if e["metric"] == "mean_energy" and e["model"] in chosen and e["term"] != "reference"]
     sizes = sorted({entry["size"] for entry in entries})
     names = dict.fromkeys((entry["model"], entry["term"]) for entry in entries)
     values = {(entry["model"], entry["term"], entry["size"]): entry["value"] for entry in entries}
