@@ -7,7 +7,7 @@ from amp_tf.layers.dense import REGISTERED, PairDense, PairPerceptron, Perceptro
 from amp_tf.layers.edges import weighted
 from amp_tf.ops import multipoles as multipole_ops
 from amp_tf.ops import safe
-from amp_tf.ops.interactions import interaction_coefficients, n_interaction_terms
+from amp_tf.ops.interactions import interaction_coefficients, n_interaction_terms, projections
 
 
 @REGISTERED
@@ -59,11 +59,11 @@ class MultipoleExpansion(keras.layers.Layer):
     Call arguments:
         features: h [n_atoms, n_features].
         pair_features: x [n_edges, pair_size].
-        products: R^k, a tuple over k = 0..max_order of [n_edges, 3, …, 3].
+        products: R^k of the orders 0 to max_order, packed (:mod:`amp_tf.ops.multipoles`): [n_edges, n_components].
         edges: :class:`amp_tf.layers.edges.Edges`.
 
     Returns:
-        The multipoles, a tuple over k = 0..max_order of [n_atoms, 3, …, 3].
+        The multipoles, packed: [n_atoms, n_components].
     """
 
     def __init__(self, max_order: int, n_features: int, pair_size: int, coefficient_scale: float, **kwargs):
@@ -87,18 +87,17 @@ class MultipoleExpansion(keras.layers.Layer):
         }
 
 
-def anisotropic_features(radial_weights, multipoles_i: tuple, multipoles_j: tuple, unit_vectors):
+def anisotropic_features(radial_weights, projections_i: tuple, projections_j: tuple):
     """a_ij = φ_b ∘ G(r_ij, M_i, M_j) (Eq. 7): every radial weight times every interaction coefficient.
 
     Args:
         radial_weights: [n_edges, n_weights].
-        multipoles_i, multipoles_j: moments at the two ends of each pair, tuples over k of [n_edges, 3, …, 3].
-        unit_vectors: [n_edges, 3], from i to j.
+        projections_i, projections_j: of the moments at the two ends, :func:`amp_tf.ops.interactions.projections`.
 
     Returns:
         [n_edges, n_weights * n_terms]
     """
-    coefficients = interaction_coefficients(multipoles_i, multipoles_j, unit_vectors)
+    coefficients = interaction_coefficients(projections_i, projections_j)
     size = radial_weights.shape[-1] * coefficients.shape[-1]
     return ops.reshape(radial_weights[:, :, None] * coefficients[:, None, :], (-1, size))
 
@@ -117,7 +116,7 @@ class AnisotropicMessagePassing(keras.layers.Layer):
     Call arguments:
         features: h [n_atoms, n_features].
         one_hot: [n_atoms, n_elements].
-        multipoles: a tuple over k of [n_atoms, 3, …, 3].
+        multipoles: packed, [n_atoms, n_components].
         radial_weights: φ_b [n_edges, n_radial_weights].
         edges: :class:`amp_tf.layers.edges.Edges`.
 
@@ -136,9 +135,11 @@ class AnisotropicMessagePassing(keras.layers.Layer):
         self.built = True
 
     def call(self, features, one_hot, multipoles, radial_weights, edges):
-        at_receivers = tuple(safe.gather(moment, edges.receivers) for moment in multipoles)
-        at_senders = tuple(safe.gather(moment, edges.senders) for moment in multipoles)
-        pair_features = anisotropic_features(radial_weights, at_receivers, at_senders, edges.unit_vectors)
+        at_both_ends = safe.gather(multipoles, ops.stack([edges.receivers, edges.senders], axis=1))
+        of_both_ends = projections(at_both_ends, edges.unit_vectors[:, None])
+        pair_features = anisotropic_features(
+            radial_weights, *zip(*(ops.unstack(moments, 2, axis=1) for moments in of_both_ends), strict=True)
+        )
         messages = weighted(self.message(features, pair_features, edges), edges)
         received = safe.segment_sum(messages, edges.receivers, ops.shape(features)[0])
         inputs = ops.concatenate([features, received, multipole_ops.norms(multipoles, self.norm_width), one_hot], axis=-1)

@@ -8,7 +8,7 @@ from amp_tf.layers.dense import REGISTERED, PairPerceptron
 from amp_tf.layers.edges import weighted
 from amp_tf.ops import multipoles as multipole_ops
 from amp_tf.ops import safe
-from amp_tf.ops.interactions import n_interaction_terms
+from amp_tf.ops.interactions import n_interaction_terms, projections
 
 
 @REGISTERED
@@ -29,8 +29,8 @@ class DirectPolarization(keras.layers.Layer):
     Call arguments:
         features: h [n_atoms, n_features].
         one_hot: [n_atoms, n_elements].
-        multipoles: of the atoms, a tuple over k of [n_atoms, 3, …, 3].
-        source_moments: of the sources, a tuple over their orders of [n_sources, 3, …, 3].
+        multipoles: of the atoms, packed (:mod:`amp_tf.ops.multipoles`): [n_atoms, n_components].
+        source_moments: of the sources, packed: [n_sources, n_components(source_order)]; charges are [n_sources, 1].
         edges: atoms (receivers) and sources (senders), :class:`amp_tf.layers.edges.Edges`.
 
     Returns:
@@ -61,13 +61,12 @@ class DirectPolarization(keras.layers.Layer):
         self.built = True
 
     def call(self, features, one_hot, multipoles, source_moments, edges):
-        at_receivers = tuple(safe.gather(moment, edges.receivers) for moment in multipoles)
-        at_senders = tuple(safe.gather(moment, edges.senders) for moment in source_moments)
-        pair_features = anisotropic_features(self.radial_weights(one_hot, edges), at_receivers, at_senders, edges.unit_vectors)
+        of_atoms = projections(safe.gather(multipoles, edges.receivers), edges.unit_vectors)
+        of_sources = projections(safe.gather(source_moments, edges.senders), edges.unit_vectors)
+        pair_features = anisotropic_features(self.radial_weights(one_hot, edges), of_atoms, of_sources)
         coefficients = self.coefficient_scale * weighted(self.coefficients(features, pair_features, edges), edges)
-        products = multipole_ops.traceless_products(edges.unit_vectors, self.max_order)[1:]
-        added = multipole_ops.expand(coefficients, products, edges.receivers, ops.shape(features)[0])
-        return (multipoles[0], *(moment + more for moment, more in zip(multipoles[1:], added, strict=True)))
+        products = multipole_ops.traceless_products(edges.unit_vectors, self.max_order)
+        return multipoles + multipole_ops.expand(coefficients, products, edges.receivers, ops.shape(features)[0])
 
     def get_config(self):
         return super().get_config() | {

@@ -118,13 +118,13 @@ class AMP(MessagePassingPotential):
             multipoles = expand(features, pair_features, products, edges)
             if number == self.n_layers - 1 and self.is_polarized:
                 sources = self._source_charges(self._state(features, multipoles, one_hot), graph)
-                multipoles = self.polarization(features, one_hot, multipoles, (sources,), far_edges)
+                multipoles = self.polarization(features, one_hot, multipoles, sources[:, None], far_edges)
             features, pair_features = pass_messages(features, one_hot, multipoles, radial_weights, edges)
         distances = None if far_edges is None else far_edges.distances
         terms, properties = self._read_out(self._state(features, multipoles, one_hot), graph, distances)
         if self.is_polarized and self.long_range_partners == "qm":
             properties["source_charges"] = sources
-        return terms, properties | {"multipoles": multipoles}
+        return terms, properties | {"multipoles": multipole_ops.unpack(multipoles)}
 
     @property
     def is_polarized(self) -> bool:
@@ -148,7 +148,7 @@ class AMP(MessagePassingPotential):
         """Width of the smooth norms: a hundredth of the size of the multipoles."""
         return 0.01 * self.coefficient_scale
 
-    def _state(self, features, multipoles: tuple, one_hot):
+    def _state(self, features, multipoles, one_hot):
         """[features, norms of the multipoles, one-hot elements], what readouts see."""
         return ops.concatenate([features, multipole_ops.norms(multipoles, self.norm_width), one_hot], axis=-1)
 

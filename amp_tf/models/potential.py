@@ -66,7 +66,7 @@ class Potential(keras.Model):
         require(not strangers, f"atomic_energies name {strangers}, not an element of the model.")
         self.provenance = json.loads(json.dumps(dict(provenance or {})))
         self._element_numbers = [NUMBER_OF_SYMBOL[symbol] for symbol in self.elements]
-        self._compiled: dict[bool, Any] = {}
+        self._compiled: dict[bool, tuple[Any, Any]] = {}
 
     # What a subclass gives ---------------------------------------------------------------------------------------------------------------
 
@@ -227,8 +227,10 @@ class Potential(keras.Model):
         graph = self.build_graph(systems)
         if mm_potentials not in self._compiled:
             evaluation = functools.partial(self.with_gradients, of_charges=mm_potentials)
-            self._compiled[mm_potentials] = tf.function(evaluation, input_signature=[graph_signature(self.compute_dtype)])
-        raw = tf.nest.map_structure(lambda tensor: tensor.numpy(), self._compiled[mm_potentials](graph))
+            traced = tf.function(evaluation, input_signature=[graph_signature(self.compute_dtype)])
+            self._compiled[mm_potentials] = traced, traced.get_concrete_function()  # the latter is called without binding its arguments
+        raw = self._compiled[mm_potentials][1](*map(tf.constant, graph))
+        raw = tf.nest.map_structure(lambda tensor: tensor.numpy(), raw)
         terms = {"reference": self.reference_energies(systems)} | {
             name: term.astype(np.float64) for name, term in raw.pop("energy_terms").items()
         }
@@ -252,7 +254,7 @@ class Potential(keras.Model):
     @property
     def n_traces(self) -> int:
         """How often :meth:`compute` was traced by TensorFlow: once, whatever the sizes of the systems, and once with ``mm_potentials``."""
-        return sum(evaluation.experimental_get_tracing_count() for evaluation in self._compiled.values())
+        return sum(evaluation.experimental_get_tracing_count() for evaluation, _ in self._compiled.values())
 
     # Saving ------------------------------------------------------------------------------------------------------------------------------
 

@@ -2,6 +2,8 @@
 
 from keras import ops
 
+from amp_tf.ops.multipoles import highest_order, split_orders
+
 
 def n_interaction_terms(order_i: int, order_j: int | None = None) -> int:
     """Number of columns of :func:`interaction_coefficients`; 2, 7, 18, 36 for equal orders 0, 1, 2, 3."""
@@ -11,27 +13,53 @@ def n_interaction_terms(order_i: int, order_j: int | None = None) -> int:
     return contractions - excluded + order_i + order_j + 2
 
 
-def contractions(multipoles_i: tuple, multipoles_j: tuple, unit_vectors) -> tuple[tuple, tuple, tuple]:
-    """All contractions of Eq. 6, sorted by the number d_c of indices contracted between the two sites.
+def projections(multipoles, unit_vectors) -> tuple:
+    """The moments contracted any number of times with the unit vector of a pair, sorted by the rank d_c that remains.
 
-    Element [d_c][:, a, b] of the first result is ⟨M_i^(a + d_c)·a·R^a, M_j^(b + d_c)·b·R^b⟩, that is (d_i, d_c, d_j) = (a, d_c, b). Since
-    the multipoles are traceless, a contraction with R^a equals a contractions with the unit vector.
+    Since the moments are traceless, a contraction with R^a equals a contractions with the unit vector.
 
     Args:
-        multipoles_i: over k of [n_pairs, 3, …, 3], the moments of the receiver.
-        multipoles_j: the same of the sender; the number of orders may differ.
-        unit_vectors: [n_pairs, 3], from i to j.
+        multipoles: packed moments [n_pairs, ..., n_components], see :mod:`amp_tf.ops.multipoles`.
+        unit_vectors: [n_pairs, ..., 3], broadcast to them.
 
     Returns:
-        (pairs, projections_i, projections_j): pairs[d_c] is [n_pairs, order_i − d_c + 1, order_j − d_c + 1]; projections_i [n_pairs,
-        order_i + 1] are M_i^n·R^n, and projections_j the same of j.
+        Element d_c is [n_pairs, ..., order − d_c + 1, 3**d_c], its row a M^(a + d_c) contracted a times; element 0 holds M^a·R^a.
     """
-    sides_i, sides_j = _by_remaining_rank(multipoles_i, unit_vectors), _by_remaining_rank(multipoles_j, unit_vectors)
-    pairs = tuple(ops.sum(left[:, :, None] * right[:, None], axis=-1) for left, right in zip(sides_i, sides_j, strict=False))
-    return pairs, sides_i[0][..., 0], sides_j[0][..., 0]
+    order, leading = highest_order(multipoles), (-1, *multipoles.shape[1:-1])
+    vectors = unit_vectors[..., None, :]
+    contracted = [multipoles]  # a times: the components of the ranks that remain, 0 to order − a
+    for _ in range(order):
+        tensors = contracted[-1][..., 1:]
+        size = tensors.shape[-1] // 3
+        summed = ops.sum(ops.reshape(tensors, (*leading, size, 3)) * vectors, axis=-1, keepdims=True)  # keepdims: a cheaper derivative
+        contracted.append(ops.reshape(summed, (*leading, size)))
+    by_rank = zip(*([*split_orders(tensor), *[None] * times] for times, tensor in enumerate(contracted)), strict=True)
+    return tuple(
+        ops.reshape(ops.concatenate([part for part in parts if part is not None], axis=-1), (*leading, order - rank + 1, 3**rank))
+        for rank, parts in enumerate(by_rank)
+    )
 
 
-def interaction_coefficients(multipoles_i: tuple, multipoles_j: tuple, unit_vectors):
+def contractions(projections_i: tuple, projections_j: tuple) -> tuple:
+    """All contractions of Eq. 6 between the two sites of each pair, sorted by the number d_c of contracted indices.
+
+    Args:
+        projections_i: :func:`projections` [n_pairs, order_i − d_c + 1, 3**d_c] of the receiver.
+        projections_j: the same of the sender; its highest order may differ.
+
+    Returns:
+        Element [d_c] is [n_pairs, order_i − d_c + 1, order_j − d_c + 1], its [:, a, b] ⟨M_i^(a + d_c)·a·R^a, M_j^(b + d_c)·b·R^b⟩, that is
+        (d_i, d_c, d_j) = (a, d_c, b).
+    """
+    found = []
+    for rank, (left, right) in enumerate(zip(projections_i, projections_j, strict=False)):
+        pairs = left[:, :, None] * right[:, None] if rank else left * right[:, None, :, 0]
+        shape = (-1, left.shape[1], right.shape[1])
+        found.append(ops.reshape(ops.sum(pairs, axis=-1, keepdims=True), shape) if rank else pairs)
+    return tuple(found)
+
+
+def interaction_coefficients(projections_i: tuple, projections_j: tuple):
     """G: the contractions (d_i, d_c, d_j) of Eq. 6 and the single-site projections M_i^n·R^n, M_j^n·R^n, concatenated.
 
     The contractions with d_c = 0 and d_i = d_j = 0, and the one of both highest orders with d_c = 0, are left out: with that choice the
@@ -40,19 +68,5 @@ def interaction_coefficients(multipoles_i: tuple, multipoles_j: tuple, unit_vect
     Returns:
         [n_pairs, n_interaction_terms(order_i, order_j)]
     """
-    pairs, projections_i, projections_j = contractions(multipoles_i, multipoles_j, unit_vectors)
-    flat = [ops.reshape(pair, (-1, pair.shape[1] * pair.shape[2])) for pair in pairs]
-    return ops.concatenate([flat[0][:, 1:-1], *flat[1:], projections_i, projections_j], axis=-1)
-
-
-def _by_remaining_rank(multipoles: tuple, unit_vectors) -> list:
-    """Element d_c: [n_pairs, order − d_c + 1, 3**d_c], row a is M^(a + d_c) contracted a times with the unit vector."""
-    order = len(multipoles) - 1
-    rows: list[list] = [[] for _ in range(order + 1)]
-    for rank, moment in enumerate(multipoles):
-        tensor = ops.reshape(moment, (-1, 3**rank))
-        rows[rank].append(tensor)
-        for remaining in range(rank - 1, -1, -1):
-            tensor = ops.sum(ops.reshape(tensor, (-1, 3**remaining, 3)) * unit_vectors[:, None, :], axis=-1)
-            rows[remaining].append(tensor)
-    return [ops.stack(group, axis=1) for group in rows]
+    flat = [ops.reshape(pair, (-1, pair.shape[1] * pair.shape[2])) for pair in contractions(projections_i, projections_j)]
+    return ops.concatenate([flat[0][:, 1:-1], *flat[1:], projections_i[0][..., 0], projections_j[0][..., 0]], axis=-1)

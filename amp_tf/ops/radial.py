@@ -16,11 +16,9 @@ def cutoff_function(distances, cutoff: float, exponent: int = ENVELOPE_EXPONENT)
 
     and zero beyond. Value, first and second derivative are continuous at the cut-off; at zero it is 1 with p - 1 vanishing derivatives.
     """
-    scaled = distances / cutoff
+    scaled = ops.minimum(distances / cutoff, 1.0)  # u and its derivatives vanish at 1 exactly
     first, second, third = -(exponent + 1) * (exponent + 2) / 2, exponent * (exponent + 2), -exponent * (exponent + 1) / 2
-    power = scaled**exponent
-    inside = 1.0 + power * (first + scaled * (second + scaled * third))
-    return ops.where(scaled < 1.0, inside, ops.zeros_like(inside))
+    return 1.0 + scaled**exponent * (first + scaled * (second + scaled * third))
 
 
 def bessel_basis(distances, cutoff: float, n_functions: int = 20, exponent: int = ENVELOPE_EXPONENT):

@@ -1,15 +1,31 @@
 """Norms, divisions and segment sums whose first and second derivatives stay finite; gathering of rows."""
 
-import keras
+import tensorflow as tf
 from keras import ops
 
-if keras.backend.backend() == "tensorflow":
-    from tensorflow import gather
-else:
 
-    def gather(values, indices):
-        """Rows of ``values`` by their numbers; ``keras.ops.take`` on TensorFlow tests every number for being negative first."""
-        return ops.take(values, indices, axis=0)
+def gather(values, indices):
+    """Rows of ``values`` [n, ...] by their numbers ``indices`` [...], which must be within 0 and n − 1.
+
+    The derivative is :func:`segment_sum`, and that of :func:`segment_sum` is this function: TensorFlow's own derivatives test every number
+    for being negative and work out shapes at run time, some ten operations each.
+    """
+
+    @tf.custom_gradient
+    def rows(values):
+        return tf.gather(values, indices), lambda upstream: segment_sum(upstream, indices, tf.shape(values)[0])
+
+    return rows(values)
+
+
+def segment_sum(values, segments, n_segments):
+    """Sum of the rows of ``values`` [n, ...] by ``segments`` [n]: [n_segments, ...], zero for a segment without rows."""
+
+    @tf.custom_gradient
+    def sums(values):
+        return tf.math.unsorted_segment_sum(values, segments, n_segments), lambda upstream: gather(upstream, segments)
+
+    return sums(values)
 
 
 def norm(vectors, axis: int = -1):
@@ -35,8 +51,3 @@ def divide(numerator, denominator):
     is_zero = ops.equal(denominator, 0.0)
     quotient = numerator / ops.where(is_zero, ops.ones_like(denominator), denominator)
     return ops.where(is_zero, ops.zeros_like(quotient), quotient)
-
-
-def segment_sum(values, segments, n_segments):
-    """Sum of the rows of ``values`` [n, ...] by ``segments`` [n]: [n_segments, ...], zero for a segment without rows."""
-    return ops.segment_sum(values, segments, num_segments=n_segments)

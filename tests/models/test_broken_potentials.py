@@ -140,7 +140,7 @@ def test_plain_outer_products_are_not_traceless(monkeypatch):
         for _ in range(max_order):
             last = products[-1]
             products.append(last[..., None] * tf.reshape(unit_vectors, (-1, *(1,) * (len(last.shape) - 1), 3)))
-        return tuple(products)
+        return multipoles.pack(tuple(products))
 
     monkeypatch.setattr(multipoles, "traceless_products", outer_products)
     assert "multipoles" in failing_checks(Broken())

@@ -7,7 +7,8 @@ import pytest
 import sympy
 from keras import ops
 
-from amp_tf.ops.interactions import contractions, interaction_coefficients, n_interaction_terms
+from amp_tf.ops.interactions import contractions, interaction_coefficients, n_interaction_terms, projections
+from amp_tf.ops.multipoles import pack
 from tests import numpy_reference as reference
 
 
@@ -18,8 +19,9 @@ def random_pair(random, order_i, order_j):
     return *sides, vector
 
 
-def as_tensors(moments):
-    return tuple(ops.convert_to_tensor(moment[None]) for moment in moments)
+def projected(moments, vector):
+    packed = pack(tuple(ops.convert_to_tensor(moment[None]) for moment in moments))
+    return projections(packed, ops.convert_to_tensor(vector[None]))
 
 
 @pytest.mark.parametrize(("order", "published"), [(0, 2), (1, 7), (2, 18), (3, 36)])
@@ -43,7 +45,7 @@ def test_every_coefficient_equals_equation_6(random, order_i, order_j):
                 expected.append(reference.interaction(moments_i[d_i + d_c], moments_j[d_j + d_c], vector, d_i, d_c, d_j))
     for moments in (moments_i, moments_j):
         expected += [float(np.sum(moment * reference.traceless_product(vector, order))) for order, moment in enumerate(moments)]
-    found = interaction_coefficients(as_tensors(moments_i), as_tensors(moments_j), ops.convert_to_tensor(vector[None]))
+    found = interaction_coefficients(projected(moments_i, vector), projected(moments_j, vector))
     assert found.shape == (1, n_interaction_terms(order_i, order_j))
     np.testing.assert_allclose(np.array(found)[0], expected, atol=1e-13)
 
@@ -76,7 +78,7 @@ def energy_from_coefficients(moments_i, moments_j, r_value):
     C(n_i, d_c) C(n_j, d_c) d_c!, multiplies it, and (−1)^d_j is the sign of the derivatives, n_i of them towards i.
     """
     distance = np.linalg.norm(r_value)
-    pairs, _, _ = contractions(as_tensors(moments_i), as_tensors(moments_j), ops.convert_to_tensor(r_value[None] / distance))
+    pairs = contractions(projected(moments_i, r_value / distance), projected(moments_j, r_value / distance))
     total = 0.0
     for d_c, matrix in enumerate(pairs):
         for (_, d_i, d_j), coefficient in np.ndenumerate(np.array(matrix)):

@@ -16,7 +16,7 @@ def second_derivatives(function, value):
             result = function(x)
         first = inner.gradient(result, x)
         total = tf.reduce_sum(first)
-    return np.array(result), np.array(first), np.array(outer.gradient(total, x))
+    return tuple(np.array(tf.convert_to_tensor(value)) for value in (result, first, outer.gradient(total, x)))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -56,3 +56,20 @@ def test_divide_is_zero_with_zero_derivatives_at_a_zero_denominator():
 def test_segment_sum_keeps_empty_segments():
     sums = safe.segment_sum(tf.constant([[1.0], [2.0], [4.0]]), tf.constant([0, 2, 2]), 4)
     np.testing.assert_array_equal(sums, [[1.0], [0.0], [6.0], [0.0]])
+
+
+def test_gather_and_segment_sum_are_each_others_derivatives(random):
+    """Up to second derivatives, against TensorFlow's own."""
+    rows, numbers = tf.constant(random.normal(size=(4, 3))), tf.constant([[0, 3], [3, 1], [2, 3]])
+    segments, weights = tf.constant([0, 2, 2]), tf.constant(random.normal(size=(4, 2, 3)))
+
+    def function(gather, segment_sum):
+        return lambda values: (
+            segment_sum(tf.sin(gather(values, numbers)) * tf.square(gather(values, numbers[:, ::-1])), segments, 4) * weights
+        )
+
+    ours = second_derivatives(function(safe.gather, safe.segment_sum), rows)
+    theirs = second_derivatives(function(tf.gather, tf.math.unsorted_segment_sum), rows)
+    for found, expected in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-13)
+    assert np.abs(ours[2]).max() > 0.1
