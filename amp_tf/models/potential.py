@@ -1,6 +1,6 @@
 """The shared base of all potentials: energy terms -> total energy -> exact gradients; NumPy in, NumPy out; saving and loading.
 
-This is the one place of the package's mathematics that names TensorFlow: for its derivatives and compiled functions.
+Beside :mod:`amp_tf.ops.safe` this is the one place of the mathematics that names TensorFlow: for derivatives and compiled functions.
 """
 
 import functools

@@ -1,0 +1,72 @@
+"""Density functional theory with PySCF (https://pyscf.org), density-fitted, with all gradients in the field of point charges."""
+
+import numpy as np
+
+from amp_tf import units
+from amp_tf.errors import EngineError
+from datasets.engines.base import Calculation, ConvergenceError
+from datasets.engines.embedding import EmbeddedResult, EmbeddingEngine
+
+
+class PySCFDFTEngine(EmbeddingEngine):
+    """Restricted Kohn–Sham with PySCF; Mulliken charges.
+
+    Args:
+        method: exchange-correlation functional by PySCF's name, such as ``"pbe"`` or ``"b3lyp"``.
+        basis: such as ``"def2-svp"``; PySCF chooses its density-fitting companion.
+        n_threads: of one calculation.
+    """
+
+    name = "pyscf"
+    install = "pip install 'amp_tf[reference]'"
+
+    def __init__(self, method: str = "pbe", basis: str | None = "def2-svp", n_threads: int = 1):
+        super().__init__(method, basis or "def2-svp", n_threads)
+
+    @property
+    def level_of_theory(self) -> str:
+        return f"density-fitted RKS {super().level_of_theory}"
+
+    def _import(self):
+        try:
+            import pyscf
+            import pyscf.dft
+            import pyscf.qmmm
+        except ImportError as error:
+            raise EngineError(f"PySCF is not installed; install it with: {self.install}") from error
+        return pyscf
+
+    def version(self) -> str:
+        return self._import().__version__
+
+    def embedded(self, calculation: Calculation) -> EmbeddedResult:
+        pyscf = self._import()
+        has_field = calculation.mm_charges is not None and len(calculation.mm_charges) > 0
+        with pyscf.lib.with_omp_threads(self.n_threads):
+            try:
+                molecule = pyscf.M(
+                    atom=[
+                        (int(number), tuple(point))
+                        for number, point in zip(calculation.atomic_numbers, calculation.positions_bohr, strict=True)
+                    ],
+                    unit="Bohr", basis=self.basis, charge=calculation.charge, verbose=0,
+                )  # fmt: skip
+                state = pyscf.dft.RKS(molecule, xc=self.method).density_fit()
+                if has_field:
+                    state = pyscf.qmmm.mm_charge(state, calculation.mm_positions_bohr, np.asarray(calculation.mm_charges), unit="Bohr")
+                state.conv_tol, state.conv_tol_grad = 1e-10, 1e-6
+                state.kernel()
+            except (KeyError, RuntimeError, ValueError) as error:
+                raise EngineError(f"PySCF: {' '.join(str(error).split())[:300]}; check functional and basis.") from error
+            if not state.converged:
+                raise ConvergenceError(f"PySCF: {self.level_of_theory} did not converge; look at the geometry.")
+            density = state.make_rdm1()
+            gradients = state.nuc_grad_method()
+            gradients.grid_response = True
+            qm_gradients = gradients.kernel()
+            mm_gradients = gradients.grad_hcore_mm(density) + gradients.grad_nuc_mm() if has_field else np.zeros((0, 3))
+            charges = state.mulliken_pop(verbose=0)[1]
+            dipole = state.dip_moment(unit="AU", verbose=0)
+        per_length = units.HARTREE / units.BOHR
+        energy, gradients = float(state.e_tot) * units.HARTREE, (qm_gradients * per_length, mm_gradients * per_length)
+        return EmbeddedResult(energy, *gradients, np.asarray(charges), dipole * units.BOHR)

@@ -1,0 +1,275 @@
+"""Solutes in water for Tables 1 and 2: QM/MM molecular dynamics, and energies with all gradients of its snapshots (paper, 4.3 and A.5).
+
+``sample`` runs the dynamics (:mod:`datasets.qmmm_sampling`) and labels the snapshots with the same method; ``relabel`` computes the
+geometries of an existing file with another one, so that a cheap method can sample for an expensive one.
+
+Run ``make dataset-uracil``, ``-retinoic-acid``, ``-sam-cysteine``, or ``python -m datasets.qmmm_solutes --help``.
+"""
+
+import hashlib
+import os
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from amp_tf.data.hdf5 import FrameGroup, Provenance, ReferenceData, read_reference_data, write_reference_data
+from amp_tf.errors import AmpTFError, InputError
+from datasets.engines import EMBEDDING_ENGINES, Calculation, ConvergenceError, EmbeddingEngine, XTBEngine
+from datasets.parts import Arrays, Parts, run_all
+from datasets.qmmm_sampling import Sampling, Trajectory, sampling_record
+from datasets.solutes import PAPER_SOLUTES, Solute, relaxed, solute_by_name, solute_from_smiles, solute_from_xyz
+
+SHIPPED_FILE = Path(__file__).with_name("uracil_sample.h5")
+
+
+def label(task: tuple[EmbeddingEngine, Calculation]) -> Arrays:
+    """What one snapshot's part holds; a calculation that does not converge is recorded as ``failure``."""
+    engine, calculation = task
+    isolated = Calculation(calculation.atomic_numbers, calculation.positions, charge=calculation.charge)
+    try:
+        result, alone = engine.embedded(calculation), engine.embedded(isolated)
+    except ConvergenceError as error:
+        return {"failure": np.array(str(error))}
+    return {
+        "energy": np.array(result.energy),
+        "qm_gradients": result.qm_gradients,
+        "mm_gradients": result.mm_gradients.astype(np.float32),
+        "charges": result.charges,
+        "dipole": result.dipole,
+        "isolated_energy": np.array(alone.energy),
+    }
+
+
+def label_all(
+    calculations: Mapping[str, Calculation], engine: EmbeddingEngine, parts: Parts, workers: int, dask: str | None
+) -> tuple[dict[str, Arrays], list[str]]:
+    """The labels by name of the part, in the order of ``calculations``, and a line for every one that did not converge."""
+    run_all({name: (engine, calculation) for name, calculation in calculations.items()}, label, parts, workers, "labels", dask)
+    results = {name: parts[name] for name in calculations}
+    failures = [f"{name}: {result['failure']}" for name, result in results.items() if "failure" in result]
+    return {name: result for name, result in results.items() if "failure" not in result}, failures
+
+
+def make_group(name: str, calculations: Sequence[Calculation], results: Sequence[Arrays], reference_energy: float) -> FrameGroup:
+    """The frames of a file; arrays of MM particles in single precision, which holds positions to a millionth of an angstrom."""
+    lengths = [len(calculation.mm_charges) for calculation in calculations]
+    first = calculations[0]
+    return FrameGroup(
+        name,
+        first.atomic_numbers,
+        np.stack([calculation.positions for calculation in calculations]),
+        np.array([result["energy"] for result in results]) - reference_energy,
+        np.stack([result["qm_gradients"] for result in results]),
+        mm_offsets=np.concatenate([[0], np.cumsum(lengths)]),
+        mm_positions=np.concatenate([calculation.mm_positions for calculation in calculations]).astype(np.float32),
+        mm_charges=np.concatenate([calculation.mm_charges for calculation in calculations]).astype(np.float32),
+        mm_gradients=np.concatenate([result["mm_gradients"] for result in results]),
+        dipoles=np.stack([result["dipole"] for result in results]),
+        total_charge=float(first.charge),
+        frame_properties={"isolated_energy": np.array([result["isolated_energy"] for result in results]) - reference_energy},
+    )
+
+
+def sample(
+    output: Path, solute: Solute, engine: EmbeddingEngine, sampling: Sampling, workers: int, command: str, box: float | None = None,
+    dask: str | None = None,
+) -> tuple[str, list[str]]:  # fmt: skip
+    """Sample and label, resuming from what is kept beside ``output``, and write the reference data file.
+
+    Returns:
+        The sha256 of the file's content, and a line for every frame that did not converge and is left out.
+    """
+    version = engine.version()
+    method = {"engine": engine.name, "version": version, "level_of_theory": engine.level_of_theory}
+    driver = XTBEngine(engine.method, n_threads=engine.n_threads, keep_orbitals=True) if isinstance(engine, XTBEngine) else engine
+    solute, energy, charges = relaxed(solute, engine)
+    record = sampling_record(sampling, box) | method | {"solute": _identity(solute)}
+    trajectory = Trajectory(
+        solute, charges, driver, sampling, Parts(output.with_name(f"{output.name}.trajectory"), record), box, os.cpu_count() or 1
+    )
+    trajectory.run()
+    calculations = trajectory.calculations()
+    results, failures = label_all(calculations, engine, Parts(output.with_name(f"{output.name}.parts"), method), workers, dask)
+    if not results:
+        raise InputError(f"no frame of {solute.name} converged; look at the first: {failures[0]}")
+    group = make_group(solute.name, [calculations[name] for name in results], list(results.values()), energy)
+    provenance = Provenance(
+        engine=engine.name,
+        engine_version=version,
+        level_of_theory=engine.level_of_theory,
+        builder_command=command,
+        random_seed=sampling.seed,
+        energy_reference=f"the isolated {solute.name} at its relaxed geometry; the charges' energy among themselves and all "
+        "Lennard-Jones terms are left out; the frame property isolated_energy is that of the frame's geometry without charges",
+        settings=record | {"reference_energy_kj_per_mol": energy, "box_angstrom": trajectory.box, "left_out": failures},
+    )
+    return write_reference_data(output, provenance, (group,)), failures
+
+
+def relabel(
+    source: ReferenceData, output: Path, engine: EmbeddingEngine, workers: int, command: str, dask: str | None = None
+) -> tuple[str, list[str]]:
+    """The geometries of ``source`` with the labels of another method; energies relative to the mean isolated energy of its first frame.
+
+    Returns:
+        As :func:`sample`.
+    """
+    version = engine.version()
+    method = {"engine": engine.name, "version": version, "level_of_theory": engine.level_of_theory}
+    parts = Parts(output.with_name(f"{output.name}.parts"), method)
+    groups, all_failures, references = [], [], {}
+    for group in source.groups:
+        if group.mm_offsets is None:
+            raise InputError(f"{source.source}: group {group.name!r} has no MM particles; relabel is for QM/MM data.")
+        calculations = {}
+        for frame in range(len(group)):
+            system = group.system(frame)
+            digest = hashlib.sha256(system.positions.tobytes() + system.mm_positions.tobytes()).hexdigest()[:12]
+            calculations[f"{group.name}_{frame:06d}_{digest}"] = Calculation(
+                system.atomic_numbers, system.positions, charge=round(group.total_charge), mm_positions=system.mm_positions,
+                mm_charges=system.mm_charges,
+            )  # fmt: skip
+        results, failures = label_all(calculations, engine, parts, workers, dask)
+        all_failures += failures
+        if results:
+            references[group.name] = float(next(iter(results.values()))["isolated_energy"])
+            chosen = [calculations[name] for name in results]
+            groups.append(make_group(group.name, chosen, list(results.values()), references[group.name]))
+    if not groups:
+        raise InputError(f"{source.source}: no frame converged; look at the first: {all_failures[0]}")
+    old = source.provenance
+    provenance = Provenance(
+        engine=engine.name,
+        engine_version=version,
+        level_of_theory=engine.level_of_theory,
+        builder_command=command,
+        random_seed=old.random_seed,
+        energy_reference="the isolated molecule in the geometry of the first frame of its group; the charges' energy among themselves "
+        "and all Lennard-Jones terms are left out",
+        settings={
+            "geometries_sha256": source.sha256,
+            "geometries_level_of_theory": old.level_of_theory,
+            "geometries_settings": old.settings,
+            "reference_energies_kj_per_mol": references,
+            "left_out": all_failures,
+        },
+    )
+    return write_reference_data(output, provenance, tuple(groups)), all_failures
+
+
+def _identity(solute: Solute) -> dict[str, object]:
+    """What a solute is, for the record of a trajectory."""
+    return {"name": solute.name, "charge": solute.charge, "atomic_numbers": solute.atomic_numbers.tolist()}
+
+
+def make_engine(name: str, method: str | None, basis: str | None, n_threads: int) -> EmbeddingEngine:
+    """An engine by its name; its default method and basis where none is given.
+
+    Raises:
+        InputError: for an unknown engine.
+    """
+    if name not in EMBEDDING_ENGINES:
+        raise InputError(f"unknown engine {name!r}; choose one of {', '.join(EMBEDDING_ENGINES)}.")
+    choices = {key: value for key, value in {"method": method, "basis": basis}.items() if value is not None}
+    return EMBEDDING_ENGINES[name](n_threads=n_threads, **choices)
+
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True, help=__doc__.split("\n")[0])
+
+ENGINE = Annotated[str, typer.Option(help=f"One of {', '.join(EMBEDDING_ENGINES)}.")]
+METHOD = Annotated[str | None, typer.Option(help="gfn2 or gfn1 (xtb); a functional such as pbe (pyscf). The first of these by default.")]
+BASIS = Annotated[str | None, typer.Option(help="Orbital basis, such as def2-svp (pyscf).")]
+WORKERS = Annotated[int, typer.Option(min=1, help="Labels computed at a time on this machine.")]
+THREADS = Annotated[int, typer.Option(min=1, help="Threads of one calculation.")]
+DASK = Annotated[str | None, typer.Option(help="Address of a Dask scheduler whose workers compute the labels instead.")]
+
+
+@app.command("sample")
+def sample_command(
+    name: Annotated[str, typer.Argument(help=f"{', '.join(PAPER_SOLUTES)}; with --smiles or --xyz the name of your own.")],
+    output: Annotated[
+        Path | None, typer.Option(help="The HDF5 file; runs/NAME.h5 by default. OUTPUT.trajectory and OUTPUT.parts beside it are kept.")
+    ] = None,
+    frames: Annotated[int, typer.Option(min=1, help="Snapshots (paper: 10 000).")] = 10_000,
+    stride: Annotated[int, typer.Option(min=1, help="Steps of 0.5 fs between two snapshots.")] = Sampling(1).stride,
+    smiles: Annotated[str | None, typer.Option(help="A solute of your own.")] = None,
+    xyz: Annotated[Path | None, typer.Option(help="A solute of your own, with --charge.")] = None,
+    charge: Annotated[int, typer.Option(help="Of the solute in --xyz, e.")] = 0,
+    engine: ENGINE = "xtb",
+    method: METHOD = None,
+    basis: BASIS = None,
+    temperature: Annotated[float, typer.Option(min=0.0, help="K.")] = Sampling(1).temperature,
+    zone: Annotated[float, typer.Option(min=1.0, help="Water this close to a QM atom is embedded, angstrom.")] = Sampling(1).zone,
+    box: Annotated[float | None, typer.Option(help="Edge of the box, angstrom; as small as the zone allows by default.")] = None,
+    equilibration: Annotated[float, typer.Option(min=0.0, help="Classical, ps.")] = Sampling(1).equilibration,
+    qm_equilibration: Annotated[int, typer.Option(min=0, help="QM/MM steps before the first snapshot.")] = Sampling(1).qm_equilibration,
+    seed: Annotated[int, typer.Option(help="Of conformer, velocities and thermostat.")] = 0,
+    workers: WORKERS = 2,
+    threads: THREADS = 1,
+    dask: DASK = None,
+) -> None:
+    """Run QM/MM dynamics of a solute in water and label its snapshots."""
+
+    def work():
+        if smiles is not None and xyz is not None:
+            raise InputError("give --smiles or --xyz, not both.")
+        if smiles is not None:
+            solute = solute_from_smiles(smiles, name, seed)
+        elif xyz is not None:
+            found = solute_from_xyz(xyz, charge)
+            solute = Solute(name, found.atomic_numbers, found.positions, found.charge)
+        else:
+            solute = solute_by_name(name, seed)
+        settings = Sampling(
+            frames, stride, zone=zone, temperature=temperature, equilibration=equilibration, qm_equilibration=qm_equilibration, seed=seed
+        )
+        file = output or Path("runs") / f"{name}.h5"
+        return file, sample(file, solute, make_engine(engine, method, basis, threads), settings, workers, _command(), box, dask)
+
+    _report(work)
+
+
+@app.command("relabel")
+def relabel_command(
+    source: Annotated[Path, typer.Argument(help="QM/MM reference data, *.h5.")],
+    output: Annotated[Path, typer.Argument(help="The file to write; finished calculations are kept beside it in OUTPUT.parts.")],
+    engine: ENGINE = "pyscf",
+    method: METHOD = None,
+    basis: BASIS = None,
+    workers: WORKERS = 2,
+    threads: THREADS = 1,
+    dask: DASK = None,
+) -> None:
+    """Compute the geometries of a file anew with another method."""
+
+    def work():
+        chosen = make_engine(engine, method, basis, threads)
+        return output, relabel(read_reference_data(source), output, chosen, workers, _command(), dask)
+
+    _report(work)
+
+
+def _command() -> str:
+    return shlex.join(["python", "-m", "datasets.qmmm_solutes", *sys.argv[1:]])
+
+
+def _report(work) -> None:
+    try:
+        output, (digest, failures) = work()
+    except AmpTFError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from error
+    for failure in failures:
+        typer.echo(f"left out: {failure}", err=True)
+    if failures:
+        typer.echo(f"to try these again, delete their files in {output}.parts and run the same command.", err=True)
+    typer.echo(f"{output}: sha256 {digest}; {len(failures)} frames left out")
+
+
+if __name__ == "__main__":
+    app()

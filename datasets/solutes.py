@@ -1,0 +1,203 @@
+"""Start structures of solutes: the three of the paper by name, any SMILES, or an xyz file with its charge."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import ase.io
+import numpy as np
+from ase.data import chemical_symbols, covalent_radii
+from scipy.optimize import minimize
+from scipy.spatial.distance import cdist
+from scipy.spatial.transform import Rotation
+
+from amp_tf import units
+from amp_tf.errors import EngineError, InputError
+from datasets.engines import Calculation, EmbeddingEngine
+
+CONTACT = 3.0
+"""Shortest distance of atoms of two molecules that are placed as a contact pair, angstrom."""
+
+PAPER_SOLUTES = {
+    "uracil": ("O=c1cc[nH]c(=O)[nH]1", None),
+    "retinoic-acid": ("CC1=C(C(C)(C)CCC1)/C=C/C(C)=C/C=C/C(C)=C/C(=O)O", None),
+    "sam-cysteine": (
+        "C[S+](CC[C@H](N)C(=O)[O-])C[C@H]1O[C@@H](n2cnc3c(N)ncnc32)[C@H](O)[C@@H]1O.SC[C@H](N)C(=O)O",
+        ("[CH3][S+]", "[SH]"),
+    ),
+}
+"""SMILES of the systems of Table 1 (uracil 12 atoms, retinoic acid 50, S-adenosylmethionine 49 with cysteine 14), and, for a pair, the
+patterns whose first atoms face each other: the methyl group that is transferred, and the sulfur atom that takes it."""
+
+
+@dataclass(frozen=True)
+class Solute:
+    """A molecule, or a few, that quantum mechanics describes.
+
+    Attributes:
+        name: of files and groups.
+        atomic_numbers: [n_atoms].
+        positions: [n_atoms, 3], angstrom.
+        charge: total charge, e.
+    """
+
+    name: str
+    atomic_numbers: np.ndarray
+    positions: np.ndarray
+    charge: int
+
+
+def solute_by_name(name: str, seed: int = 0) -> Solute:
+    """One of :data:`PAPER_SOLUTES`.
+
+    Raises:
+        InputError: for another name.
+    """
+    if name not in PAPER_SOLUTES:
+        raise InputError(f"unknown solute {name!r}; choose one of {', '.join(PAPER_SOLUTES)}, or give --smiles or --xyz.")
+    smiles, facing = PAPER_SOLUTES[name]
+    return solute_from_smiles(smiles, name, seed, facing)
+
+
+def solute_from_smiles(smiles: str, name: str = "solute", seed: int = 0, facing: tuple[str, str] | None = None) -> Solute:
+    """A conformer by RDKit (ETKDG, then MMFF94); the molecules of a dotted SMILES are placed in contact, one after the other.
+
+    Args:
+        facing: SMARTS of the first and the second molecule whose first atoms touch; a random direction otherwise.
+
+    Raises:
+        InputError: if RDKit refuses the SMILES or finds no conformer, or the shell is open.
+    """
+    from rdkit import Chem, RDLogger
+    from rdkit.Chem import AllChem
+
+    RDLogger.DisableLog("rdApp.*")
+    whole = Chem.MolFromSmiles(smiles)
+    if whole is None or whole.GetNumAtoms() == 0:
+        raise InputError(f"RDKit cannot read the SMILES {smiles!r}; correct it, or give --xyz and --charge.")
+    numbers, positions, anchors = [], [], []
+    for which, fragment in enumerate(Chem.GetMolFrags(whole, asMols=True)):
+        molecule = Chem.AddHs(fragment)
+        if AllChem.EmbedMolecule(molecule, randomSeed=seed + 1) != 0:
+            raise InputError(f"RDKit finds no conformer of {Chem.MolToSmiles(fragment)!r}; give --xyz and --charge.")
+        if AllChem.MMFFHasAllMoleculeParams(molecule):
+            AllChem.MMFFOptimizeMolecule(molecule, maxIters=2000)
+        numbers.append(np.array([atom.GetAtomicNum() for atom in molecule.GetAtoms()]))
+        positions.append(molecule.GetConformer().GetPositions())
+        anchors.append(molecule.GetSubstructMatch(Chem.MolFromSmarts(facing[which]))[:2] if facing and which < len(facing) else ())
+    charge = Chem.GetFormalCharge(whole)
+    together = positions[0]
+    for which in range(1, len(positions)):
+        pair = (anchors[0], anchors[which]) if which == 1 and facing else ((), ())
+        together = np.concatenate([together, _in_contact(together, positions[which], *pair, np.random.default_rng([seed, which]))])
+    solute = Solute(name, np.concatenate(numbers), together - together.mean(axis=0), charge)
+    _check_shell(solute)
+    return solute
+
+
+def solute_from_xyz(path: Path, charge: int) -> Solute:
+    """The first structure of a file that ASE reads.
+
+    Raises:
+        InputError: if the file cannot be read, or the shell is open.
+    """
+    try:
+        atoms = ase.io.read(path, index=0)
+    except Exception as error:  # each format of ASE raises its own
+        raise InputError(f"{path}: ASE cannot read a structure from it ({' '.join(str(error).split())[:200]}).") from error
+    solute = Solute(Path(path).stem, atoms.numbers, atoms.positions - atoms.positions.mean(axis=0), charge)
+    _check_shell(solute)
+    return solute
+
+
+def _check_shell(solute: Solute) -> None:
+    if (int(solute.atomic_numbers.sum()) - solute.charge) % 2:
+        raise InputError(f"{solute.name}: an odd number of electrons at charge {solute.charge:+d}; only closed shells are supported.")
+
+
+def _in_contact(fixed: np.ndarray, moving: np.ndarray, face: tuple, moving_face: tuple, random: np.random.Generator) -> np.ndarray:
+    """``moving`` turned and shifted until its closest atom is :data:`CONTACT` from ``fixed``.
+
+    ``face`` are the numbers of the touching atom of ``fixed`` and of the atom behind it, ``moving_face`` begins with the touching atom.
+    """
+    if face:
+        origin, direction = fixed[face[0]], fixed[face[0]] - fixed[face[1]]
+        moving = moving - moving[moving_face[0]]
+        outward = moving.mean(axis=0)
+    else:
+        origin, direction = fixed.mean(axis=0), random.normal(size=3)
+        moving = moving - moving.mean(axis=0)
+        outward = Rotation.random(random_state=random).apply(direction)
+    direction = direction / np.linalg.norm(direction)
+    moving = Rotation.align_vectors([direction], [outward])[0].apply(moving)
+    for distance in np.arange(CONTACT if face else 0.0, 100.0, 0.05):
+        placed = moving + origin + distance * direction
+        if cdist(fixed, placed).min() >= CONTACT:
+            return placed
+    raise InputError("the two molecules cannot be placed in contact; give --xyz and --charge.")
+
+
+def relaxed(solute: Solute, engine: EmbeddingEngine, n_iterations: int = 100) -> tuple[Solute, float, np.ndarray]:
+    """The isolated solute after up to ``n_iterations`` of L-BFGS, its energy in kJ/mol and its charges [n_atoms], e."""
+    results = {}
+
+    def energy_and_gradient(flat):
+        positions = flat.reshape(-1, 3)
+        result = engine.embedded(Calculation(solute.atomic_numbers, positions, charge=solute.charge))
+        results[flat.tobytes()] = result
+        return result.energy, result.qm_gradients.ravel()
+
+    try:
+        found = minimize(
+            energy_and_gradient, solute.positions.ravel(), jac=True, method="L-BFGS-B", options={"maxiter": n_iterations, "gtol": 5.0}
+        )
+    except EngineError as error:
+        raise EngineError(f"{solute.name}: the isolated solute fails ({error})") from error
+    positions = found.x.reshape(-1, 3)
+    charges = engine.embedded(Calculation(solute.atomic_numbers, positions, charge=solute.charge)).charges
+    return Solute(solute.name, solute.atomic_numbers, positions - positions.mean(axis=0), solute.charge), float(found.fun), charges
+
+
+# Lennard-Jones parameters between solute and water ---------------------------------------------------------------------------------------
+
+_LENNARD_JONES = {
+    "H on C": (1.4870, 0.0157), "H on N": (0.6000, 0.0157), "H on O": (0.0, 0.0), "H on S": (0.6000, 0.0157),
+    "C": (1.9080, 0.1094), "C unsaturated": (1.9080, 0.0860), "N": (1.8240, 0.1700),
+    "O": (1.6612, 0.2100), "O on H": (1.7210, 0.2104), "O bridge": (1.6837, 0.1700),
+    "F": (1.7500, 0.0610), "P": (2.1000, 0.2000), "S": (2.0000, 0.2500),
+    "Cl": (1.9480, 0.2650), "Br": (2.0200, 0.4200), "I": (2.1500, 0.5000),
+}  # fmt: skip
+"""R_min/2 (angstrom) and ε (kcal/mol) by kind of atom: Cornell et al., J. Am. Chem. Soc. 117, 5179 (1995); halogens Wang et al.,
+J. Comput. Chem. 25, 1157 (2004), the general AMBER force field."""
+
+
+def bonds(atomic_numbers: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """Whether two atoms are closer than 1.25 times the sum of their covalent radii, [n_atoms, n_atoms] bool."""
+    radii = covalent_radii[atomic_numbers]
+    bonded = cdist(positions, positions) < 1.25 * (radii[:, None] + radii)
+    np.fill_diagonal(bonded, False)
+    return bonded
+
+
+def lennard_jones(solute: Solute) -> tuple[np.ndarray, np.ndarray]:
+    """σ [n_atoms] in angstrom and ε [n_atoms] in kJ/mol for the interaction with water; an atom's kind follows from its neighbours.
+
+    Raises:
+        InputError: for an element without parameters.
+    """
+    bonded = bonds(solute.atomic_numbers, solute.positions)
+    rows = []
+    for number, neighbours in zip(solute.atomic_numbers, bonded, strict=True):
+        symbol = chemical_symbols[number]
+        around = [chemical_symbols[n] for n in solute.atomic_numbers[neighbours]]
+        kind = symbol
+        if symbol == "H":
+            kind = f"H on {around[0] if around and around[0] in 'CNOS' else 'C'}"
+        elif symbol == "C" and len(around) < 4:
+            kind = "C unsaturated"
+        elif symbol == "O" and len(around) >= 2:
+            kind = "O on H" if "H" in around else "O bridge"
+        if kind not in _LENNARD_JONES:
+            raise InputError(f"{solute.name}: no Lennard-Jones parameters for {symbol}; add them to datasets/solutes.py with their source.")
+        rows.append(_LENNARD_JONES[kind])
+    half_minimum, epsilon = np.array(rows).T
+    return half_minimum * 2.0 ** (5.0 / 6.0), epsilon * units.KCAL_PER_MOL
