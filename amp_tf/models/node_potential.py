@@ -81,8 +81,8 @@ class NodePotential(MessagePassingPotential):
         matches = ops.abs(graph.mm_charges[:, None] - charges) < 2 * CHARGE_TOLERANCE  # checked before; single precision has no more digits
         return ops.pad(ops.cast(matches, self.compute_dtype), ((0, 0), (len(self.elements), 0)))
 
-    def build_graph(self, systems):
-        """As :meth:`Potential.build_graph`; refuses MM particles of unknown type."""
+    def check_systems(self, systems):
+        """As :meth:`Potential.check_systems`; refuses MM particles of unknown type."""
         for system in systems if self.mm_nodes else ():
             off = np.min(np.abs(system.mm_charges[:, None] - np.array(self.mm_types)), axis=1, initial=np.inf)
             unknown = np.unique(system.mm_charges[off > CHARGE_TOLERANCE])
@@ -91,7 +91,7 @@ class NodePotential(MessagePassingPotential):
                 f"the model knows MM particles of charge {', '.join(f'{charge:g}' for charge in self.mm_types)} e, "
                 f"not {', '.join(f'{charge:g}' for charge in unknown[:5])}; train one with these mm_types.",
             )
-        return super().build_graph(systems)
+        super().check_systems(systems)
 
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"mm_types": list(self.mm_types)}

@@ -171,6 +171,15 @@ class Potential(keras.Model):
         """The batch that this model reads, as NumPy arrays in its precision.
 
         Raises:
+            InputError: as :meth:`check_systems`.
+        """
+        self.check_systems(systems)
+        return build_graph(systems, self.cutoff, self.compute_dtype, self.far_from, self.mm_nodes)
+
+    def check_systems(self, systems: Sequence[System]) -> None:
+        """Check that the model can describe the systems.
+
+        Raises:
             InputError: for an element that the model does not know, or MM particles where the model has no term for them.
         """
         for system in systems:
@@ -178,7 +187,6 @@ class Potential(keras.Model):
             require(not unknown, f"the model knows {', '.join(self.elements)}, not {', '.join(unknown)}; train one with these elements.")
             if len(system.mm_charges) and not self.embeds_charges:
                 raise InputError("this model has no term for MM particles; leave them out or use a model with -D or -P.")
-        return build_graph(systems, self.cutoff, self.compute_dtype, self.far_from, self.mm_nodes)
 
     def reference_energies(self, systems: Sequence[System]) -> np.ndarray:
         """Sum of the atomic energies of each system, [n_systems] float64, kJ/mol."""

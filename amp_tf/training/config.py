@@ -46,7 +46,7 @@ class TrainingConfig(pydantic.BaseModel):
     seed: int = Field(0, ge=0, description="of initial weights and order of the batches")
     interval: int = Field(1_000, ge=1, description="steps between two validations, each with a checkpoint")
     xla: bool = Field(
-        False, description="compile the step with XLA: faster for small models where every batch has the same size, else slower"
+        False, description="compile the step with XLA: faster where all frames have one number of atoms, unless MM particles are nodes"
     )
     tensorboard: bool = Field(False, description="also write TensorBoard logs to <run>/tensorboard")
 

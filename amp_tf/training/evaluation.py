@@ -1,22 +1,39 @@
 """Errors of a potential on reference data, beside those of the null model."""
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from amp_tf.data.pipeline import Frames
+from amp_tf.data.pipeline import MAXIMUM_PAIRS, Frames
+from amp_tf.graph import System
 from amp_tf.models import Potential
 from amp_tf.training.callbacks import UNIT_OF_LABEL
 
+BATCH = 100
 
-def predict(potential: Potential, frames: Frames, batch_size: int = 100) -> dict[str, list[np.ndarray]]:
-    """Energies and gradients of all frames, computed ``batch_size`` systems at a time; keys as in :meth:`Potential.compute`."""
-    results = [potential.compute_systems(frames.systems[start : start + batch_size]) for start in range(0, len(frames), batch_size)]
+
+def predict(potential: Potential, frames: Frames) -> dict[str, list[np.ndarray]]:
+    """Energies and gradients of all frames, computed up to :data:`BATCH` systems at a time; keys as in :meth:`Potential.compute`."""
+    results = [potential.compute_systems(batch) for batch in _batches(frames.systems)]
     return {
         key: [value for result in results for value in result[key]]
         for key in ("energy", "qm_gradients", "mm_gradients")
         if key in results[0]
     }
+
+
+def _batches(systems: Sequence[System]) -> Iterator[list[System]]:
+    """The systems in order, with at most :data:`amp_tf.data.pipeline.MAXIMUM_PAIRS` QM-MM pairs at a time unless one system has more."""
+    batch, n_pairs = [], 0
+    for system in systems:
+        more = len(system.atomic_numbers) * len(system.mm_charges)
+        if batch and (len(batch) == BATCH or n_pairs + more > MAXIMUM_PAIRS):
+            yield batch
+            batch, n_pairs = [], 0
+        batch.append(system)
+        n_pairs += more
+    yield batch
 
 
 def evaluate(potential: Potential, frames: Frames, mean_energy: float | None = None) -> list[dict[str, Any]]:

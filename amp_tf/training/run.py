@@ -60,7 +60,8 @@ def train(config: TrainingConfig, folder: Path | str, progress: bool = True) -> 
     keras.utils.set_random_seed(config.seed)
     potential = make_potential(config, data, splits["train"])
     labels = _labels(config, splits["train"])
-    batches = {name: GraphBatches(potential, splits[name], labels) for name in ("train", "validation") if name in splits}
+    shapes = {"train": config.xla, "validation": False}
+    batches = {name: GraphBatches(potential, splits[name], labels, shapes[name]) for name in shapes if name in splits}
     compile_potential(potential, config, labels)
     write_text(folder / "config.yaml", record)
     _fit(potential, config, batches, folder, progress)

@@ -92,3 +92,45 @@ def test_the_alternating_split():
 def test_too_few_frames_for_a_split():
     with pytest.raises(InputError, match="too few"):
         Split(kind="ordered").assign(["all"])
+
+
+def test_frames_of_one_shape_give_the_same_energies_and_gradients(random):
+    """Edges and MM particles that only fill up add nothing, exactly, and every batch has one shape."""
+    molecule = np.array([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 1.1, 0.0], [4.5, 0.0, 0.0]])
+    systems = [
+        System([8, 1, 1, 8], molecule * [stretch, 1.0, 1.0], 0.0, random.uniform(6.0, 9.0, size=(n_mm, 3)), random.normal(size=n_mm))
+        for stretch, n_mm in ((1.0, 3), (1.2, 5), (1.3, 0))
+    ]
+    frames = Frames(
+        systems,
+        random.normal(size=3),
+        [random.normal(size=(4, 3)) for _ in systems],
+        [random.normal(size=(len(system.mm_charges), 3)) for system in systems],
+    )
+    labels = ("energy", "qm_gradients", "mm_gradients")
+    potential = amp_tf.AMP(
+        ("H", "O"), max_order=2, n_features=6, direct_polarization=True, pairwise_coulomb=True, coefficient_scale=1.0, dtype="float64"
+    )
+    plain, filled = (GraphBatches(potential, frames, labels, one_shape) for one_shape in (False, True))
+    shapes = set()
+    for frame in range(3):
+        (graph, values), (large, large_values) = (batches.batch([frame]) for batches in (plain, filled))
+        shapes.add(tuple(tuple(part.shape) for part in large))
+        expected, found = potential.with_gradients(graph), potential.with_gradients(large)
+        n_mm = len(systems[frame].mm_charges)
+        np.testing.assert_allclose(found["energy"], expected["energy"], atol=1e-12)
+        np.testing.assert_allclose(found["qm_gradients"], expected["qm_gradients"], atol=1e-12)
+        np.testing.assert_allclose(found["mm_gradients"][:n_mm], expected["mm_gradients"], atol=1e-12)
+        assert not np.any(found["mm_gradients"][n_mm:])
+        np.testing.assert_array_equal(large_values["mm_gradients"][:n_mm], values["mm_gradients"])
+        assert large_values["mm_gradients"].shape == (5, 3)
+    assert len(shapes) == 1
+    assert plain.batch([0])[0].receivers.shape != plain.batch([2])[0].receivers.shape
+
+
+def test_evaluation_takes_fewer_frames_where_mm_particles_are_many(random, monkeypatch):
+    monkeypatch.setattr("amp_tf.data.pipeline.MAXIMUM_PAIRS", 25)
+    systems = [System([8], np.zeros((1, 3)), 0.0, random.uniform(3.0, 9.0, size=(10, 3)), np.zeros(10)) for _ in range(5)]
+    potential = amp_tf.AMP(("O",), max_order=0, n_features=2, pairwise_coulomb=True)
+    batches = GraphBatches(potential, Frames(systems, np.zeros(5)))
+    assert [len(labels["energy"]) for _, labels in batches.evaluation(100)] == [2, 2, 1]
