@@ -59,11 +59,11 @@ class MultipoleExpansion(keras.layers.Layer):
     Call arguments:
         features: h [n_atoms, n_features].
         pair_features: x [n_edges, pair_size].
-        products: R^k of the orders 0 to max_order, packed (:mod:`amp_tf.ops.multipoles`): [n_edges, n_components].
+        products: :func:`amp_tf.ops.multipoles.monomials` of the unit vectors up to max_order, [n_edges, n_monomials].
         edges: :class:`amp_tf.layers.edges.Edges`.
 
     Returns:
-        The multipoles, packed: [n_atoms, n_components].
+        The multipoles, packed (:mod:`amp_tf.ops.multipoles`): [n_atoms, n_components].
     """
 
     def __init__(self, max_order: int, n_features: int, pair_size: int, coefficient_scale: float, **kwargs):
@@ -97,7 +97,11 @@ def anisotropic_features(radial_weights, projections_i: tuple, projections_j: tu
     Returns:
         [n_edges, n_weights * n_terms]
     """
-    coefficients = interaction_coefficients(projections_i, projections_j)
+    return outer_features(radial_weights, interaction_coefficients(projections_i, projections_j))
+
+
+def outer_features(radial_weights, coefficients):
+    """Every radial weight [n_edges, n_weights] times every interaction coefficient [n_edges, n_terms]: [n_edges, n_weights * n_terms]."""
     size = radial_weights.shape[-1] * coefficients.shape[-1]
     return ops.reshape(radial_weights[:, :, None] * coefficients[:, None, :], (-1, size))
 

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from amp_tf.layers.anisotropic import RadialWeights, anisotropic_features
+from amp_tf.layers.anisotropic import RadialWeights, anisotropic_features, outer_features
 from amp_tf.layers.dense import REGISTERED, PairPerceptron
 from amp_tf.layers.edges import weighted
 from amp_tf.ops import multipoles as multipole_ops
@@ -61,11 +61,16 @@ class DirectPolarization(keras.layers.Layer):
         self.built = True
 
     def call(self, features, one_hot, multipoles, source_moments, edges):
-        of_atoms = projections(safe.gather(multipoles, edges.receivers), edges.unit_vectors)
-        of_sources = projections(safe.gather(source_moments, edges.senders), edges.unit_vectors)
-        pair_features = anisotropic_features(self.radial_weights(one_hot, edges), of_atoms, of_sources)
+        products = multipole_ops.monomials(edges.unit_vectors, self.max_order)
+        at_senders = safe.gather(source_moments, edges.senders)
+        radial_weights = self.radial_weights(one_hot, edges)
+        if self.source_order == 0:
+            of_atoms = multipole_ops.full_contractions(multipoles, products, edges.receivers)
+            pair_features = outer_features(radial_weights, ops.concatenate([of_atoms[:, 1:-1] * at_senders, of_atoms, at_senders], axis=-1))
+        else:
+            of_atoms = projections(safe.gather(multipoles, edges.receivers), edges.unit_vectors)
+            pair_features = anisotropic_features(radial_weights, of_atoms, projections(at_senders, edges.unit_vectors))
         coefficients = self.coefficient_scale * weighted(self.coefficients(features, pair_features, edges), edges)
-        products = multipole_ops.traceless_products(edges.unit_vectors, self.max_order)
         return multipoles + multipole_ops.expand(coefficients, products, edges.receivers, ops.shape(features)[0])
 
     def get_config(self):

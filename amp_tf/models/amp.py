@@ -111,7 +111,7 @@ class AMP(MessagePassingPotential):
         """``atomic`` and, with -P, ``coulomb_qm_mm`` or ``coulomb_qm_qm``; ``multipoles`` of the last layer, ``charges``
         (-P) and ``source_charges`` (-D among QM atoms)."""
         one_hot, edges, far_edges = self.one_hot(graph), self.edges(graph), self._long_range_edges(graph)
-        products = multipole_ops.traceless_products(edges.unit_vectors, self.max_order)
+        products = multipole_ops.monomials(edges.unit_vectors, self.max_order)
         radial_weights = self.radial_weights(one_hot, edges)
         features, pair_features = self.embedding(one_hot), edges.radial_basis
         for number, (expand, pass_messages) in enumerate(zip(self.expansions, self.message_layers, strict=True)):

@@ -42,21 +42,31 @@ def split_orders(packed) -> list:
     return ops.split(packed, [n_components(lower) for lower in range(order)], axis=-1) if order else [packed]
 
 
-def traceless_products(unit_vectors, max_order: int):
-    """R^k for the orders 0 to ``max_order``, packed: [n, n_components(max_order)].
+def n_monomials(max_order: int) -> int:
+    """Monomials x^a y^b z^c up to degree ``max_order``: 1, 4, 10, 20 for 0, 1, 2, 3."""
+    return (max_order + 1) * (max_order + 2) * (max_order + 3) // 6
+
+
+def monomials(unit_vectors, max_order: int):
+    """The monomials x^a y^b z^c of the degrees 0 to ``max_order``, [n, n_monomials(max_order)], degree after degree.
+
+    They hold the k-fold outer products r⊗r⊗…⊗r of unit vectors [n, 3] without repetition; :func:`traceless` makes R^k of them.
+    """
+    x, y, z = ops.split(unit_vectors, 3, axis=1)
+    degrees = [ops.ones_like(x), unit_vectors]
+    for degree in range(2, max_order + 1):  # in the order of _monomial_exponents: those with x, those with y but no x, z^degree
+        lower = degrees[-1]
+        degrees.append(ops.concatenate([x * lower, y * lower[:, -degree:], z * lower[:, -1:]], axis=1))
+    return ops.concatenate(degrees[: max_order + 1], axis=1)
+
+
+def traceless(sums):
+    """Σ c R^k, packed [n, n_components(k)], from the same sums of monomials [n, n_monomials(k)].
 
     R^k is the traceless part of the k-fold outer product of a unit vector with itself (Eq. 2), the orthogonal projection of r⊗r⊗…⊗r on
-    symmetric tensors all of whose traces vanish: R^0 = 1, R^1 = r, R^2 = r⊗r − 1/3.
-
-    Args:
-        unit_vectors: [n, 3].
+    symmetric tensors all of whose traces vanish: R^0 = 1, R^1 = r, R^2 = r⊗r − 1/3. It is linear in the monomials.
     """
-    degrees = [ops.ones_like(unit_vectors[:, :1]), unit_vectors]
-    for degree in range(2, max_order + 1):
-        factor, axis = _monomial_factors(degree)
-        degrees.append(ops.take(degrees[-1], factor, axis=1) * ops.take(unit_vectors, axis, axis=1))
-    monomials = ops.concatenate(degrees[: max_order + 1], axis=-1)
-    return ops.matmul(monomials, ops.convert_to_tensor(_projection(max_order), dtype=unit_vectors.dtype))
+    return ops.matmul(sums, ops.convert_to_tensor(_projection(_order_of_monomials(sums)), dtype=sums.dtype))
 
 
 def expand(coefficients, products, receivers, n_atoms):
@@ -64,16 +74,29 @@ def expand(coefficients, products, receivers, n_atoms):
 
     Args:
         coefficients: [n_edges, m], those of the m highest orders; the others are zero.
-        products: R^k, packed [n_edges, n_components].
+        products: :func:`monomials` of the unit vectors [n_edges, n_monomials].
         receivers: [n_edges], atom i.
         n_atoms: number of atoms.
 
     Returns:
         The packed moments [n_atoms, n_components].
     """
-    of_orders = _components_of_orders(highest_order(products))[-coefficients.shape[-1] :]
+    of_orders = _monomials_of_orders(_order_of_monomials(products))[-coefficients.shape[-1] :]
     spread = ops.matmul(coefficients, ops.convert_to_tensor(of_orders, dtype=coefficients.dtype))
-    return safe.segment_sum(spread * products, receivers, n_atoms)
+    return traceless(safe.segment_sum(spread * products, receivers, n_atoms))
+
+
+def full_contractions(packed, products, receivers):
+    """M_i^n·R_ij^n for every order n and pair: [n_edges, k + 1].
+
+    Args:
+        packed: moments of the atoms [n_atoms, n_components(k)].
+        products: :func:`monomials` [n_edges, n_monomials(k)].
+        receivers: [n_edges], atom i.
+    """
+    order = highest_order(packed)
+    folding, of_orders = (ops.convert_to_tensor(matrix, dtype=packed.dtype) for matrix in (_folding(order), _monomials_of_orders(order).T))
+    return ops.matmul(safe.gather(ops.matmul(packed, folding), receivers) * products, of_orders)
 
 
 def norms(packed, width: float):
@@ -82,10 +105,37 @@ def norms(packed, width: float):
     return ops.sqrt(ops.matmul(ops.square(packed), of_orders) + width**2) - width
 
 
+def _order_of_monomials(values) -> int:
+    order = 0
+    while n_monomials(order) < values.shape[-1]:
+        order += 1
+    return order
+
+
 @lru_cache
 def _components_of_orders(max_order: int) -> np.ndarray:
     """[max_order + 1, n_components]: 1 where a component belongs to an order."""
     return np.repeat(np.eye(max_order + 1), [3**order for order in range(max_order + 1)], axis=1)
+
+
+@lru_cache
+def _monomials_of_orders(max_order: int) -> np.ndarray:
+    """[max_order + 1, n_monomials]: 1 where a monomial is of a degree."""
+    return np.repeat(np.eye(max_order + 1), [len(_monomial_exponents(order)) for order in range(max_order + 1)], axis=1)
+
+
+@lru_cache
+def _folding(max_order: int) -> np.ndarray:
+    """[n_components, n_monomials]: 1 where a component of a tensor meets a monomial when the tensor is contracted with r⊗r⊗…⊗r."""
+    matrix = np.zeros((n_components(max_order), n_monomials(max_order)))
+    row = column = 0
+    for order in range(max_order + 1):
+        exponents = _monomial_exponents(order)
+        for index in product(range(3), repeat=order):
+            matrix[row, column + exponents.index(tuple(index.count(axis) for axis in range(3)))] = 1.0
+            row += 1
+        column += len(exponents)
+    return matrix
 
 
 @lru_cache
@@ -104,18 +154,6 @@ def _projection(max_order: int) -> np.ndarray:
 def _monomial_exponents(order: int) -> tuple[tuple[int, int, int], ...]:
     """Exponents (a, b, c) of the monomials x^a y^b z^c of degree ``order``; the three of degree 1 are x, y, z."""
     return tuple(sorted((e for e in product(range(order + 1), repeat=3) if sum(e) == order), reverse=True))
-
-
-@lru_cache
-def _monomial_factors(order: int) -> tuple[list[int], list[int]]:
-    """Each monomial of degree ``order`` as (monomial of degree order − 1) times (coordinate): their numbers."""
-    lower = {exponents: number for number, exponents in enumerate(_monomial_exponents(order - 1))}
-    factor, axis = [], []
-    for exponents in _monomial_exponents(order):
-        coordinate = next(a for a in range(3) if exponents[a])
-        factor.append(lower[tuple(e - (a == coordinate) for a, e in enumerate(exponents))])
-        axis.append(coordinate)
-    return factor, axis
 
 
 @lru_cache

@@ -20,7 +20,7 @@ from amp_tf.layers import (
     make_edges,
 )
 from amp_tf.ops.interactions import n_interaction_terms
-from amp_tf.ops.multipoles import n_components, traceless_products, unpack
+from amp_tf.ops.multipoles import monomials, n_components, unpack
 from tests.layers.run_layer_test import run_layer_test
 
 N_ATOMS, N_FEATURES, N_ELEMENTS, N_RADIAL, ORDER = 4, 6, 2, 5, 2
@@ -85,7 +85,7 @@ CASES = {
     ),
     "MultipoleExpansion": (
         lambda dtype: MultipoleExpansion(ORDER, N_FEATURES, 4, 0.5, dtype=dtype),
-        lambda dtype: (features(dtype), pair_features(dtype, 4), traceless_products(edges(dtype).unit_vectors, ORDER), edges(dtype)),
+        lambda dtype: (features(dtype), pair_features(dtype, 4), monomials(edges(dtype).unit_vectors, ORDER), edges(dtype)),
         ((6 + 6 + 4) * 6 + 6) + (6 * 6 + 6) + (6 * 3 + 3),
     ),
     "AnisotropicMessagePassing": (

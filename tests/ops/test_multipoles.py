@@ -15,7 +15,7 @@ def unit_vectors(random, n=7):
 
 def traceless_product(vectors, order):
     """The highest order of the packed products."""
-    return np.array(multipoles.unpack(multipoles.traceless_products(ops.convert_to_tensor(vectors), order))[order])
+    return np.array(multipoles.unpack(multipoles.traceless(multipoles.monomials(ops.convert_to_tensor(vectors), order)))[order])
 
 
 @pytest.mark.parametrize("order", range(6))
@@ -42,9 +42,7 @@ def test_traceless_basis_has_the_dimension_of_a_spherical_multipole(order):
 def test_expand_sums_weighted_products_into_receivers(random):
     vectors, receivers = unit_vectors(random, 5), np.array([0, 0, 2, 2, 2])
     coefficients = random.normal(size=(5, 4))
-    expanded = multipoles.expand(
-        ops.convert_to_tensor(coefficients), multipoles.traceless_products(ops.convert_to_tensor(vectors), 3), receivers, 3
-    )
+    expanded = multipoles.expand(ops.convert_to_tensor(coefficients), multipoles.monomials(ops.convert_to_tensor(vectors), 3), receivers, 3)
     for order, moments in enumerate(multipoles.unpack(expanded)):
         expected = np.zeros((3, *(3,) * order))
         for edge, receiver in enumerate(receivers):
@@ -53,12 +51,22 @@ def test_expand_sums_weighted_products_into_receivers(random):
 
 
 def test_expand_with_fewer_coefficients_leaves_the_low_orders_zero(random):
-    products = multipoles.traceless_products(ops.convert_to_tensor(unit_vectors(random, 4)), 2)
+    products = multipoles.monomials(ops.convert_to_tensor(unit_vectors(random, 4)), 2)
     coefficients = random.normal(size=(4, 2))
     both = [np.concatenate([np.zeros((4, 1)), coefficients], axis=1), coefficients]
     full, short = (np.array(multipoles.expand(ops.convert_to_tensor(c), products, np.zeros(4, dtype=int), 1)) for c in both)
     np.testing.assert_allclose(short, full, atol=1e-15)
     assert np.all(short[:, 0] == 0.0)
+
+
+def test_full_contractions_of_traceless_moments_are_those_with_the_traceless_products(random):
+    vectors, receivers = unit_vectors(random, 5), np.array([0, 1, 1, 0, 1])
+    moments = tuple(reference.random_traceless(random, order, 2) for order in range(4))
+    packed, products = multipoles.pack(tuple(map(ops.convert_to_tensor, moments))), multipoles.monomials(ops.convert_to_tensor(vectors), 3)
+    found = np.array(multipoles.full_contractions(packed, products, receivers))
+    for pair, (vector, atom) in enumerate(zip(vectors, receivers, strict=True)):
+        expected = [np.sum(moment[atom] * reference.traceless_product(vector, order)) for order, moment in enumerate(moments)]
+        np.testing.assert_allclose(found[pair], expected, atol=1e-13)
 
 
 def test_unpack_undoes_pack(random):
