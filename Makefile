@@ -5,14 +5,17 @@ PYTEST_OPTIONS ?=
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: help install lint format test lock benchmark dataset-water-dimer dataset-water-clusters ship-weights clean
+.PHONY: help install lint format test lock benchmark dataset-water-dimer dataset-water-clusters dataset-uracil dataset-retinoic-acid \
+  dataset-sam-cysteine ship-weights clean
 
 help:
 	@echo "make reproduce-figure2   train, evaluate, draw and print Figure 2 (likewise -figure5, -figure6; PRESET=smoke, laptop or paper)"
+	@echo "make reproduce-table1    the same for Table 1 (likewise -table2), building the data first where they are missing"
 	@echo "make reproduce-figure3   the same for Figure 3 (likewise -table7, -table8), from weights that ship; RETRAIN=1 trains anew"
 	@echo "make test                lint and tests (PYTEST_OPTIONS=--run-slow for all)"
 	@echo "make dataset-water-dimer build the water dimer's reference data anew (ENGINE=pyscf or psi4)"
 	@echo "make dataset-water-clusters   build the water clusters' minima and reference data anew (ENGINE=psi4 or pyscf)"
+	@echo "make dataset-uracil      QM/MM data of uracil in water (likewise -retinoic-acid, -sam-cysteine; PRESET and ENGINE=xtb or pyscf)"
 	@echo "make benchmark           time of energies, gradients and training steps beside the matrix-product limit"
 	@echo "make install             the virtual environment .venv alone"
 
@@ -27,7 +30,7 @@ $(INSTALLED): requirements.lock setup.cfg pyproject.toml
 
 reproduce-%: $(INSTALLED)
 	@test -f reproductions/$*.py || { echo "error: there is no reproduction '$*'; there are: $$(cd reproductions && ls figure*.py table*.py 2>/dev/null | sed 's/\.py//' | tr '\n' ' ')"; exit 1; }
-	$(BIN)/python -m reproductions.$* --preset $(PRESET)
+	$(BIN)/python -m reproductions.$* --preset $(PRESET) $(OPTIONS)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
@@ -46,6 +49,9 @@ benchmark: $(INSTALLED)
 
 dataset-water-dimer dataset-water-clusters: $(INSTALLED)
 	$(BIN)/python -m datasets.$(subst -,_,$(@:dataset-%=%)) $(if $(ENGINE),--engine $(ENGINE)) $(OPTIONS)
+
+dataset-uracil dataset-retinoic-acid dataset-sam-cysteine: $(INSTALLED)
+	$(BIN)/python -m datasets.qmmm_solutes sample $(@:dataset-%=%) --preset $(PRESET) $(if $(ENGINE),--engine $(ENGINE)) $(OPTIONS)
 
 ship-weights: $(INSTALLED)
 	$(BIN)/python -m reproductions.water_clusters

@@ -56,7 +56,7 @@ class Sampling:
     friction: float = 1.0
     time_step: float = 0.5
     equilibration: float = 10.0
-    qm_equilibration: int = 1000
+    qm_equilibration: int = 2000
     block: int = 25
     seed: int = 0
 

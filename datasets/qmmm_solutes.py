@@ -25,6 +25,14 @@ from datasets.qmmm_sampling import Sampling, Trajectory, sampling_record
 from datasets.solutes import PAPER_SOLUTES, Solute, relaxed, solute_by_name, solute_from_smiles, solute_from_xyz
 
 SHIPPED_FILE = Path(__file__).with_name("uracil_sample.h5")
+"""The first 50 frames of a trajectory of uracil, for tests and the smoke preset."""
+
+FRAMES = {
+    "smoke": {"uracil": 50},
+    "laptop": {"uracil": 2000, "retinoic-acid": 300, "sam-cysteine": 200},
+    "paper": dict.fromkeys(PAPER_SOLUTES, 10_000),
+}
+"""Snapshots of each solute that a preset of Tables 1 and 2 asks for."""
 
 
 def label(task: tuple[EmbeddingEngine, Calculation]) -> Arrays:
@@ -195,7 +203,8 @@ def sample_command(
     output: Annotated[
         Path | None, typer.Option(help="The HDF5 file; runs/NAME.h5 by default. OUTPUT.trajectory and OUTPUT.parts beside it are kept.")
     ] = None,
-    frames: Annotated[int, typer.Option(min=1, help="Snapshots (paper: 10 000).")] = 10_000,
+    frames: Annotated[int | None, typer.Option(min=1, help="Snapshots; by default what the preset asks for.")] = None,
+    preset: Annotated[str, typer.Option(help="laptop or paper: the snapshots that Tables 1 and 2 ask for.")] = "laptop",
     stride: Annotated[int, typer.Option(min=1, help="Steps of 0.5 fs between two snapshots.")] = Sampling(1).stride,
     smiles: Annotated[str | None, typer.Option(help="A solute of your own.")] = None,
     xyz: Annotated[Path | None, typer.Option(help="A solute of your own, with --charge.")] = None,
@@ -225,8 +234,11 @@ def sample_command(
             solute = Solute(name, found.atomic_numbers, found.positions, found.charge)
         else:
             solute = solute_by_name(name, seed)
+        number = frames or FRAMES.get(preset, {}).get(name)
+        if number is None:
+            raise InputError(f"there is no number of frames for {name!r} at PRESET={preset}; give --frames.")
         settings = Sampling(
-            frames, stride, zone=zone, temperature=temperature, equilibration=equilibration, qm_equilibration=qm_equilibration, seed=seed
+            number, stride, zone=zone, temperature=temperature, equilibration=equilibration, qm_equilibration=qm_equilibration, seed=seed
         )
         file = output or Path("runs") / f"{name}.h5"
         return file, sample(file, solute, make_engine(engine, method, basis, threads), settings, workers, _command(), box, dask)

@@ -69,7 +69,7 @@ def train(config: TrainingConfig, folder: Path | str, progress: bool = True) -> 
     potential = potential.copy_for_inference()
     potential.provenance |= {"training_seconds": round(history[-1]["seconds"], 1)}
     mean_energy = float(np.mean(splits["train"].energies))
-    metrics = [{"split": name, **row} for name in ("train", "test") for row in evaluate(potential, splits[name], mean_energy)]
+    metrics = [{"split": name, **row} for name, frames in splits.items() for row in evaluate(potential, frames, mean_energy)]
     with whole_file(folder / "potential.keras") as partial:
         potential.save(partial)
     write_text(folder / "metrics.json", json.dumps(metrics, indent=1))

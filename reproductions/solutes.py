@@ -1,0 +1,340 @@
+"""The training runs on solutes in water that Tables 1 and 2 share: AMP(3)-DP by system, split and long-range cut-off."""
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from amp_tf.data.hdf5 import ReferenceData, read_reference_data
+from amp_tf.errors import InputError
+from datasets.qmmm_sampling import Sampling
+from datasets.qmmm_solutes import FRAMES, SHIPPED_FILE, make_engine, sample
+from datasets.solutes import solute_by_name
+from reproductions.common import RUNS, Row, format_table, row
+
+SOLUTES = {"Uracil": "uracil", "RA": "retinoic-acid", "SAM": "sam-cysteine"}
+"""The systems of the tables and the names of their solutes."""
+
+LABELS = {"energy": "kJ/mol", "qm_gradients": "kJ/mol/angstrom", "mm_gradients": "kJ/mol/angstrom"}
+TITLES = {"energy": "E_QM", "qm_gradients": "F_QM", "mm_gradients": "F_MM"}
+
+PAPER_SETTINGS = {
+    "learning_rate": 5e-4,
+    "final_learning_rate": 1e-5,
+    "clip_norm": 1.0,
+    "gradient_weight": 0.8,
+    "mm_gradient_factor": 100.0,
+}
+"""A.2 and A.5."""
+
+MODEL = {"type": "AMP", "max_order": 3, "direct_polarization": True, "pairwise_coulomb": True}
+
+
+@dataclass(frozen=True)
+class Preset:
+    """How a preset deviates from the paper's settings.
+
+    Attributes:
+        steps, table_2_steps: of the optimizer, by system; one that is not named is left out.
+        interval: steps between two validations.
+        settings: changes of :data:`PAPER_SETTINGS`.
+        model: further arguments of the model.
+        differs: from the paper's settings, in words.
+    """
+
+    steps: Mapping[str, int]
+    table_2_steps: Mapping[str, int]
+    interval: int
+    settings: Mapping[str, Any]
+    model: Mapping[str, Any]
+    differs: str
+
+
+PRESETS = {
+    "smoke": Preset(
+        {"Uracil": 3}, {"Uracil": 3}, 3, {}, {"n_layers": 1, "n_features": 8, "n_radial_weights": 4},
+        "three steps of a one-layer model of eight features on 50 frames of uracil show that all runs, no result",
+    ),
+    "laptop": Preset(
+        {"Uracil": 5000, "RA": 1000, "SAM": 1000},
+        {"Uracil": 2000, "RA": 500, "SAM": 500},
+        250,
+        {"learning_rate": 1e-3, "ema_momentum": 0.99, "xla": True},
+        {},
+        "factor 1e-2 on the coefficients (paper: 1e-4), learning rate from 1e-3 (paper: 5e-4), smooth edges (paper: abrupt), moving "
+        "average of the weights (0.99; paper: none), and as many frames and steps as the table says (paper: 10 000, 400 000; Table 2 "
+        "200 000)",
+    ),
+    "paper": Preset(
+        dict.fromkeys(SOLUTES, 400_000), dict.fromkeys(SOLUTES, 200_000), 2000, {},
+        {"coefficient_scale": 1e-4, "message_cutoff": "none"}, "no setting that the paper states",
+    ),
+}  # fmt: skip
+
+BATCH = {"Uracil": 5, "RA": 1, "SAM": 1}
+ORDERINGS = {"unshuffled": "ordered", "shuffled": "random"}
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training run.
+
+    Attributes:
+        table: 1 or 2.
+        system: of :data:`SOLUTES`.
+        ordering: of :data:`ORDERINGS`.
+        cutoff: long-range cut-off, angstrom.
+    """
+
+    table: int
+    system: str
+    ordering: str = "shuffled"
+    cutoff: float = 50.0
+
+    @property
+    def folder(self) -> str:
+        """Where the run lives, below ``runs/solutes/<preset>``."""
+        return f"table{self.table}/{self.system}-{self.ordering}-{self.cutoff:g}"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A finished run.
+
+    Attributes:
+        job: which one.
+        errors: by part of the split and label; kJ/mol and kJ/mol/angstrom.
+        null: errors of the null model, by part and label.
+        steps, seconds, n_frames: of the training.
+        n_mm: mean number of MM particles.
+        history: rows of the run's ``history.jsonl``.
+    """
+
+    job: Job
+    errors: dict[str, dict[str, float]]
+    null: dict[str, dict[str, float]]
+    steps: int
+    seconds: float
+    n_frames: int
+    n_mm: float
+    history: list[dict[str, float]] = field(repr=False)
+
+
+def data_file(system: str, preset: str, files: Mapping[str, Path], runs: Path = RUNS) -> Path:
+    """The reference data of a system: what the user gave, the sample that ships (``smoke``), or ``runs/<solute>.h5``, built if missing.
+
+    Raises:
+        InputError: if a given file is missing.
+    """
+    if system in files:
+        if not files[system].is_file():
+            raise InputError(f"{files[system]}: no such file; correct --data, or leave it out to build the data.")
+        return files[system]
+    if preset == "smoke":
+        return SHIPPED_FILE
+    path = runs / f"{SOLUTES[system]}.h5"
+    if not path.is_file():
+        name = SOLUTES[system]
+        n_frames = FRAMES[preset][name]
+        print(f"{system}: building {n_frames} frames, {path}", flush=True)
+        command = f"python -m datasets.qmmm_solutes sample {name} --frames {n_frames}"
+        engine = make_engine("xtb", None, None, 1)
+        _, failures = sample(path, solute_by_name(name), engine, Sampling(n_frames), os.cpu_count() or 1, command)
+        for failure in failures:
+            print(f"left out: {failure}", flush=True)
+    return path
+
+
+def configuration(job: Job, preset: str, data: Path) -> dict[str, Any]:
+    """The training configuration of a run."""
+    chosen = PRESETS[preset]
+    split = {"kind": ORDERINGS[job.ordering]} | ({"train": 0.7, "validation": 0.0} if job.table == 2 else {})
+    steps = (chosen.steps if job.table == 1 else chosen.table_2_steps)[job.system]
+    return {
+        "data": str(data),
+        "model": {**MODEL, **chosen.model, "long_range_cutoff": job.cutoff},
+        "split": split,
+        "steps": steps,
+        "batch_size": BATCH[job.system],
+        "interval": min(chosen.interval, steps),
+        **PAPER_SETTINGS,
+        **chosen.settings,
+    }
+
+
+def run(job: Job, preset: str, data: Path, runs: Path = RUNS) -> Outcome:
+    """Train, or go on, or load what is finished."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    import keras
+
+    from amp_tf.training import make_config, train
+
+    keras.utils.clear_session()
+    config = make_config(configuration(job, preset, data))
+    print(f"Table {job.table}, {job.system}, {job.ordering}, {job.cutoff:g} angstrom:", flush=True)
+    result = train(config, runs / "solutes" / preset / job.folder)
+    errors: dict[str, dict[str, float]] = {}
+    null: dict[str, dict[str, float]] = {}
+    for entry in result.metrics:
+        label = entry["metric"].removesuffix("_mae")
+        errors.setdefault(entry["split"], {})[label] = entry["value"]
+        null.setdefault(entry["split"], {})[label] = entry["null_model"]
+    found = read_reference_data(data)
+    n_mm = float(np.mean(np.concatenate([np.diff(group.mm_offsets) for group in found.groups])))
+    seconds = result.potential.provenance["training_seconds"]
+    outcome = Outcome(job, errors, null, config.steps, seconds, len(found), n_mm, result.history)
+    print("  test MAE: " + ", ".join(f"{TITLES[label]} {errors['test'][label]:.3g} {unit}" for label, unit in LABELS.items()), flush=True)
+    return outcome
+
+
+def outcomes(jobs: Sequence[Job], preset: str, files: Mapping[str, Path], runs: Path = RUNS) -> list[Outcome]:
+    """All runs in turn; the data files of all systems first."""
+    data = {system: data_file(system, preset, files, runs) for system in dict.fromkeys(job.system for job in jobs)}
+    for system, path in data.items():
+        check_labels(read_reference_data(path), system)
+    return [run(job, preset, data[job.system], runs) for job in jobs]
+
+
+def check_labels(data: ReferenceData, system: str) -> None:
+    """Raises:
+    InputError: if the data lack MM particles or gradients.
+    """
+    for group in data.groups:
+        missing = [name for name in ("mm_offsets", "qm_gradients", "mm_gradients") if getattr(group, name) is None]
+        if missing:
+            raise InputError(f"{data.source}: group {group.name!r} lacks {', '.join(missing)}; the tables of {system} need them.")
+
+
+def error_rows(found: Sequence[Outcome], published: Any, parts: Sequence[str]) -> list[Row]:
+    """Errors with the published ones, null models, and how each run was trained.
+
+    Args:
+        published: ``published(job)`` is the paper's entry by label, a tuple over ``parts``.
+        parts: of the split, in the order of the paper.
+    """
+    rows = []
+    for outcome in found:
+        job, theirs = outcome.job, published(outcome.job)
+        who = {"system": job.system, "ordering": job.ordering, "cutoff": job.cutoff}
+        for label, unit in LABELS.items():
+            for number, part in enumerate(parts):
+                rows.append(row(f"{label}_mae", unit, outcome.errors[part][label], theirs[label][number], **who, part=part))
+                rows.append(row(f"null_{label}_mae", unit, outcome.null[part][label], None, **who, part=part))
+        facts = {
+            "frames": outcome.n_frames,
+            "training_steps": outcome.steps,
+            "training_time": outcome.seconds,
+            "mm_particles": outcome.n_mm,
+        }
+        rows += [row(metric, "s" if metric == "training_time" else "", value, None, **who, part=None) for metric, value in facts.items()]
+    return rows
+
+
+def error_table(rows: Sequence[Row], key: str, parts: Sequence[str], literature: Mapping[str, Any] | None = None) -> str:
+    """Ours, published and null model for each run, errors as ``train/…/test``; ``key`` names the column that tells runs apart."""
+    lines = []
+    runs = dict.fromkeys((entry["system"], entry[key]) for entry in rows if entry["metric"] == "energy_mae")
+    values = {(entry["system"], entry[key], entry["metric"], entry["part"]): entry for entry in rows}
+    for system, which in runs:
+        for name, prefix, field_name in (("ours", "", "value"), ("published", "", "published"), ("null model", "null_", "value")):
+            cells = [
+                "/".join(_number(values[system, which, f"{prefix}{label}_mae", part][field_name]) for part in parts) for label in LABELS
+            ]
+            facts = ["", ""]
+            if name == "ours":
+                facts = [str(values[system, which, metric, None]["value"]) for metric in ("frames", "training_steps")]
+            lines.append([system, which, name, *cells, *facts])
+        if literature and system == "Uracil" and which == "unshuffled":
+            for name, theirs in literature.items():
+                lines.append([system, which, name, *("/".join(map(_number, theirs[label])) for label in LABELS), "", ""])
+    titles = [f"{TITLES[label]}, {unit}" for label, unit in LABELS.items()]
+    return format_table(["system", key, f"MAE {'/'.join(parts)}", *titles, "frames", "steps"], lines)
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2g}" if value < 100 else f"{value:.0f}"
+
+
+def parse_files(given: Sequence[str]) -> dict[str, Path]:
+    """``SYSTEM=FILE`` of the command line.
+
+    Raises:
+        InputError: for another form or an unknown system.
+    """
+    files = {}
+    for text in given:
+        system, separator, path = text.partition("=")
+        if not separator or system not in SOLUTES:
+            raise InputError(f"--data {text!r}: give SYSTEM=FILE with SYSTEM one of {', '.join(SOLUTES)}.")
+        files[system] = Path(path)
+    return files
+
+
+def parse_systems(text: str | None, preset: str) -> list[str]:
+    """The systems of the command line, all those of the preset by default.
+
+    Raises:
+        InputError: for a system that the preset does not have.
+    """
+    known = list(PRESETS[preset].steps)
+    chosen = known if text is None else text.split(",")
+    if unknown := [system for system in chosen if system not in known]:
+        raise InputError(f"--systems {text!r}: PRESET={preset} has {', '.join(known)}, not {', '.join(unknown)}.")
+    return chosen
+
+
+def differs(preset: str, data: Mapping[str, dict[str, str]]) -> str:
+    """One line that says what differs from the paper."""
+    levels = "; ".join(f"{system} {record['level_of_theory']}" for system, record in data.items())
+    return (
+        f"Differs from the paper: data of our own QM/MM dynamics in SPC/E water ({levels}; the paper's are DFT), the zone holds every "
+        f"molecule with an atom within 14 angstrom; one seed; {PRESETS[preset].differs}."
+    )
+
+
+def data_records(jobs: Sequence[Job], preset: str, files: Mapping[str, Path], runs: Path = RUNS) -> dict[str, dict[str, str]]:
+    """File, sha256 and level of theory of each system's data, for a result file."""
+    records = {}
+    for system in dict.fromkeys(job.system for job in jobs):
+        data = read_reference_data(data_file(system, preset, files, runs))
+        provenance = data.provenance
+        records[system] = {
+            "file": Path(data.source).name, "sha256": data.sha256, "level_of_theory": provenance.level_of_theory,
+            "engine": f"{provenance.engine} {provenance.engine_version}", "builder_command": provenance.builder_command,
+        }  # fmt: skip
+    return records
+
+
+def curves(found: Sequence[Outcome]) -> list[dict[str, Any]]:
+    """Validation errors over the steps of each run."""
+    drawn = []
+    for outcome in found:
+        points = [entry for entry in outcome.history if "val_energy_mae" in entry]
+        if points:
+            drawn.append(
+                {
+                    "system": outcome.job.system,
+                    "ordering": outcome.job.ordering,
+                    "step": [int(entry["step"]) for entry in points],
+                    **{label: [float(f"{entry['val_' + label + '_mae']:.4g}") for entry in points] for label in LABELS},
+                }
+            )
+    return drawn
+
+
+def extrapolated(steps: Sequence[int], errors: Sequence[float], at: int) -> float | None:
+    """The error at step ``at`` by a power law through the points of the second half of the steps; None with fewer than three of them."""
+    chosen = [(step, error) for step, error in zip(steps, errors, strict=True) if step >= 0.5 * steps[-1] and error > 0]
+    if len(chosen) < 3:
+        return None
+    slope, offset = np.polyfit(*np.log(np.array(chosen)).T, 1)
+    return float(np.exp(offset + slope * np.log(at)))
+
+
+def now() -> float:
+    """The clock that result files measure with."""
+    return time.perf_counter()

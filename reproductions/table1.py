@@ -1,0 +1,91 @@
+"""Table 1: errors on solutes in water, split in the order of time and shuffled. ``make reproduce-table1``."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from figures.table1 import draw
+from reproductions import paper
+from reproductions.common import RESULTS, RUNS, Row, format_table, row, write_result
+from reproductions.entry import run_reproduction
+from reproductions.solutes import (
+    LABELS,
+    ORDERINGS,
+    PAPER_SETTINGS,
+    PRESETS,
+    TITLES,
+    Job,
+    curves,
+    data_records,
+    differs,
+    error_rows,
+    error_table,
+    extrapolated,
+    now,
+    outcomes,
+    parse_files,
+    parse_systems,
+)
+
+PAPER_STEPS = PRESETS["paper"].steps["Uracil"]
+
+
+def reproduce(
+    preset: str, systems: Sequence[str], files: Mapping[str, Path], results: Path = RESULTS, runs: Path = RUNS
+) -> Path:  # fmt: skip
+    """Build or read the data, train or load, write the result file."""
+    started = now()
+    jobs = [Job(1, system, ordering) for system in systems for ordering in ORDERINGS]
+    found = outcomes(jobs, preset, files, runs)
+    records, drawn = data_records(jobs, preset, files, runs), curves(found)
+    rows = error_rows(found, lambda job: paper.TABLE_1[job.system][job.ordering], paper.TABLE_1_SPLITS)
+    for curve in drawn:
+        who = {"system": curve["system"], "ordering": curve["ordering"], "cutoff": None, "part": "validation"}
+        for label, unit in LABELS.items():
+            if (value := extrapolated(curve["step"], curve[label], PAPER_STEPS)) is not None:
+                rows.append(row(f"extrapolated_{label}_mae", unit, value, None, **who))
+    return write_result(
+        "table1", preset, rows, started, results,
+        seeds=[0], data=records, settings=PAPER_SETTINGS | dict(PRESETS[preset].settings), curves=drawn, differs=differs(preset, records),
+    )  # fmt: skip
+
+
+def table(rows: list[Row]) -> str:
+    """Errors of every run beside the published ones, the literature's and the null model's; where the curves point."""
+    text = error_table(rows, "ordering", paper.TABLE_1_SPLITS, paper.SECTION_4_3_LITERATURE)
+    values = {(entry["system"], entry["ordering"], entry["metric"]): entry["value"] for entry in rows}
+    pointing = [
+        [system, ordering, *(values.get((system, ordering, f"extrapolated_{label}_mae")) for label in LABELS)]
+        for system, ordering in dict.fromkeys((entry["system"], entry["ordering"]) for entry in rows)
+        if (system, ordering, "extrapolated_energy_mae") in values
+    ]
+    if pointing:
+        titles = [f"{TITLES[label]}, {unit}" for label, unit in LABELS.items()]
+        text += (
+            f"\n\nWhere the validation errors would be after {PAPER_STEPS} steps, by a power law through the second half of the steps:\n\n"
+        )
+        text += format_table(["system", "ordering", *titles], pointing)
+    return text
+
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def main(
+    preset: Annotated[str, typer.Option(help="smoke, laptop or paper.")] = "laptop",
+    systems: Annotated[str | None, typer.Option(help="Some of Uracil,RA,SAM; all by default.")] = None,
+    data: Annotated[list[str] | None, typer.Option(help="SYSTEM=FILE, reference data of your own for a system.")] = None,
+) -> None:
+    """Reproduce Table 1."""
+
+    def work(chosen: str) -> Path:
+        return reproduce(chosen, parse_systems(systems, chosen), parse_files(data or []))
+
+    run_reproduction("table1", preset, work, draw, table)
+
+
+if __name__ == "__main__":
+    app()
