@@ -1,12 +1,13 @@
-"""The ``amp-tf`` command: train, evaluate, info."""
+"""The ``amp-tf`` command: train, evaluate, predict, convert, info."""
 
 import os
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from amp_tf.errors import AmpTFError, DataFileError
+from amp_tf.errors import AmpTFError, DataFileError, InputError
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help="Anisotropic message passing potentials."
@@ -41,6 +42,62 @@ def evaluate(
 
     frames = Frames.from_reference_data(read_reference_data(data))
     _print_metrics([{"split": "all", **row} for row in run(load_potential(potential), frames)])
+
+
+@app.command()
+def predict(
+    potential: Annotated[Path, typer.Argument(help="A saved potential, *.keras.")],
+    source: Annotated[Path, typer.Argument(help="Systems: reference data (*.h5) or extended xyz (charge=... a frame).")],
+    output: Annotated[Path, typer.Argument(help="*.h5 (kJ/mol, all gradients) or *.xyz (eV, QM atoms).")],
+) -> None:
+    """Energies, gradients, charges and dipoles of all frames of a file."""
+    from amp_tf.models import load_potential
+    from amp_tf.predict import predict_file
+
+    command = shlex.join(["amp-tf", "predict", potential.name, source.name, output.name])
+    typer.echo(f"{output}: {predict_file(load_potential(potential), source, output, command)} frames")
+
+
+@app.command()
+def convert(
+    source: Annotated[Path, typer.Argument(help="A folder (amp_qmmm) or a file.")],
+    output: Annotated[Path, typer.Argument(help="Reference data to write, *.h5.")],
+    form: Annotated[str, typer.Option("--format", help="amp_qmmm, hdf5, emle or xyz.")],
+    level_of_theory: Annotated[str, typer.Option(help="Of the energies, as text; recorded.")],
+    key: Annotated[list[str] | None, typer.Option(help="OURS=DATASET for hdf5, such as energies=E; repeat it.")] = None,
+    length_unit: Annotated[str | None, typer.Option(help="hdf5: angstrom, bohr or nm.")] = None,
+    energy_unit: Annotated[str | None, typer.Option(help="kJ/mol, kcal/mol, eV or hartree; eV by default for xyz and emle.")] = None,
+    gradient_unit: Annotated[str | None, typer.Option(help="hdf5: ENERGY/LENGTH; of the other two units by default.")] = None,
+    charge: Annotated[float | None, typer.Option(help="Total charge of every frame, e.")] = None,
+    prefix: Annotated[str, typer.Option(help="amp_qmmm: orca or xtb.")] = "orca",
+    pc: Annotated[Path | None, typer.Option(help="emle: the file of point charges; pc.xyz beside the source by default.")] = None,
+    allow_pickle: Annotated[bool, typer.Option(help="amp_qmmm: read arrays of objects, which may run code.")] = False,
+    plausibility_check: Annotated[bool, typer.Option(help="Compare energies with gradients to find wrong units.")] = True,
+) -> None:
+    """Reference data of others as ours."""
+    from amp_tf.data import convert as readers
+    from amp_tf.data.hdf5 import write_reference_data
+
+    pairs = [text.partition("=") for text in key or []]
+    if any(not separator for _, separator, _ in pairs):
+        raise InputError("--key has the form OURS=DATASET, for example energies=E.")
+    if form == "amp_qmmm":
+        frames = readers.read_amp_qmmm(source, prefix, charge or 0.0, allow_pickle)
+    elif form == "hdf5":
+        frames = readers.read_hdf5(source, {ours: name for ours, _, name in pairs}, length_unit, energy_unit, gradient_unit, charge or 0.0)
+    elif form == "xyz":
+        frames = readers.read_xyz(source, energy_unit or "eV", charge)
+    elif form == "emle":
+        frames = readers.read_emle(source, pc or source.with_name("pc.xyz"), energy_unit or "eV", charge)
+    else:
+        raise InputError(f"--format must be amp_qmmm, hdf5, emle or xyz, got {form!r}.")
+    options = [f"--{name}={value}" for name, value in (("length-unit", length_unit), ("energy-unit", energy_unit)) if value]
+    command = shlex.join(["amp-tf", "convert", source.name, output.name, f"--format={form}", *options])
+    data = readers.as_reference_data(frames, str(source), level_of_theory, command)
+    if plausibility_check:
+        readers.check_plausible(data)
+    digest = write_reference_data(output, data.provenance, data.groups)
+    typer.echo(f"{output}: {len(data)} frames in {len(data.groups)} group(s), sha256 {digest}")
 
 
 @app.command()

@@ -165,7 +165,7 @@ def train_one(run: Run, preset: str, folder: Path) -> Outcome:
         run=run,
         test_mae=test["value"] * JOULE_PER_KILOJOULE,
         null_mae=test["null_model"] * JOULE_PER_KILOJOULE,
-        curve=np.array(predict(result.potential, frames)["energy"]),
+        curve=np.array(predict(result.potential, frames.systems)["energy"]),
         steps=np.array([entry["step"] for entry in result.history]),
         validation_mae=np.array([entry["val_energy_mae"] for entry in result.history]),
         seconds=result.history[-1]["seconds"],

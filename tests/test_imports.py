@@ -19,7 +19,8 @@ RANK = {
     "data": 4,
     "training": 5,
     "interfaces": 6,
-    "cli": 6,
+    "predict": 6,
+    "cli": 7,
 }
 """data/pipeline.py and training read models; data/hdf5.py reads graph alone."""
 FILES = sorted((ROOT / "amp_tf").rglob("*.py"))

@@ -180,9 +180,16 @@ class Potential(keras.Model):
         """Check that the model can describe the systems.
 
         Raises:
-            InputError: for an element that the model does not know, or MM particles where the model has no term for them.
+            InputError: for an element that the model does not know, a total charge that it was not trained on (where its provenance tells),
+                or MM particles where the model has no term for them.
         """
+        trained = self.provenance.get("total_charges")
         for system in systems:
+            require(
+                trained is None or system.total_charge in trained,
+                f"the model was trained on total charges of {', '.join(f'{charge:+g}' if charge else '0' for charge in trained or ())} e, "
+                f"not {system.total_charge:+g} e; train one with such data.",
+            )
             unknown = sorted({chemical_symbols[number] for number in system.atomic_numbers} - set(self.elements))
             require(not unknown, f"the model knows {', '.join(self.elements)}, not {', '.join(unknown)}; train one with these elements.")
             if len(system.mm_charges) and not self.embeds_charges:

@@ -13,14 +13,14 @@ from amp_tf.training.callbacks import UNIT_OF_LABEL
 BATCH = 100
 
 
-def predict(potential: Potential, frames: Frames) -> dict[str, list[np.ndarray]]:
-    """Energies and gradients of all frames, computed up to :data:`BATCH` systems at a time; keys as in :meth:`Potential.compute`."""
-    results = [potential.compute_systems(batch) for batch in _batches(frames.systems)]
-    return {
-        key: [value for result in results for value in result[key]]
-        for key in ("energy", "qm_gradients", "mm_gradients")
-        if key in results[0]
-    }
+def predict(potential: Potential, systems: Sequence[System], everything: bool = False) -> dict[str, list[np.ndarray]]:
+    """Energies and gradients of all systems, computed up to :data:`BATCH` at a time; keys as in :meth:`Potential.compute`.
+
+    With ``everything`` also the properties of atoms and the dipoles, where the potential has them.
+    """
+    results = [potential.compute_systems(batch) for batch in _batches(systems)]
+    keys = ("energy", "qm_gradients", "mm_gradients") + (("charges", "dipole") if everything else ())
+    return {key: [value for result in results for value in result[key]] for key in keys if key in results[0]}
 
 
 def _batches(systems: Sequence[System]) -> Iterator[list[System]]:
@@ -47,7 +47,7 @@ def evaluate(potential: Potential, frames: Frames, mean_energy: float | None = N
     Returns:
         A record a label: ``metric``, ``unit``, ``value`` and ``null_model``.
     """
-    predicted = predict(potential, frames)
+    predicted = predict(potential, frames.systems)
     mean_energy = float(np.mean(frames.energies)) if mean_energy is None else mean_energy
     rows = [_row("energy", np.array(predicted["energy"]), frames.energies, mean_energy)]
     for label in ("qm_gradients", "mm_gradients"):

@@ -87,6 +87,7 @@ def make_potential(config: TrainingConfig, data: ReferenceData, training_frames:
         "data_sha256": data.sha256,
         "level_of_theory": data.provenance.level_of_theory,
         "energy_reference": data.provenance.energy_reference,
+        "total_charges": sorted({group.total_charge for group in data.groups}),
         "training": config.as_json() | {"data": Path(config.data).name},
         "versions": {name: version(name) for name in ("amp_tf", "keras", "tensorflow", "numpy")},
     }

@@ -1,0 +1,341 @@
+"""Reference data of others as ours: the authors' .npy folders, any HDF5 with a key map, EMLE's qm.xyz and pc.xyz, extended xyz.
+
+Nothing is guessed: what a source does not state (units of an HDF5 file, keys that are not there) is refused with the names that were found.
+"""
+
+import itertools
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import ase
+import ase.io
+import h5py
+import numpy as np
+
+from amp_tf import units
+from amp_tf.data.hdf5 import FrameGroup, Provenance, ReferenceData
+from amp_tf.errors import DataFileError, InputError
+
+LENGTH_UNITS = {"angstrom": 1.0, "bohr": units.BOHR, "nm": 10.0}
+ENERGY_UNITS = {"kJ/mol": 1.0, "kcal/mol": units.KCAL_PER_MOL, "eV": units.EV, "hartree": units.HARTREE}
+
+KEYS = ("atomic_numbers", "positions", "energies", "qm_gradients", "mm_positions", "mm_charges", "mm_gradients", "dipoles")
+REQUIRED = KEYS[:3]
+
+THERMAL_DISPLACEMENT = 0.05
+"""By how much atoms of a molecule at room temperature deviate from rest, angstrom."""
+
+IMPLAUSIBLE_FACTOR = 50.0
+"""Energies that vary this much less or more than their gradients let expect are in another unit."""
+
+AMP_QMMM_FILES = {
+    "atomic_numbers": "species", "positions": "coordinates", "energies": "energies", "qm_gradients": "engrad",
+    "mm_positions": "pc_coordinates", "mm_charges": "pc_charges", "mm_gradients": "pcgrad", "dipoles": "dipoles",
+}  # fmt: skip
+"""Files ``<prefix>_<name>.npy`` of the data that Böselt et al. published: hartree, hartree/bohr, e*bohr; coordinates in angstrom (orca) or
+bohr (xtb)."""
+
+
+@dataclass(frozen=True)
+class RawFrame:
+    """One frame of a source, in the units of the package."""
+
+    atomic_numbers: np.ndarray
+    positions: np.ndarray
+    energy: float
+    qm_gradients: np.ndarray | None = None
+    mm_positions: np.ndarray | None = None
+    mm_charges: np.ndarray | None = None
+    mm_gradients: np.ndarray | None = None
+    dipole: np.ndarray | None = None
+    charge: float = 0.0
+
+
+def read_amp_qmmm(folder: Path, prefix: str = "orca", charge: float = 0.0, allow_pickle: bool = False) -> list[RawFrame]:
+    """The flat .npy layout of the authors' data, :data:`AMP_QMMM_FILES`. MM particles of no charge at the origin are padding.
+
+    Args:
+        folder: holds the files.
+        prefix: ``"orca"`` (reference) or ``"xtb"``.
+        charge: total charge, e.
+        allow_pickle: read arrays of objects, which run code of the file's author as they are read; only for files that you trust.
+
+    Raises:
+        InputError: if a file is missing; names those that are there.
+        DataFileError: if arrays do not fit.
+    """
+    if prefix not in ("orca", "xtb"):
+        raise InputError(f"--prefix must be orca or xtb, got {prefix!r}.")
+    arrays = {}
+    for key, name in AMP_QMMM_FILES.items():
+        path = folder / f"{prefix}_{name}.npy"
+        if not path.is_file() and prefix == "xtb" and key in ("atomic_numbers", "mm_charges"):
+            path = folder / f"orca_{name}.npy"
+        if path.is_file():
+            try:
+                arrays[key] = np.load(path, allow_pickle=allow_pickle)
+            except ValueError as error:
+                raise DataFileError(
+                    f"{path}: cannot be read ({error}); an array of objects needs --allow-pickle, if you trust it."
+                ) from error
+    if missing := [key for key in KEYS[:7] if key not in arrays]:
+        found = sorted(path.name for path in folder.glob("*.npy")) if folder.is_dir() else []
+        wanted = ", ".join(f"{prefix}_{AMP_QMMM_FILES[key]}.npy" for key in missing)
+        raise InputError(f"{folder} lacks {wanted}; it holds {', '.join(found) or 'no .npy file'}.")
+    length = 1.0 if prefix == "orca" else units.BOHR
+    return _frames(str(folder), arrays, length, units.HARTREE, units.HARTREE / units.BOHR, charge, dipole=units.BOHR)
+
+
+def read_hdf5(
+    path: Path, keys: Mapping[str, str], length_unit: str | None, energy_unit: str | None, gradient_unit: str | None = None,
+    charge: float = 0.0,
+) -> list[RawFrame]:  # fmt: skip
+    """An HDF5 file whose datasets ``keys`` names.
+
+    Args:
+        path: the file.
+        keys: our name (:data:`KEYS`) to the path of the dataset inside; frames are the first axis, atomic numbers [n_qm] or [n, n_qm].
+        length_unit, energy_unit: of :data:`LENGTH_UNITS` and :data:`ENERGY_UNITS`.
+        gradient_unit: ``ENERGY/LENGTH``; of the two units by default. Dipoles are in e times the length unit.
+        charge: total charge, e.
+
+    Raises:
+        InputError: for a missing or unknown key or unit; names the datasets that the file holds.
+        DataFileError: if the file cannot be read or arrays do not fit.
+    """
+    length, energy = _factor(length_unit, LENGTH_UNITS, "--length-unit"), _factor(energy_unit, ENERGY_UNITS, "--energy-unit")
+    gradient = _gradient_factor(gradient_unit) if gradient_unit else energy / length
+    arrays = {}
+    try:
+        with h5py.File(path, "r") as file:
+            found: list[str] = []
+            file.visititems(lambda name, item: found.append(name) if isinstance(item, h5py.Dataset) else None)
+            unknown, absent = sorted(set(keys) - set(KEYS)), sorted(set(keys.values()) - set(found))
+            missing = [key for key in REQUIRED if key not in keys]
+            if unknown or absent or missing:
+                problem = (
+                    f"--key {unknown[0]}=… is unknown, known are {', '.join(KEYS)}" if unknown
+                    else f"there is no dataset {', '.join(absent)}" if absent
+                    else f"give --key {missing[0]}=DATASET"
+                )  # fmt: skip
+                raise InputError(f"{path}: {problem}; the file holds {', '.join(found[:40]) or 'no dataset'}.")
+            arrays = {key: file[name][()] for key, name in keys.items()}
+    except OSError as error:
+        raise DataFileError(f"{path}: cannot be read as HDF5 ({error}).") from error
+    return _frames(str(path), arrays, length, energy, gradient, charge, dipole=length)
+
+
+def read_xyz(path: Path, energy_unit: str = "eV", charge: float | None = None) -> list[RawFrame]:
+    """Extended xyz in angstrom, energies and forces as ASE reads them: ``energy_unit`` and ``energy_unit``/angstrom.
+
+    The total charge is that of the frame (``charge=…`` on its second line) unless ``charge`` is given.
+
+    Raises:
+        InputError: for a frame without energy; names what it holds.
+        DataFileError: if ASE cannot read the file.
+    """
+    energy = _factor(energy_unit, ENERGY_UNITS, "--energy-unit")
+    frames = []
+    for number, atoms in enumerate(_read_atoms(path)):
+        results = {} if atoms.calc is None else atoms.calc.results
+        if "energy" not in results:
+            held = sorted({*atoms.info, *atoms.arrays, *results})
+            raise InputError(f"{path}, frame {number}: there is no key 'energy'; the frame holds {', '.join(held)}. Rename its energy key.")
+        frames.append(
+            RawFrame(
+                atoms.numbers,
+                atoms.positions,
+                float(results["energy"]) * energy,
+                None if "forces" not in results else -np.asarray(results["forces"]) * energy,
+                dipole=None if "dipole" not in results else np.asarray(results["dipole"]),
+                charge=float(atoms.info.get("charge", 0.0) if charge is None else charge),
+            )
+        )
+    return frames
+
+
+def read_emle(qm: Path, pc: Path, energy_unit: str = "eV", charge: float | None = None) -> list[RawFrame]:
+    """EMLE's ``qm.xyz`` (as :func:`read_xyz`, energies and forces included) and ``pc.xyz`` (per frame a count, then lines ``q x y z``).
+
+    Raises:
+        InputError, DataFileError: as :func:`read_xyz`, and where the two files do not fit.
+    """
+    frames, charges = read_xyz(qm, energy_unit, charge), list(read_point_charges(pc))
+    if len(frames) != len(charges):
+        raise DataFileError(f"{qm} has {len(frames)} frames, but {pc} has {len(charges)}; give files of one simulation.")
+    return [
+        RawFrame(**vars(frame) | {"mm_charges": columns[:, 0], "mm_positions": columns[:, 1:]})
+        for frame, columns in zip(frames, charges, strict=True)
+    ]
+
+
+def read_point_charges(path: Path) -> Iterator[np.ndarray]:
+    """The frames of a ``pc.xyz``, each [n_mm, 4]: charge and position.
+
+    Raises:
+        DataFileError: naming the line that is broken.
+    """
+    try:
+        lines = Path(path).read_text().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataFileError(f"{path}: cannot be read ({error}).") from error
+    position = 0
+    while position < len(lines):
+        if not lines[position].strip():
+            position += 1
+            continue
+        try:
+            count = int(lines[position])
+            start = position + 1
+            while start < len(lines) and count and not lines[start].strip():
+                start += 1
+            rows = np.array([[float(word) for word in line.split()] for line in lines[start : start + count]])
+            if rows.size != 4 * count:
+                raise ValueError(f"{count} lines of four numbers must follow")
+        except ValueError as error:
+            raise DataFileError(f"{path}, line {position + 1}: not a frame of point charges ({error}).") from error
+        yield rows.reshape(count, 4)
+        position = start + count
+
+
+def as_reference_data(frames: Sequence[RawFrame], source: str, level_of_theory: str, command: str) -> ReferenceData:
+    """The frames as reference data, one group for each composition and charge, in the order in which they first come.
+
+    Raises:
+        InputError: if there is no frame.
+        DataFileError: if only some frames of a group have a label, or values are impossible.
+    """
+    if not frames:
+        raise InputError(f"{source}: there is no frame.")
+    by_system: dict[tuple, list[RawFrame]] = {}
+    for frame in frames:
+        by_system.setdefault((tuple(int(number) for number in frame.atomic_numbers), frame.charge), []).append(frame)
+    groups = []
+    for number, ((numbers, charge), of_system) in enumerate(by_system.items()):
+        name = str(ase.Atoms(numbers=numbers).symbols)
+        columns = {key: _column([getattr(frame, key) for frame in of_system], key, source) for key in _OPTIONAL}
+        mm = {}
+        if columns["mm_positions"] is not None:
+            lengths = [len(part) for part in columns["mm_positions"]]
+            mm = {"mm_offsets": np.concatenate([[0], np.cumsum(lengths)])}
+            mm |= {key: np.concatenate(columns[key]) for key in _OPTIONAL[1:4] if columns[key] is not None}
+        groups.append(
+            FrameGroup(
+                f"{number:04d}_{name}" if len(by_system) > 1 else name,
+                np.array(numbers, dtype=np.int32),
+                np.stack([frame.positions for frame in of_system]),
+                np.array([frame.energy for frame in of_system]),
+                None if columns["qm_gradients"] is None else np.stack(columns["qm_gradients"]),
+                dipoles=None if columns["dipole"] is None else np.stack(columns["dipole"]),
+                total_charge=charge,
+                **mm,
+            )
+        )
+    provenance = Provenance(
+        engine="converted",
+        engine_version="unknown",
+        level_of_theory=level_of_theory,
+        builder_command=command,
+        random_seed=None,
+        energy_reference="as in the source",
+        settings={"source": os.path.basename(source)},
+    )
+    return ReferenceData(provenance, tuple(groups), source)
+
+
+def check_plausible(data: ReferenceData) -> None:
+    """Compare how much the energies vary with what the gradients let expect of molecules at room temperature.
+
+    A molecule of N atoms whose gradient components have the root mean square g is away from its minimum by some 0.05 angstrom in each of
+    3N coordinates, so its energy varies by some 0.05 g sqrt(3N). Units that are wrong by a factor (hartree, eV; kcal/mol is too near)
+    miss that by far.
+
+    Raises:
+        InputError: if the two differ by more than a factor of 50.
+    """
+    for group in data.groups:
+        if group.qm_gradients is None or len(group) < 5:
+            continue
+        expected = THERMAL_DISPLACEMENT * np.sqrt(np.mean(group.qm_gradients**2)) * np.sqrt(3 * len(group.qm_atomic_numbers))
+        found = float(np.std(group.energies))
+        if found and expected and not 1 / IMPLAUSIBLE_FACTOR < found / expected < IMPLAUSIBLE_FACTOR:
+            guess = min(ENERGY_UNITS, key=lambda unit: abs(np.log(found / expected * ENERGY_UNITS[unit])))
+            hint = f"they look like {guess}" if found < expected else "the gradients look too small"
+            raise InputError(
+                f"{data.source}: the energies of {group.name} vary by {found:.3g} kJ/mol, where their gradients let expect about "
+                f"{expected:.3g} kJ/mol ({hint}); correct the units, or pass --no-plausibility-check."
+            )
+
+
+_OPTIONAL = ("qm_gradients", "mm_positions", "mm_charges", "mm_gradients", "dipole")
+
+
+def _column(values: list, key: str, source: str) -> list | None:
+    known = [value is not None for value in values]
+    if any(known) and not all(known):
+        raise DataFileError(f"{source}: frame {known.index(False)} of a composition lacks {key}, which others have; complete or split it.")
+    return values if all(known) else None
+
+
+def _frames(
+    source: str, arrays: Mapping[str, np.ndarray], length: float, energy: float, gradient: float, charge: float, dipole: float
+) -> list[RawFrame]:  # fmt: skip
+    """Frames of arrays whose first axis counts them; MM arrays may be padded by particles of no charge at the origin."""
+    n_frames = len(np.atleast_1d(arrays["energies"]))
+    for key, array in arrays.items():
+        if np.ndim(array) and len(array) != n_frames and not (key == "atomic_numbers" and np.ndim(array) == 1):
+            raise DataFileError(f"{source}: {key} has {len(array)} frames, energies have {n_frames}.")
+    if ("mm_positions" in arrays) != ("mm_charges" in arrays):
+        raise DataFileError(f"{source}: positions and charges of MM particles come together; give both or neither.")
+    if "mm_gradients" in arrays and "mm_charges" not in arrays:
+        raise DataFileError(f"{source}: mm_gradients without mm_positions and mm_charges; give all three.")
+    numbers = np.asarray(arrays["atomic_numbers"])
+    per_frame = itertools.repeat(numbers) if numbers.ndim == 1 and numbers.dtype != object else numbers
+    frames = []
+    for frame, of_frame in zip(range(n_frames), per_frame, strict=False):
+        part = {key: np.asarray(arrays[key][frame], dtype=float) for key in KEYS[1:] if key in arrays}
+        if "mm_charges" in part:
+            if part["mm_positions"].shape != (len(part["mm_charges"]), 3):
+                raise DataFileError(
+                    f"{source}, frame {frame}: mm_positions {list(part['mm_positions'].shape)} and mm_charges "
+                    f"{list(part['mm_charges'].shape)} differ in length."
+                )
+            real = (part["mm_charges"] != 0.0) | np.any(part["mm_positions"] != 0.0, axis=-1)
+            part |= {key: part[key][real] for key in ("mm_positions", "mm_charges", "mm_gradients") if key in part}
+        scaled = {
+            key: part[key] * factor
+            for key, factor in {"qm_gradients": gradient, "mm_positions": length, "mm_charges": 1.0, "mm_gradients": gradient}.items()
+            if key in part
+        }
+        frames.append(
+            RawFrame(
+                np.asarray(of_frame, dtype=int),
+                part["positions"] * length,
+                float(part["energies"]) * energy,
+                dipole=part["dipoles"] * dipole if "dipoles" in part else None,
+                charge=charge,
+                **scaled,
+            )
+        )
+    return frames
+
+
+def _factor(unit: str | None, known: Mapping[str, float], option: str) -> float:
+    if unit not in known:
+        raise InputError(f"{option} must be one of {', '.join(known)}, got {unit!r}; the source does not state its units.")
+    return known[unit]
+
+
+def _gradient_factor(unit: str) -> float:
+    energy, _, length = unit.rpartition("/")
+    option = "--gradient-unit ENERGY/LENGTH"
+    return _factor(energy, ENERGY_UNITS, option) / _factor(length, LENGTH_UNITS, option)
+
+
+def _read_atoms(path: Path) -> list[ase.Atoms]:
+    try:
+        return ase.io.read(path, index=":", format="extxyz")
+    except Exception as error:  # each format of ASE raises its own
+        raise DataFileError(f"{path}: ASE cannot read it as extended xyz ({' '.join(str(error).split())[:200]}).") from error

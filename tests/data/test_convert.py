@@ -1,0 +1,181 @@
+"""Readers of other formats: units, refusals that name what was found, plausibility of energies."""
+
+import ase
+import ase.io
+import h5py
+import numpy as np
+import pytest
+from ase.calculators.singlepoint import SinglePointCalculator
+from typer.testing import CliRunner
+
+from amp_tf import cli, units
+from amp_tf.data import convert
+from amp_tf.data.hdf5 import read_reference_data
+from amp_tf.errors import AmpTFError, DataFileError, InputError
+
+N_FRAMES, NUMBERS = 6, np.array([8, 1, 1])
+WATER = np.array([[0.0, 0.0, 0.0], [0.96, 0.0, 0.0], [-0.24, 0.93, 0.0]])
+
+
+@pytest.fixture
+def arrays(random):
+    """Frames in hartree, bohr-based gradients and angstrom, with four MM particles of which the last two of frame 0 are padding."""
+    mm_positions, mm_charges = random.uniform(4.0, 9.0, size=(N_FRAMES, 4, 3)), random.normal(size=(N_FRAMES, 4))
+    mm_positions[0, 2:], mm_charges[0, 2:] = 0.0, 0.0
+    return {
+        "species": np.tile(NUMBERS, (N_FRAMES, 1)),
+        "coordinates": WATER + 0.03 * random.normal(size=(N_FRAMES, 3, 3)),
+        "energies": -76.0 + 0.01 * random.normal(size=N_FRAMES),
+        "engrad": 0.02 * random.normal(size=(N_FRAMES, 3, 3)),
+        "pc_coordinates": mm_positions,
+        "pc_charges": mm_charges,
+        "pcgrad": 0.001 * random.normal(size=(N_FRAMES, 4, 3)),
+        "dipoles": random.normal(size=(N_FRAMES, 3)),
+    }
+
+
+def write_npy(folder, arrays, prefix="orca"):
+    folder.mkdir(exist_ok=True)
+    for name, array in arrays.items():
+        np.save(folder / f"{prefix}_{name}.npy", array)
+    return folder
+
+
+def converted(source, output, *options):
+    """The data after ``amp-tf convert``."""
+    arguments = ["convert", str(source), str(output), "--level-of-theory", "test", *options]
+    result = CliRunner().invoke(cli.app, arguments)
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == 0, result.output
+    return read_reference_data(output)
+
+
+def test_the_authors_folders(tmp_path, arrays):
+    data = converted(write_npy(tmp_path / "npy", arrays), tmp_path / "out.h5", "--format", "amp_qmmm")
+    group = data.groups[0]
+    assert len(group) == N_FRAMES
+    np.testing.assert_array_equal(group.qm_positions, arrays["coordinates"])
+    np.testing.assert_allclose(group.energies, arrays["energies"] * units.HARTREE)
+    np.testing.assert_allclose(group.qm_gradients, arrays["engrad"] * units.HARTREE / units.BOHR)
+    np.testing.assert_allclose(group.dipoles, arrays["dipoles"] * units.BOHR)
+    np.testing.assert_array_equal(np.diff(group.mm_offsets), [2, 4, 4, 4, 4, 4])
+    np.testing.assert_array_equal(group.mm_charges[:2], arrays["pc_charges"][0, :2])
+    np.testing.assert_allclose(group.mm_gradients[2:6], arrays["pcgrad"][1] * units.HARTREE / units.BOHR)
+
+
+def test_the_xtb_twins_are_in_bohr(tmp_path, arrays):
+    folder = write_npy(tmp_path / "npy", arrays, "xtb")
+    data = converted(folder, tmp_path / "out.h5", "--format", "amp_qmmm", "--prefix", "xtb", "--no-plausibility-check")
+    np.testing.assert_allclose(data.groups[0].qm_positions, arrays["coordinates"] * units.BOHR)
+    np.testing.assert_allclose(data.groups[0].mm_positions[:2], arrays["pc_coordinates"][0, :2] * units.BOHR)
+
+
+def test_ragged_arrays_of_objects_are_read_only_when_asked(tmp_path, arrays):
+    lengths = [2, 4, 3, 4, 4, 1]
+    for name in ("pc_coordinates", "pc_charges", "pcgrad"):
+        ragged = np.empty(N_FRAMES, dtype=object)
+        ragged[:] = [part[:length] for part, length in zip(arrays[name], lengths, strict=True)]
+        arrays[name] = ragged
+    folder = write_npy(tmp_path / "npy", arrays)
+    with pytest.raises(DataFileError, match="needs --allow-pickle, if you trust it"):
+        convert.read_amp_qmmm(folder)
+    data = converted(folder, tmp_path / "out.h5", "--format", "amp_qmmm", "--allow-pickle")
+    np.testing.assert_array_equal(np.diff(data.groups[0].mm_offsets), lengths)
+
+
+def test_missing_files_are_named_beside_those_that_are_there(tmp_path, arrays):
+    del arrays["pcgrad"]
+    with pytest.raises(InputError, match=r"lacks orca_pcgrad\.npy; it holds orca_coordinates\.npy"):
+        convert.read_amp_qmmm(write_npy(tmp_path / "npy", arrays))
+
+
+def test_charges_and_positions_of_different_length(tmp_path, arrays):
+    arrays["pc_charges"] = arrays["pc_charges"][:, :3]
+    with pytest.raises(DataFileError, match=r"frame 0: mm_positions \[4, 3\] and mm_charges \[3\] differ in length"):
+        convert.read_amp_qmmm(write_npy(tmp_path / "npy", arrays))
+
+
+@pytest.fixture
+def hdf5(tmp_path, arrays):
+    path = tmp_path / "source.h5"
+    with h5py.File(path, "w") as file:
+        for name, array in arrays.items():
+            file[f"run/{name}"] = array
+    return path
+
+
+KEYS = {
+    "atomic_numbers": "run/species", "positions": "run/coordinates", "energies": "run/energies", "qm_gradients": "run/engrad",
+    "mm_positions": "run/pc_coordinates", "mm_charges": "run/pc_charges", "mm_gradients": "run/pcgrad",
+}  # fmt: skip
+
+
+def test_hdf5_with_a_key_map(tmp_path, hdf5, arrays):
+    keys = [option for ours, name in KEYS.items() for option in ("--key", f"{ours}={name}")]
+    unit = ["--length-unit", "angstrom", "--energy-unit", "hartree", "--gradient-unit", "hartree/bohr"]
+    data = converted(hdf5, tmp_path / "out.h5", "--format", "hdf5", *keys, *unit)
+    np.testing.assert_allclose(data.groups[0].qm_gradients, arrays["engrad"] * units.HARTREE / units.BOHR)
+    np.testing.assert_allclose(data.groups[0].energies, arrays["energies"] * units.HARTREE)
+
+
+@pytest.mark.parametrize(
+    ("changes", "unit", "complaint"),
+    [
+        ({"energies": "run/E"}, "eV", "there is no dataset run/E; the file holds run/coordinates"),
+        ({"energies": None}, "eV", "give --key energies=DATASET; the file holds"),
+        ({"forces": "run/engrad"}, "eV", "--key forces=… is unknown, known are atomic_numbers"),
+        ({}, None, "--energy-unit must be one of kJ/mol, kcal/mol, eV, hartree, got None; the source does not state"),
+    ],
+)
+def test_what_is_ambiguous_is_refused(hdf5, changes, unit, complaint):
+    keys = {key: name for key, name in (KEYS | changes).items() if name}
+    with pytest.raises(InputError, match=complaint.replace("(", r"\(")):
+        convert.read_hdf5(hdf5, keys, "angstrom", unit)
+
+
+def write_xyz(path, arrays, key="energy"):
+    frames = []
+    for positions, energy, gradients in zip(arrays["coordinates"], arrays["energies"], arrays["engrad"], strict=True):
+        atoms = ase.Atoms(NUMBERS, positions, info={"charge": 1})
+        if key == "energy":
+            atoms.calc = SinglePointCalculator(atoms, energy=energy, forces=-gradients)
+        else:
+            atoms.info[key] = energy
+        frames.append(atoms)
+    ase.io.write(path, frames, format="extxyz")
+    return path
+
+
+def test_extended_xyz(tmp_path, arrays):
+    data = converted(write_xyz(tmp_path / "a.xyz", arrays), tmp_path / "out.h5", "--format", "xyz", "--no-plausibility-check")
+    group = data.groups[0]
+    assert group.total_charge == 1.0
+    np.testing.assert_allclose(group.energies, arrays["energies"] * units.EV)
+    np.testing.assert_allclose(group.qm_gradients, arrays["engrad"] * units.EV, atol=1e-5)
+    assert group.mm_offsets is None
+
+
+def test_a_frame_without_energy_names_its_keys(tmp_path, arrays):
+    with pytest.raises(InputError, match="frame 0: there is no key 'energy'; the frame holds E_ref, charge, numbers, positions"):
+        convert.read_xyz(write_xyz(tmp_path / "a.xyz", arrays, key="E_ref"))
+
+
+def test_emle_files(tmp_path, arrays):
+    arrays["pc_coordinates"][0, 2:] = 6.0, 7.0, 8.0
+    with open(tmp_path / "pc.xyz", "w") as file:
+        for charges, positions in zip(arrays["pc_charges"], arrays["pc_coordinates"], strict=True):
+            file.write(f"{len(charges)}\n" + "".join(f"{q} {x} {y} {z}\n" for q, (x, y, z) in zip(charges, positions, strict=True)) + "\n")
+    write_xyz(tmp_path / "qm.xyz", arrays)
+    data = converted(tmp_path / "qm.xyz", tmp_path / "out.h5", "--format", "emle", "--no-plausibility-check")
+    np.testing.assert_allclose(data.groups[0].mm_charges, arrays["pc_charges"].ravel())
+    np.testing.assert_allclose(data.groups[0].mm_positions, arrays["pc_coordinates"].reshape(-1, 3))
+    (tmp_path / "pc.xyz").write_text("2\n0.1 1 2 3\n")
+    with pytest.raises(DataFileError, match="line 1: not a frame of point charges"):
+        list(convert.read_point_charges(tmp_path / "pc.xyz"))
+
+
+def test_energies_in_the_wrong_unit_are_noticed(tmp_path, arrays):
+    arrays["energies"] = arrays["energies"] / units.HARTREE  # labelled hartree, as if they were already kJ/mol
+    with pytest.raises(AmpTFError, match=r"let expect about .* kJ/mol \(they look like"):
+        converted(write_npy(tmp_path / "npy", arrays), tmp_path / "out.h5", "--format", "amp_qmmm")

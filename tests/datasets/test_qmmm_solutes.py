@@ -1,0 +1,292 @@
+"""QM/MM data of solutes: engines against finite differences, start structures, the zone, resuming, relabelling, bad input."""
+
+import shutil
+from collections import Counter
+
+import numpy as np
+import pytest
+from ase.data import chemical_symbols
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial.distance import cdist
+
+from amp_tf import units
+from amp_tf.data.hdf5 import read_reference_data
+from amp_tf.errors import AmpTFError, EngineError, InputError
+from datasets import qmmm_sampling, qmmm_solutes
+from datasets.engines import Calculation, ConvergenceError, EmbeddedResult, EmbeddingEngine, PySCFDFTEngine, XTBEngine
+from datasets.parts import Parts
+from datasets.qmmm_sampling import Sampling, Trajectory, embedded_zone, sampling_record
+from datasets.solutes import Solute, bonds, lennard_jones, relaxed, solute_by_name, solute_from_smiles, solute_from_xyz
+from datasets.water_dimer import MONOMER_NUMBERS, monomer_positions
+
+needs_xtb = pytest.mark.skipif(shutil.which("xtb") is None, reason="the program xtb is not installed")
+MM_POSITIONS, MM_CHARGES = np.array([[3.0, 0.2, 0.0], [-2.6, 0.5, 0.3], [0.3, -2.9, 1.1]]), np.array([0.5, -0.5, 0.3])
+
+
+class PointChargeEngine(EmbeddingEngine):
+    """Harmonic bonds and fixed charges: an engine that is exact, fast and always installed."""
+
+    name, install = "model", "nothing"
+
+    def __init__(self, fails_on: int | None = None):
+        super().__init__("springs")
+        self.fails_on, self.n_calls = fails_on, 0
+
+    def version(self):
+        return "1"
+
+    def embedded(self, calculation: Calculation) -> EmbeddedResult:
+        self.n_calls += 1
+        if self.fails_on is not None and self.n_calls >= self.fails_on:
+            raise ConvergenceError("springs: did not converge")
+        positions = np.asarray(calculation.positions)
+        charges = np.where(np.arange(len(positions)) == 0, -0.8, 0.4)
+        vectors = positions[1:] - positions[0]
+        lengths = np.linalg.norm(vectors, axis=1)
+        energy, gradients = float(np.sum(2000.0 * (lengths - 0.96) ** 2)), np.zeros_like(positions)
+        pull = 4000.0 * (lengths - 0.96)[:, None] * vectors / lengths[:, None]
+        gradients[1:] += pull
+        gradients[0] -= pull.sum(axis=0)
+        mm_gradients = np.zeros((0, 3))
+        if calculation.mm_charges is not None and len(calculation.mm_charges):
+            apart = positions[:, None] - calculation.mm_positions
+            distances = np.linalg.norm(apart, axis=-1)
+            pairs = units.COULOMB_CONSTANT * charges[:, None] * calculation.mm_charges / distances
+            energy += pairs.sum()
+            pair_gradients = -(pairs / distances**2)[..., None] * apart
+            gradients += pair_gradients.sum(axis=1)
+            mm_gradients = -pair_gradients.sum(axis=0)
+        return EmbeddedResult(energy, gradients, mm_gradients, charges, charges @ positions)
+
+
+ENGINES = [
+    pytest.param(XTBEngine, {"step": 1e-3, "tolerance": 2e-2}, marks=needs_xtb, id="xtb"),
+    pytest.param(lambda: PySCFDFTEngine("pbe", "def2-svp"), {"step": 2e-3, "tolerance": 2e-2}, id="pyscf"),
+    pytest.param(PointChargeEngine, {"step": 1e-4, "tolerance": 1e-4}, id="model"),
+]
+
+
+@pytest.mark.parametrize(("make", "settings"), ENGINES)
+def test_gradients_of_every_engine_are_derivatives_of_its_energy(make, settings):
+    engine, step = make(), settings["step"]
+    result = engine.embedded(Calculation(MONOMER_NUMBERS, monomer_positions(), mm_positions=MM_POSITIONS, mm_charges=MM_CHARGES))
+    np.testing.assert_allclose(result.qm_gradients.sum(axis=0) + result.mm_gradients.sum(axis=0), 0.0, atol=1e-2)
+    assert result.charges.sum() == pytest.approx(0.0, abs=1e-5)
+
+    def energy(kind, row, axis, sign):
+        moved = {"qm": monomer_positions().copy(), "mm": MM_POSITIONS.copy()}
+        moved[kind][row, axis] += sign * step
+        return engine.embedded(Calculation(MONOMER_NUMBERS, moved["qm"], mm_positions=moved["mm"], mm_charges=MM_CHARGES)).energy
+
+    for kind, row, axis in (("qm", 0, 0), ("qm", 1, 2), ("mm", 0, 0), ("mm", 1, 2), ("mm", 2, 1)):
+        numerical = (energy(kind, row, axis, 1) - energy(kind, row, axis, -1)) / (2 * step)
+        found = getattr(result, f"{kind}_gradients")[row, axis]
+        assert found == pytest.approx(numerical, abs=settings["tolerance"]), (kind, row, axis)
+
+
+@needs_xtb
+def test_a_far_charge_sees_the_charges_of_xtb_by_coulombs_law():
+    """The unit of the point charges' positions: a mistake of bohr for angstrom would change the energy by a factor of about four."""
+    engine, far = XTBEngine(), np.array([[0.0, 0.0, 30.0]])
+    isolated = engine.embedded(Calculation(MONOMER_NUMBERS, monomer_positions()))
+    assert isolated.mm_gradients.shape == (0, 3)
+    field = Calculation(MONOMER_NUMBERS, monomer_positions(), mm_positions=far, mm_charges=np.array([1.0]))
+    distances = np.linalg.norm(monomer_positions() - far, axis=1)
+    expected = units.COULOMB_CONSTANT * np.sum(isolated.charges / distances)
+    assert engine.embedded(field).energy - isolated.energy == pytest.approx(expected, rel=0.02)
+
+
+def test_an_engine_that_is_not_there_says_how_to_install_it(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(EngineError, match="xtb is not installed; install it with: conda install"):
+        XTBEngine().version()
+    with pytest.raises(EngineError, match="the method must be gfn2 or gfn1"):
+        XTBEngine("pm6")
+    with pytest.raises(InputError, match="unknown engine 'orca'; choose one of xtb, pyscf"):
+        qmmm_solutes.make_engine("orca", None, None, 1)
+
+
+@pytest.mark.parametrize(("name", "n_atoms", "n_molecules"), [("uracil", 12, 1), ("retinoic-acid", 50, 1), ("sam-cysteine", 63, 2)])
+def test_the_solutes_of_the_paper(name, n_atoms, n_molecules):
+    solute = solute_by_name(name)
+    assert (len(solute.atomic_numbers), solute.charge) == (n_atoms, 0)
+    assert connected_components(bonds(solute.atomic_numbers, solute.positions))[0] == n_molecules
+    assert np.all(lennard_jones(solute)[0] >= 0)
+
+
+def test_the_methyl_group_of_sam_faces_the_sulfur_of_cysteine():
+    solute = solute_by_name("sam-cysteine")
+    sulfurs = np.flatnonzero(solute.atomic_numbers == 16)
+    methyl = 0  # first atom of the SMILES
+    assert cdist(solute.positions[[methyl]], solute.positions[sulfurs]).max() < 4.5
+    apart = cdist(solute.positions[:49], solute.positions[49:])
+    assert apart.min() >= 2.9
+
+
+def test_a_smiles_of_ones_own_and_bad_ones():
+    methanol = solute_from_smiles("CO", "methanol")
+    assert Counter(chemical_symbols[number] for number in methanol.atomic_numbers) == {"C": 1, "O": 1, "H": 4}
+    assert solute_from_smiles("CC(=O)[O-]").charge == -1
+    with pytest.raises(InputError, match=r"RDKit cannot read the SMILES 'C1CC'"):
+        solute_from_smiles("C1CC")
+    with pytest.raises(InputError, match="an odd number of electrons"):
+        solute_from_smiles("[CH3]")
+    with pytest.raises(InputError, match="no Lennard-Jones parameters for Fe"):
+        lennard_jones(Solute("iron", np.array([26]), np.zeros((1, 3)), 0))
+    with pytest.raises(InputError, match="unknown solute 'benzene'; choose one of uracil"):
+        solute_by_name("benzene")
+
+
+def test_a_solute_from_an_xyz_file(tmp_path):
+    (tmp_path / "hydroxide.xyz").write_text("2\n\nO 0 0 0\nH 0 0 0.97\n")
+    assert solute_from_xyz(tmp_path / "hydroxide.xyz", -1).charge == -1
+    with pytest.raises(InputError, match="an odd number of electrons at charge"):
+        solute_from_xyz(tmp_path / "hydroxide.xyz", 0)
+    (tmp_path / "broken.xyz").write_text("two\natoms\n")
+    with pytest.raises(InputError, match="ASE cannot read a structure"):
+        solute_from_xyz(tmp_path / "broken.xyz", 0)
+
+
+def test_the_zone_holds_whole_molecules_of_the_nearest_image(random):
+    """Against a search over all 27 images, for a solute that sits at the edge of the box."""
+    box, zone, n_waters = 20.0, 6.0, 200
+    oxygens = random.uniform(0.0, box, size=(n_waters, 3))
+    water = np.concatenate(
+        [oxygens[:, None] + 30.0 * box, oxygens[:, None] + 30.0 * box + random.normal(scale=0.5, size=(n_waters, 2, 3))], 1
+    )
+    solute = np.array([[0.3, 19.8, 10.0], [1.5, 20.4, 10.2]])
+    qm, mm, numbers = embedded_zone(np.concatenate([water.reshape(-1, 3), solute]), 3 * n_waters, box, zone)
+    shifts = box * np.stack(np.meshgrid(*[np.arange(-32, -27)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
+    expected = {m for m in range(n_waters) for shift in shifts if cdist(water[m] + shift, solute).min() < zone}
+    assert set(numbers // 3) == expected
+    assert len(numbers) == 3 * len(expected)
+    assert np.all(cdist(mm, qm).min(axis=1).reshape(-1, 3).min(axis=1) < zone)
+    np.testing.assert_allclose(mm[1::3] - mm[::3], (water[:, 1] - water[:, 0])[numbers[::3] // 3], atol=1e-9)
+    np.testing.assert_allclose(qm.max(axis=0), -qm.min(axis=0))
+    with pytest.raises(InputError, match=r"too long for a box of 13\.0 angstrom"):
+        embedded_zone(np.concatenate([water.reshape(-1, 3), solute]), 3 * n_waters, 13.0, zone)
+
+
+SAMPLING = Sampling(n_frames=5, stride=2, zone=7.0, equilibration=0.02, qm_equilibration=2, block=2)
+WATER = Solute("water", MONOMER_NUMBERS, monomer_positions(), 0)
+BOX = 21.0
+
+
+def trajectory(folder, engine, sampling=SAMPLING):
+    return Trajectory(WATER, np.array([-0.8, 0.4, 0.4]), engine, sampling, Parts(folder, sampling_record(sampling, BOX)), BOX, 1)
+
+
+@pytest.fixture(scope="module")
+def sampled(tmp_path_factory):
+    """A finished file of a water molecule in water."""
+    output = tmp_path_factory.mktemp("water") / "water.h5"
+    digest, failures = qmmm_solutes.sample(output, WATER, PointChargeEngine(), SAMPLING, 1, "test", BOX)
+    assert not failures
+    return output, digest
+
+
+def test_every_frame_is_what_the_engine_gives_at_its_geometry(sampled):
+    data = read_reference_data(sampled[0])
+    group = data.groups[0]
+    assert len(group) == SAMPLING.n_frames
+    assert np.all(np.diff(group.mm_offsets) % 3 == 0)
+    assert np.diff(group.mm_offsets).min() > 90
+    reference = data.provenance.settings["reference_energy_kj_per_mol"]
+    for frame in range(len(group)):
+        system = group.system(frame)
+        calculation = Calculation(system.atomic_numbers, system.positions, mm_positions=system.mm_positions, mm_charges=system.mm_charges)
+        result = PointChargeEngine().embedded(calculation)
+        assert group.energies[frame] == pytest.approx(result.energy - reference, abs=1e-2)
+        np.testing.assert_allclose(group.qm_gradients[frame], result.qm_gradients, atol=1e-3)
+        span = slice(group.mm_offsets[frame], group.mm_offsets[frame + 1])
+        np.testing.assert_allclose(group.mm_gradients[span], result.mm_gradients, atol=1e-3)
+        assert np.linalg.norm(system.mm_positions[1::3] - system.mm_positions[::3], axis=1) == pytest.approx(1.0, abs=1e-3)  # SPC/E
+    moved = np.abs(np.diff(group.qm_positions, axis=0)).max(axis=(1, 2))
+    assert np.all(moved > 1e-4)
+
+
+def test_the_same_command_again_changes_nothing(sampled):
+    output, digest = sampled
+    engine = PointChargeEngine()
+    assert qmmm_solutes.sample(output, WATER, engine, SAMPLING, 1, "test", BOX)[0] == digest
+
+
+def test_a_killed_trajectory_goes_on_from_its_last_block(tmp_path):
+    """A failure in the third block loses that block alone; what was finished stays as it was, and no frame comes twice."""
+    engine = PointChargeEngine(fails_on=14)
+    with pytest.raises(AmpTFError, match=r"stopped \(springs: did not converge\); the finished blocks are kept"):
+        trajectory(tmp_path, engine).run()
+    kept = sorted(path.name for path in tmp_path.glob("block*.npz"))
+    assert kept
+    assert len(kept) < 3
+    before = {name: (tmp_path / name).read_bytes() for name in kept}
+    again = trajectory(tmp_path, PointChargeEngine())
+    again.run()
+    assert {name: (tmp_path / name).read_bytes() for name in kept} == before
+    snapshots = again.snapshots()
+    assert len(snapshots) == SAMPLING.n_frames
+    assert len({snapshot.tobytes() for snapshot in snapshots}) == SAMPLING.n_frames
+    steps = np.linalg.norm(np.diff(snapshots[:, 0], axis=0), axis=1)  # an oxygen atom in a femtosecond: no jump at the seam
+    assert steps.max() < 0.1
+
+
+def test_a_longer_trajectory_goes_on_from_a_shorter_one(tmp_path):
+    trajectory(tmp_path, PointChargeEngine()).run()
+    first = trajectory(tmp_path, PointChargeEngine()).snapshots()
+    longer = Sampling(**vars(SAMPLING) | {"n_frames": 7})
+    more = trajectory(tmp_path, PointChargeEngine(), longer)
+    more.run()
+    np.testing.assert_array_equal(more.snapshots()[: SAMPLING.n_frames], first)
+
+
+def test_other_settings_do_not_go_on_from_a_trajectory(tmp_path):
+    trajectory(tmp_path, PointChargeEngine())
+    with pytest.raises(InputError, match="holds parts of another engine, version or setting"):
+        trajectory(tmp_path, PointChargeEngine(), Sampling(**vars(SAMPLING) | {"temperature": 350.0}))
+
+
+def test_a_box_that_is_too_small_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"a box of 12 angstrom is too small for water: it needs 17\.\d angstrom"):
+        Trajectory(WATER, np.zeros(3), PointChargeEngine(), SAMPLING, Parts(tmp_path, {}), 12.0)
+
+
+def test_relabel_computes_the_same_geometries_anew(sampled, tmp_path):
+    source = read_reference_data(sampled[0])
+    qmmm_solutes.relabel(source, tmp_path / "new.h5", PointChargeEngine(), 1, "test")
+    new = read_reference_data(tmp_path / "new.h5")
+    np.testing.assert_array_equal(new.groups[0].qm_positions, source.groups[0].qm_positions)
+    np.testing.assert_allclose(np.diff(new.groups[0].energies), np.diff(source.groups[0].energies), atol=1e-2)
+    assert new.provenance.settings["geometries_sha256"] == source.sha256
+
+
+def test_frames_that_do_not_converge_are_left_out_and_named(sampled, tmp_path):
+    source = read_reference_data(sampled[0])
+    engine = PointChargeEngine(fails_on=7)  # two calculations a frame
+    _, failures = qmmm_solutes.relabel(source, tmp_path / "new.h5", engine, 1, "test")
+    assert len(failures) == 2
+    assert "did not converge" in failures[0]
+    assert len(read_reference_data(tmp_path / "new.h5")) == 3
+
+
+def test_the_sample_that_ships():
+    data = read_reference_data(qmmm_solutes.SHIPPED_FILE)
+    group = data.groups[0]
+    assert (len(group), len(group.qm_atomic_numbers), data.provenance.level_of_theory) == (50, 12, "GFN2-xTB")
+    for frame in (0, 49):
+        span = slice(group.mm_offsets[frame], group.mm_offsets[frame + 1])
+        total = group.qm_gradients[frame].sum(axis=0) + group.mm_gradients[span].sum(axis=0)
+        np.testing.assert_allclose(total, 0.0, atol=0.05)
+
+
+@needs_xtb
+def test_relaxing_lowers_the_gradient():
+    solute = solute_from_smiles("CO", "methanol")
+    found, energy, charges = relaxed(solute, XTBEngine())
+    result = XTBEngine().embedded(Calculation(found.atomic_numbers, found.positions))
+    assert result.energy == pytest.approx(energy, abs=0.1)
+    assert np.abs(result.qm_gradients).max() < 20.0
+    assert charges.sum() == pytest.approx(0.0, abs=1e-5)
+
+
+def test_the_zone_of_the_shipped_water_model_is_neutral():
+    assert sum(qmmm_sampling.WATER_CHARGES) == pytest.approx(0.0, abs=1e-12)

@@ -1,0 +1,62 @@
+"""amp-tf predict: from reference data and extended xyz to both, the same numbers as ``compute``."""
+
+import ase
+import ase.io
+import numpy as np
+import pytest
+
+import amp_tf
+from amp_tf import units
+from amp_tf.data.hdf5 import read_reference_data
+from amp_tf.errors import InputError
+from amp_tf.predict import predict_file
+from datasets.qmmm_solutes import SHIPPED_FILE
+
+
+@pytest.fixture(scope="module")
+def potential():
+    return amp_tf.AMP(
+        ("H", "C", "N", "O"), max_order=2, n_layers=1, n_features=8, n_radial_weights=4, direct_polarization=True, pairwise_coulomb=True,
+        provenance={"total_charges": [0.0], "level_of_theory": "GFN2-xTB"},
+    )  # fmt: skip
+
+
+def test_from_reference_data_to_both_formats(potential, tmp_path):
+    source = read_reference_data(SHIPPED_FILE).groups[0]
+    assert predict_file(potential, SHIPPED_FILE, tmp_path / "out.h5") == len(source)
+    assert predict_file(potential, SHIPPED_FILE, tmp_path / "out.xyz") == len(source)
+    data, atoms = read_reference_data(tmp_path / "out.h5"), ase.io.read(tmp_path / "out.xyz", index=3)
+    assert data.provenance.level_of_theory == "AMP trained on GFN2-xTB"
+    group = data.groups[0]
+    expected = potential.compute_systems([source.system(3)])
+    span = slice(group.mm_offsets[3], group.mm_offsets[4])
+    np.testing.assert_allclose(group.energies[3], expected["energy"][0], atol=1e-2)
+    np.testing.assert_allclose(group.mm_gradients[span], expected["mm_gradients"][0], atol=1e-3)
+    np.testing.assert_allclose(atoms.get_potential_energy() * units.EV, expected["energy"][0], atol=1e-2)
+    np.testing.assert_allclose(-atoms.get_forces() * units.EV, expected["qm_gradients"][0], atol=1e-2)
+    np.testing.assert_allclose(atoms.calc.results["charges"], expected["charges"][0], atol=1e-4)
+
+
+def test_from_extended_xyz_in_the_order_of_the_file(potential, tmp_path):
+    water, dimer = ase.Atoms("OH2", [[0, 0, 0], [0.96, 0, 0], [-0.24, 0.93, 0]]), ase.Atoms("O2", [[0, 0, 0], [1.2, 0, 0]])
+    ase.io.write(tmp_path / "in.xyz", [water, dimer, water], format="extxyz")
+    assert predict_file(potential, tmp_path / "in.xyz", tmp_path / "out.extxyz") == 3
+    frames = ase.io.read(tmp_path / "out.extxyz", index=":")
+    assert [len(frame) for frame in frames] == [3, 2, 3]
+    energy = potential.compute(water.numbers, water.positions)["energy"]
+    assert frames[2].get_potential_energy() * units.EV == pytest.approx(energy, abs=1e-4)
+    assert predict_file(potential, tmp_path / "in.xyz", tmp_path / "out.h5") == 3
+    assert [len(group) for group in read_reference_data(tmp_path / "out.h5").groups] == [1, 2]
+
+
+def test_a_total_charge_that_was_not_trained_is_refused(potential, tmp_path):
+    with pytest.raises(InputError, match=r"trained on total charges of 0 e, not \+1 e"):
+        potential.compute([8, 1], [[0, 0, 0], [0, 0, 1.0]], total_charge=1.0)
+
+
+def test_unknown_endings_are_refused(potential, tmp_path):
+    with pytest.raises(InputError, match="the ending must be"):
+        predict_file(potential, SHIPPED_FILE, tmp_path / "out.json")
+    (tmp_path / "in.pdb").touch()
+    with pytest.raises(InputError, match="amp-tf convert reads other formats"):
+        predict_file(potential, tmp_path / "in.pdb", tmp_path / "out.h5")
