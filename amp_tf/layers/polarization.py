@@ -34,7 +34,7 @@ class DirectPolarization(keras.layers.Layer):
         edges: atoms (receivers) and sources (senders), :class:`amp_tf.layers.edges.Edges`.
 
     Returns:
-        The polarized multipoles, in the form of ``multipoles``.
+        What is added to the multipoles, the sum over j, in the form of ``multipoles``; zero for order 0.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class DirectPolarization(keras.layers.Layer):
             of_atoms = projections(safe.gather(multipoles, edges.receivers), edges.unit_vectors)
             pair_features = anisotropic_features(radial_weights, of_atoms, projections(at_senders, edges.unit_vectors))
         coefficients = self.coefficient_scale * weighted(self.coefficients(features, pair_features, edges), edges)
-        return multipoles + multipole_ops.expand(coefficients, products, edges.receivers, ops.shape(features)[0])
+        return multipole_ops.expand(coefficients, products, edges.receivers, ops.shape(features)[0])
 
     def get_config(self):
         return super().get_config() | {

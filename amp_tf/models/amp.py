@@ -12,6 +12,7 @@ from amp_tf.models import long_range
 from amp_tf.models.message_passing_potential import MessagePassingPotential
 from amp_tf.models.potential import require, require_positive, require_whole
 from amp_tf.ops import multipoles as multipole_ops
+from amp_tf.ops import safe
 from amp_tf.ops.electrostatics import conserve_charge
 from amp_tf.ops.interactions import n_interaction_terms
 
@@ -110,30 +111,49 @@ class AMP(MessagePassingPotential):
     def energy_terms(self, graph: MolecularGraph):
         """``atomic`` and, with -P, ``coulomb_qm_mm`` or ``coulomb_qm_qm``; ``multipoles`` of the last layer, ``charges``
         (-P) and ``source_charges`` (-D among QM atoms)."""
-        one_hot, edges, far_edges = self.one_hot(graph), self.edges(graph), self._long_range_edges(graph)
+        one_hot, edges = self.one_hot(graph), self.edges(graph)
         products = multipole_ops.monomials(edges.unit_vectors, self.max_order)
         radial_weights = self.radial_weights(one_hot, edges)
         features, pair_features = self.embedding(one_hot), edges.radial_basis
+        of_pairs = {}
         for number, (expand, pass_messages) in enumerate(zip(self.expansions, self.message_layers, strict=True)):
             multipoles = expand(features, pair_features, products, edges)
             if number == self.n_layers - 1 and self.is_polarized:
                 sources = self._source_charges(self._state(features, multipoles, one_hot), graph)
-                multipoles = self.polarization(features, one_hot, multipoles, sources[:, None], far_edges)
+                added, of_pairs = self._polarize(features, one_hot, multipoles, sources, graph)
+                multipoles = multipoles + added
             features, pair_features = pass_messages(features, one_hot, multipoles, radial_weights, edges)
-        distances = None if far_edges is None else far_edges.distances
-        terms, properties = self._read_out(self._state(features, multipoles, one_hot), graph, distances)
+        terms, properties = self._read_out(self._state(features, multipoles, one_hot), graph, **of_pairs)
         if self.is_polarized and self.long_range_partners == "qm":
             properties["source_charges"] = sources
         return terms, properties | {"multipoles": multipole_ops.unpack(multipoles)}
+
+    def _polarize(self, features, one_hot, multipoles, sources, graph: MolecularGraph):
+        """What Eq. 10 adds to the multipoles, and the distances of the pairs or, where these are summed in chunks, their potentials."""
+        if self.pairs_at_once is None or self.long_range_partners == "qm":
+            edges = self._long_range_edges(graph)
+            return self.polarization(features, one_hot, multipoles, sources[:, None], edges), {"distances": edges.distances}
+
+        def of_chunk(start, stop, positions, mm_positions, mm_charges, features, multipoles):
+            part = graph._replace(
+                positions=positions, mm_positions=mm_positions, mm_charges=mm_charges,
+                mm_receivers=graph.mm_receivers[start:stop], mm_senders=graph.mm_senders[start:stop],
+            )  # fmt: skip
+            edges = self._long_range_edges(part)
+            added = self.polarization(features, one_hot, multipoles, mm_charges[:, None], edges)
+            potentials = long_range.potentials_at_atoms(None, part, "mm", self.cutoff, True, edges.distances)
+            return ops.concatenate([added, potentials[:, None]], axis=-1)
+
+        inputs = (graph.positions, graph.mm_positions, graph.mm_charges, features, multipoles)
+        sums = safe.sum_in_chunks(of_chunk, ops.shape(graph.mm_receivers)[0], self.pairs_at_once, *inputs)
+        return sums[:, :-1], {"potentials": sums[:, -1]}
 
     @property
     def is_polarized(self) -> bool:
         """Whether Eq. 10 applies: with -D and multipoles of order 1 or higher."""
         return self.direct_polarization and self.max_order >= 1
 
-    def _long_range_edges(self, graph: MolecularGraph) -> Edges | None:
-        if not (self.is_polarized or self.pairwise_coulomb):
-            return None
+    def _long_range_edges(self, graph: MolecularGraph) -> Edges:
         smooth = self.message_cutoff == "smooth"
         return long_range.long_range_edges(graph, self.long_range_partners, self.cutoff, self.long_range_cutoff, self.n_radial, smooth)
 

@@ -5,9 +5,9 @@ from typing import Any
 from keras import ops
 
 from amp_tf.graph import MolecularGraph
-from amp_tf.layers.edges import Edges, make_edges
+from amp_tf.layers.edges import Edges, make_edges, pair_vectors
 from amp_tf.ops import radial, safe
-from amp_tf.ops.electrostatics import coulomb_energies
+from amp_tf.ops.electrostatics import potentials
 
 PARTNERS = ("mm", "qm")
 """``"mm"``: external charges (Eqs. 10 and 11). ``"qm"``: the atoms of the same system beyond the cut-off (Eq. 13)."""
@@ -36,20 +36,22 @@ def far_weight(distances, cutoff: float):
     return 1.0 - radial.cutoff_function(distances, cutoff)
 
 
-def coulomb_energy(charges, graph: MolecularGraph, partners: str, distances, cutoff: float, smooth: bool):
-    """Eq. 11 (all pairs of a QM atom and an MM particle) or Eq. 13 (the far pairs of QM atoms, each once): [n_systems], kJ/mol.
+def potentials_at_atoms(charges, graph: MolecularGraph, partners: str, cutoff: float, smooth: bool, distances=None):
+    """The electrostatic potential that the partners make at each QM atom, [n_atoms], kJ/mol/e.
+
+    Half of it among QM atoms, where every pair counts twice: Eqs. 11 and 13 are the sum of charges times these.
 
     Args:
         charges: of the QM atoms [n_atoms], e.
         graph: holds the pairs.
-        partners: ``"mm"`` or ``"qm"``.
-        distances: of the pairs [n_pairs], angstrom.
+        partners: ``"mm"`` (all pairs of a QM atom and an MM particle) or ``"qm"`` (the far pairs of QM atoms).
         cutoff: of the graph's edges, angstrom.
         smooth: weight far pairs of QM atoms by :func:`far_weight`.
+        distances: of the pairs [n_pairs], angstrom, if they are known.
     """
-    _, _, receivers, senders = pair_ends(graph, partners)
-    partner_charges = graph.mm_charges if partners == "mm" else charges
-    energies = coulomb_energies(safe.gather(charges, receivers), safe.gather(partner_charges, senders), distances)
+    *_, receivers, senders = ends = pair_ends(graph, partners)
+    distances = safe.norm(pair_vectors(*ends)) if distances is None else distances
+    partner_charges = safe.gather(graph.mm_charges if partners == "mm" else charges, senders)
     if partners == "qm":
-        energies = 0.5 * energies * (far_weight(distances, cutoff) if smooth else 1.0)
-    return safe.segment_sum(energies, safe.gather(graph.system, receivers), ops.shape(graph.total_charge)[0])
+        partner_charges = 0.5 * partner_charges * (far_weight(distances, cutoff) if smooth else 1.0)
+    return potentials(partner_charges, distances, receivers, ops.shape(graph.positions)[0])

@@ -7,7 +7,6 @@ from keras import ops
 
 from amp_tf.graph import MolecularGraph
 from amp_tf.layers import Perceptron
-from amp_tf.layers.edges import pair_vectors
 from amp_tf.models import long_range
 from amp_tf.models.potential import Potential, require, require_positive, require_whole
 from amp_tf.ops import safe
@@ -46,17 +45,20 @@ class MessagePassingPotential(Potential):
         """[Dense swish, Dense swish, Dense(1)], the form of the energy readout φ_V and of the charges φ_ρ (A.2)."""
         return Perceptron(input_size, (self.n_features, self.n_features), 1, dtype=self.dtype_policy, name=name)
 
-    def _read_out(self, state, graph: MolecularGraph, distances=None) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Energy terms and properties from the final state [n_atoms, …] of the atoms; ``distances`` of the long-range pairs, if known."""
+    def _read_out(self, state, graph: MolecularGraph, distances=None, potentials=None) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Energy terms and properties from the final state [n_atoms, …] of the atoms.
+
+        ``distances`` of the long-range pairs [n_pairs] or ``potentials`` at the atoms [n_atoms] are worked out where they are not given.
+        """
         n_systems = ops.shape(graph.total_charge)[0]
         terms = {"atomic": self.energy_scale * safe.segment_sum(self.readout(state)[:, 0], graph.system, n_systems)}
         if not self.pairwise_coulomb:
             return terms, {}
         charges = conserve_charge(self.charge_readout(state)[:, 0], graph.system, graph.total_charge)
         partners, smooth = self.long_range_partners, self.message_cutoff == "smooth"
-        if distances is None:
-            distances = safe.norm(pair_vectors(*long_range.pair_ends(graph, partners)))
-        terms[f"coulomb_qm_{partners}"] = long_range.coulomb_energy(charges, graph, partners, distances, self.cutoff, smooth)
+        if potentials is None:
+            potentials = long_range.potentials_at_atoms(charges, graph, partners, self.cutoff, smooth, distances)
+        terms[f"coulomb_qm_{partners}"] = safe.segment_sum(charges * potentials, graph.system, n_systems)
         return terms, {"charges": charges}
 
     def get_config(self):

@@ -27,6 +27,9 @@ from amp_tf.layers import Edges, make_edges
 UNITS = {"length": units.LENGTH, "energy": units.ENERGY, "gradient": units.GRADIENT, "charge": units.CHARGE}
 PRECISIONS = ("float32", "float64")
 
+CHUNK = 250_000
+"""More QM-MM pairs than this are summed this many at a time in inference; each takes some ten kilobytes."""
+
 
 class Potential(keras.Model):
     """Base of every potential: subclasses give the energy terms, the base their sum and its gradients.
@@ -66,7 +69,7 @@ class Potential(keras.Model):
         require(not strangers, f"atomic_energies name {strangers}, not an element of the model.")
         self.provenance = json.loads(json.dumps(dict(provenance or {})))
         self._element_numbers = [NUMBER_OF_SYMBOL[symbol] for symbol in self.elements]
-        self._compiled: dict[bool, tuple[Any, Any]] = {}
+        self._compiled: dict[tuple[bool, bool], tuple[Any, Any]] = {}
 
     # What a subclass gives ---------------------------------------------------------------------------------------------------------------
 
@@ -78,6 +81,9 @@ class Potential(keras.Model):
 
     mm_nodes: bool = False
     """Whether MM particles are nodes of the graph, of types known by their charges."""
+
+    pairs_at_once: int | None = None
+    """How many QM-MM pairs a model that can sum them in chunks takes at a time; None, as in training, takes all."""
 
     sees_total_charge: bool = False
     """Whether the energy depends on the total charge."""
@@ -240,11 +246,7 @@ class Potential(keras.Model):
             require(self.embeds_charges, "mm_potentials: this model has no term for MM particles; use one with -D or -P.")
             require(not self.mm_nodes, "mm_potentials: this model reads MM charges as types; use one without mm_types.")
         graph = self.build_graph(systems)
-        if mm_potentials not in self._compiled:
-            evaluation = functools.partial(self.with_gradients, of_charges=mm_potentials)
-            traced = tf.function(evaluation, input_signature=[graph_signature(self.compute_dtype)])
-            self._compiled[mm_potentials] = traced, traced.get_concrete_function()  # the latter is called without binding its arguments
-        raw = self._compiled[mm_potentials][1](*map(tf.constant, graph))
+        raw = self._compile(mm_potentials, len(graph.mm_senders) > CHUNK)(*map(tf.constant, graph))
         raw = tf.nest.map_structure(lambda tensor: tensor.numpy(), raw)
         terms = {"reference": self.reference_energies(systems)} | {
             name: term.astype(np.float64) for name, term in raw.pop("energy_terms").items()
@@ -266,9 +268,23 @@ class Potential(keras.Model):
             ]
         return result
 
+    def _compile(self, mm_potentials: bool, in_chunks: bool):
+        """The traced :meth:`with_gradients`, called with the fields of a graph one by one (which spares binding them to names)."""
+        key = mm_potentials, in_chunks
+        if key not in self._compiled:
+            evaluation = functools.partial(self.with_gradients, of_charges=mm_potentials)
+            traced = tf.function(evaluation, input_signature=[graph_signature(self.compute_dtype)])
+            self.pairs_at_once = CHUNK if in_chunks else None
+            try:
+                self._compiled[key] = traced, traced.get_concrete_function()
+            finally:
+                self.pairs_at_once = None
+        return self._compiled[key][1]
+
     @property
     def n_traces(self) -> int:
-        """How often :meth:`compute` was traced by TensorFlow: once, whatever the sizes of the systems, and once with ``mm_potentials``."""
+        """How often :meth:`compute` was traced by TensorFlow: once, whatever the sizes of the systems, once with
+        ``mm_potentials``, and once more for systems of more than :data:`CHUNK` QM-MM pairs."""
         return sum(evaluation.experimental_get_tracing_count() for evaluation, _ in self._compiled.values())
 
     # Saving ------------------------------------------------------------------------------------------------------------------------------

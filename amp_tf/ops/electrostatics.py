@@ -6,14 +6,16 @@ from amp_tf import units
 from amp_tf.ops import safe
 
 
-def coulomb_energies(charges_i, charges_j, distances):
-    """q_i q_j / (4 π ε0 r_ij) of each pair, kJ/mol (the summands of Eqs. 11 and 13).
+def potentials(partner_charges, distances, receivers, n_atoms):
+    """Σ_j q_j / (4 π ε0 r_ij), the electrostatic potential at each atom i: [n_atoms], kJ/mol/e (Eqs. 11 and 13 are Σ_i q_i times it).
 
     Args:
-        charges_i, charges_j: [n_pairs], e.
+        partner_charges: q_j [n_pairs], e.
         distances: [n_pairs], angstrom, not zero.
+        receivers: [n_pairs], atom i.
+        n_atoms: number of atoms.
     """
-    return units.COULOMB_CONSTANT * charges_i * charges_j / distances
+    return units.COULOMB_CONSTANT * safe.segment_sum(partner_charges / distances, receivers, n_atoms)
 
 
 def conserve_charge(charges, system, total_charge):

@@ -28,6 +28,47 @@ def segment_sum(values, segments, n_segments):
     return sums(values)
 
 
+def sum_in_chunks(function, n_rows, chunk: int, *inputs):
+    """Σ function(start, stop, *inputs) over the chunks [start, stop) of ``n_rows`` rows, with the memory of one chunk.
+
+    Nothing of a chunk is kept: the first derivatives by ``inputs`` compute it once more. There are no derivatives by variables, and no
+    second ones: this is for inference.
+
+    Args:
+        function: gives one tensor, whose shape does not depend on the chunk.
+        n_rows: number of rows.
+        chunk: rows of a chunk.
+        inputs: tensors that the sum can be differentiated by.
+    """
+
+    def loop(body, start):
+        def step(row, *sums):
+            more = body(row, tf.minimum(row + chunk, n_rows))
+            return row + chunk, *(old + new for old, new in zip(sums, more, strict=True))
+
+        return tf.while_loop(lambda row, *_: row < n_rows, step, (tf.constant(0), *start), parallel_iterations=1)[1:]
+
+    @tf.custom_gradient
+    def total(*inputs):
+        empty = function(tf.constant(0), tf.constant(0), *inputs)
+        (result,) = loop(lambda start, stop: (function(start, stop, *inputs),), (tf.zeros_like(empty),))
+
+        def gradients(upstream, variables=()):
+            def of_chunk(start, stop):
+                with tf.GradientTape(watch_accessed_variables=False) as tape:
+                    tape.watch(inputs)
+                    values = function(start, stop, *inputs)
+                found = tape.gradient(values, inputs, output_gradients=upstream, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+                return tuple(map(tf.convert_to_tensor, found))
+
+            by_inputs = loop(of_chunk, tuple(map(tf.zeros_like, inputs)))
+            return (by_inputs, [None] * len(variables)) if variables else by_inputs
+
+        return result, gradients
+
+    return total(*inputs)
+
+
 def norm(vectors, axis: int = -1):
     """Euclidean norm over ``axis``, exact, with zero derivatives where the vector is zero.
 

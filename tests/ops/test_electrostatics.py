@@ -7,10 +7,12 @@ from amp_tf.ops import electrostatics
 from tests import numpy_reference as reference
 
 
-def test_coulomb_energies_equal_the_law_with_constants_from_codata(random):
-    charges_i, charges_j, distances = random.normal(size=4), random.normal(size=4), random.uniform(1, 9, size=4)
-    expected = reference.COULOMB_CONSTANT_KJ_MOL_ANGSTROM * charges_i * charges_j / distances
-    np.testing.assert_allclose(electrostatics.coulomb_energies(charges_i, charges_j, distances), expected, rtol=1e-9)
+def test_potentials_are_coulombs_with_constants_from_codata(random):
+    charges, distances, receivers = random.normal(size=4), random.uniform(1, 9, size=4), np.array([0, 2, 2, 0])
+    expected = np.zeros(3)
+    for charge, distance, receiver in zip(charges, distances, receivers, strict=True):
+        expected[receiver] += reference.COULOMB_CONSTANT_KJ_MOL_ANGSTROM * charge / distance
+    np.testing.assert_allclose(electrostatics.potentials(charges, distances, receivers, 3), expected, rtol=1e-9)
 
 
 def test_conserve_charge_shifts_each_system_to_its_total(random):
