@@ -60,7 +60,7 @@ PRESETS = {
         "three steps of a one-layer model of eight features on 50 frames of uracil show that all runs, no result",
     ),
     "laptop": Preset(
-        {"Uracil": 5000, "RA": 1000, "SAM": 1000},
+        {"Uracil": 4000, "RA": 1000, "SAM": 1000},
         {"Uracil": 2000, "RA": 500, "SAM": 500},
         250,
         {"learning_rate": 1e-3, "ema_momentum": 0.99, "xla": True},
