@@ -33,12 +33,12 @@ def make_edges(receiver_positions, sender_positions, receivers, senders, cutoff:
         smooth: weight the pairs by the cut-off function, which has two continuous derivatives at ``cutoff``; otherwise they count fully.
     """
     vectors = pair_vectors(receiver_positions, sender_positions, receivers, senders)
-    distances = safe.norm(vectors)
+    distances, unit_vectors = safe.length_and_direction(vectors)
     return Edges(
         receivers,
         senders,
         distances,
-        safe.divide(vectors, distances[:, None]),
+        unit_vectors,
         radial.bessel_basis(distances, cutoff, n_radial),
         radial.cutoff_function(distances, cutoff)[:, None] if smooth else None,
     )

@@ -18,7 +18,7 @@ def cutoff_function(distances, cutoff: float, exponent: int = ENVELOPE_EXPONENT)
     """
     scaled = ops.minimum(distances / cutoff, 1.0)  # u and its derivatives vanish at 1 exactly
     first, second, third = -(exponent + 1) * (exponent + 2) / 2, exponent * (exponent + 2), -exponent * (exponent + 1) / 2
-    return 1.0 + scaled**exponent * (first + scaled * (second + scaled * third))
+    return 1.0 + _power(scaled, exponent) * (first + scaled * (second + scaled * third))
 
 
 def bessel_basis(distances, cutoff: float, n_functions: int = 20, exponent: int = ENVELOPE_EXPONENT):
@@ -39,6 +39,14 @@ def bessel_basis(distances, cutoff: float, n_functions: int = 20, exponent: int 
     frequencies = ops.convert_to_tensor(np.arange(1, n_functions + 1) * math.pi, dtype=distances.dtype)
     envelope = cutoff_function(distances, cutoff, exponent)
     return envelope[:, None] * frequencies * _sinc((distances / cutoff)[:, None] * frequencies)
+
+
+def _power(values, exponent: int):
+    """``values`` to a whole number by products, which cost less than the general power."""
+    if exponent == 1:
+        return values
+    half = _power(ops.square(values), exponent // 2)
+    return half * values if exponent % 2 else half
 
 
 def _sinc(angle):

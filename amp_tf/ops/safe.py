@@ -87,8 +87,11 @@ def smooth_norm(vectors, width: float, axis: int = -1):
     return ops.sqrt(ops.sum(ops.square(vectors), axis=axis) + width**2) - width
 
 
-def divide(numerator, denominator):
-    """numerator / denominator, and zero with zero derivatives where the denominator is zero."""
-    is_zero = ops.equal(denominator, 0.0)
-    quotient = numerator / ops.where(is_zero, ops.ones_like(denominator), denominator)
-    return ops.where(is_zero, ops.zeros_like(quotient), quotient)
+def length_and_direction(vectors):
+    """Length [n] of vectors [n, 3] and the unit vectors along them [n, 3]; zero length and zero vector where the vector is zero.
+
+    All derivatives are finite; those of a zero vector are meant for nothing but that.
+    """
+    squared = ops.sum(ops.square(vectors), axis=-1, keepdims=True)  # keepdims: a cheaper derivative
+    inverse = 1.0 / ops.sqrt(ops.where(ops.equal(squared, 0.0), ops.ones_like(squared), squared))
+    return ops.squeeze(squared * inverse, axis=-1), vectors * inverse

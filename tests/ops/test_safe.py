@@ -44,13 +44,16 @@ def test_norm_is_exact_and_its_derivatives_vanish_at_zero(random):
     assert not second.any()
 
 
-def test_divide_is_zero_with_zero_derivatives_at_a_zero_denominator():
-    denominator = tf.constant([0.0, 2.0], tf.float64)
-    with tf.GradientTape() as tape:
-        tape.watch(denominator)
-        quotient = safe.divide(tf.constant([3.0, 3.0], tf.float64), denominator)
-    np.testing.assert_allclose(quotient, [0.0, 1.5])
-    np.testing.assert_allclose(tape.gradient(quotient, denominator), [0.0, -0.75])
+def test_length_and_direction_and_their_finite_derivatives_at_zero(random):
+    vectors = random.normal(size=(5, 3))
+    lengths, directions = safe.length_and_direction(tf.constant(vectors))
+    np.testing.assert_allclose(lengths, np.linalg.norm(vectors, axis=1), rtol=1e-14)
+    np.testing.assert_allclose(directions, vectors / np.linalg.norm(vectors, axis=1, keepdims=True), rtol=1e-14)
+    for part in range(2):
+        value, first, second = second_derivatives(lambda v, part=part: safe.length_and_direction(v)[part], np.zeros((1, 3)))
+        assert not value.any()
+        assert np.all(np.isfinite(first))
+        assert np.all(np.isfinite(second))
 
 
 def test_segment_sum_keeps_empty_segments():
