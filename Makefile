@@ -46,6 +46,7 @@ test: lint
 benchmark: $(INSTALLED)
 	$(BIN)/python -m benchmarks.step_time
 	$(BIN)/python -m benchmarks.embedding
+	$(BIN)/python -m benchmarks.qmmm
 
 dataset-water-dimer dataset-water-clusters: $(INSTALLED)
 	$(BIN)/python -m datasets.$(subst -,_,$(@:dataset-%=%)) $(if $(ENGINE),--engine $(ENGINE)) $(OPTIONS)
