@@ -66,9 +66,9 @@ PRESETS = {
         1000,
         {"batch_size": 2, "learning_rate": 1e-3, "ema_momentum": 0.99, "xla": True},
         {},
-        "batches of 2 (paper: 5 for uracil, 1 for the others), factor 1e-2 on the coefficients (paper: 1e-4), learning rate from 1e-3 (paper: 5e-4), smooth edges (paper: abrupt), moving "
-        "average of the weights (0.99; paper: none), and as many frames and steps as the table says (paper: 10 000, 400 000; Table 2 "
-        "200 000)",
+        "batches of 2 (paper: 5 for uracil, 1 for the others), factor 1e-2 on the coefficients (paper: 1e-4), learning rate from 1e-3 "
+        "(paper: 5e-4), smooth edges (paper: abrupt), moving average of the weights (0.99; paper: none), and as many frames and steps as "
+        "the table says (paper: 10 000, 400 000; Table 2 200 000)",
     ),
     "paper": Preset(
         dict.fromkeys(SOLUTES, 400_000), dict.fromkeys(SOLUTES, 200_000), 2000, {},

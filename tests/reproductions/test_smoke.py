@@ -10,12 +10,14 @@ import figures.figure2
 import figures.figure3
 import figures.figure5
 import figures.figure6
+import figures.table1
 from amp_tf.data.hdf5 import read_reference_data
 from amp_tf.errors import InputError
 from amp_tf.models import load_potential
 from amp_tf.training.config import MODELS
 from benchmarks import step_time
-from reproductions import common, figure2, figure3, learning_curves, paper, water_clusters, water_dimer
+from datasets import qmmm_solutes
+from reproductions import common, figure2, figure3, learning_curves, paper, solutes, table1, table2, water_clusters, water_dimer
 
 PROVENANCE_KEYS = {"preset", "seeds", "data", "versions", "hardware", "wall_seconds", "commit", "rows"}
 
@@ -198,3 +200,76 @@ def test_shipped_results_belong_to_the_shipped_data(water_dimer_file):
     for path in common.RESULTS.glob("*.laptop.json"):
         data = json.loads(path.read_text())["data"]
         assert data["sha256"] == digests[data["file"].removeprefix("datasets/")]
+
+
+@pytest.fixture(scope="module")
+def table1_result(folders):
+    return json.loads(table1.reproduce("smoke", ["Uracil"], {}, folders[1], folders[0]).read_text())
+
+
+def test_table1(table1_result, folders):
+    result = table1_result
+    assert set(result) >= PROVENANCE_KEYS
+    rows = {(row["ordering"], row["part"], row["metric"]): row for row in result["rows"]}
+    for ordering in ("unshuffled", "shuffled"):
+        for label in solutes.LABELS:
+            for number, part in enumerate(("train", "validation", "test")):
+                entry = rows[ordering, part, f"{label}_mae"]
+                assert entry["published"] == paper.TABLE_1["Uracil"][ordering][label][number]
+                assert entry["value"] > 0
+    check_pictures(figures.table1.draw(result, folders[2]))
+    text = table1.table(result["rows"])
+    assert all(word in text for word in ("null model", "HDNNP (Böselt et al. 2021)", "0.03/0.03/0.03", "unshuffled"))
+
+
+def test_the_errors_of_table1_are_those_of_its_potential(table1_result, folders):
+    """The last tenth in the order of time is the unshuffled test set; energies, gradients and the null model by hand."""
+    potential = load_potential(folders[0] / "solutes/smoke/table1/Uracil-unshuffled-50/potential.keras")
+    group = read_reference_data(qmmm_solutes.SHIPPED_FILE).groups[0]
+    frames = range(45, 50)
+    found = potential.compute_systems([group.system(frame) for frame in frames])
+    reference = group.mm_gradients[group.mm_offsets[45] :]
+    values = {(row["part"], row["metric"]): row["value"] for row in table1_result["rows"] if row["ordering"] == "unshuffled"}
+    assert values["test", "energy_mae"] == pytest.approx(np.mean(np.abs(found["energy"] - group.energies[45:])), rel=1e-3)
+    assert values["test", "qm_gradients_mae"] == pytest.approx(np.mean(np.abs(found["qm_gradients"] - group.qm_gradients[45:])), rel=1e-3)
+    error = np.mean(np.abs(np.concatenate(found["mm_gradients"]) - reference))
+    assert values["test", "mm_gradients_mae"] == pytest.approx(error, rel=1e-3)
+    assert values["test", "null_mm_gradients_mae"] == pytest.approx(np.mean(np.abs(reference)), rel=1e-6)
+    null = np.mean(np.abs(group.energies[45:] - group.energies[:35].mean()))
+    assert values["test", "null_energy_mae"] == pytest.approx(null, rel=1e-6)
+
+
+def test_table2(folders):
+    result = json.loads(table2.reproduce("smoke", ["Uracil"], {}, folders[1], folders[0]).read_text())
+    rows = {(row["cutoff"], row["part"], row["metric"]): row for row in result["rows"]}
+    assert rows[30.0, "test", "mm_gradients_mae"]["published"] == 0.06
+    assert rows[50.0, "train", "energy_mae"]["value"] > 0
+    assert "0.3/0.4" in table2.table(result["rows"])
+
+
+def test_the_paper_presets_of_the_solutes_have_the_papers_settings():
+    for table, steps in ((1, 400_000), (2, 200_000)):
+        for system, batch in {"Uracil": 5, "RA": 1, "SAM": 1}.items():
+            settings = solutes.configuration(solutes.Job(table, system), "paper", qmmm_solutes.SHIPPED_FILE)
+            assert (settings["steps"], settings["batch_size"], settings["learning_rate"]) == (steps, batch, 5e-4)
+            assert (settings["model"]["coefficient_scale"], settings["model"]["long_range_cutoff"]) == (1e-4, 50.0)
+            assert "ema_momentum" not in settings
+        assert all(of_preset == 10_000 for of_preset in qmmm_solutes.FRAMES["paper"].values())
+
+
+def test_bad_words_on_the_command_line_of_the_solutes(tmp_path):
+    with pytest.raises(InputError, match=r"--data 'water=a\.h5': give SYSTEM=FILE with SYSTEM one of Uracil, RA, SAM"):
+        solutes.parse_files(["water=a.h5"])
+    with pytest.raises(InputError, match="PRESET=smoke has Uracil, not RA"):
+        solutes.parse_systems("RA", "smoke")
+    with pytest.raises(InputError, match="no such file; correct --data"):
+        solutes.data_file("Uracil", "laptop", {"Uracil": tmp_path / "none.h5"})
+    clusters = read_reference_data(water_clusters.DATA)
+    with pytest.raises(InputError, match="lacks mm_gradients; the tables of Uracil need them"):
+        solutes.check_labels(clusters, "Uracil")
+
+
+def test_a_power_law_is_extrapolated_as_one():
+    steps = [100, 200, 400, 600, 800, 1000]
+    assert solutes.extrapolated(steps, [7.0 * step**-0.5 for step in steps], 10**6) == pytest.approx(7e-3)
+    assert solutes.extrapolated(steps[:2], [1.0, 0.5], 10**6) is None
