@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from ase.data import chemical_symbols
 from scipy.spatial import cKDTree
+from scipy.spatial.distance import pdist
 from vesin import NeighborList
 
 from amp_tf.errors import InputError
@@ -20,6 +21,9 @@ MINIMUM_MM_DISTANCE = 0.5
 
 MM_CHARGE_TOLERANCE = 1e-3
 """MM charges that miss their declared sum by more than this give a warning, e."""
+
+FAR_AWAY = 1e4
+"""Where MM particles of no charge are put that only fill an array, angstrom."""
 
 MAXIMUM_EXTENT = 1e4
 """A system larger than this is taken to have come apart, angstrom."""
@@ -202,6 +206,39 @@ def join_graphs(graphs: Sequence[MolecularGraph], float_dtype: str = "float64") 
             for name, array in zip(MolecularGraph._fields, joined, strict=True)
         )
     )
+
+
+def filled_graph(
+    system: System, cutoff: float, n_neighbours: int, n_mm: int, float_dtype: str = "float64", far_from: float | None = None
+) -> MolecularGraph:  # fmt: skip
+    """The graph of one system with pairs and particles added until their numbers are given ones, so that many systems have one shape.
+
+    What is added changes no energy and no gradient: pairs of QM atoms at or beyond the cut-off, whose weight is zero where edges end
+    smoothly, and MM particles of no charge, 1e4 angstrom away and so beyond every long-range cut-off.
+
+    Args:
+        system: with at most as many pairs and particles.
+        cutoff, float_dtype, far_from: as in :func:`build_graph`.
+        n_neighbours: pairs of atoms, each counted once: :func:`count_neighbours` of the largest system, at most n (n − 1) / 2.
+        n_mm: MM particles.
+    """
+    distances = np.sort(pdist(system.positions))
+    reach = max(cutoff, distances[n_neighbours - 1] + 1e-6) if n_neighbours else cutoff
+    n_more = n_mm - len(system.mm_charges)
+    far = np.tile([[0.0, 0.0, FAR_AWAY]], (n_more, 1)) + system.positions.mean(axis=0)
+    filled = System(
+        system.atomic_numbers,
+        system.positions,
+        system.total_charge,
+        np.concatenate([system.mm_positions, far]),
+        np.concatenate([system.mm_charges, np.zeros(n_more)]),
+    )
+    return build_graph([filled], reach, float_dtype, far_from)
+
+
+def count_neighbours(system: System, cutoff: float) -> int:
+    """Pairs of atoms within the cut-off, each counted once."""
+    return int(np.count_nonzero(pdist(system.positions) <= cutoff))
 
 
 def _system_graph(system: System, cutoff: float, far_from: float | None, mm_nodes: bool) -> MolecularGraph:

@@ -5,20 +5,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
-from scipy.spatial.distance import pdist
 
 from amp_tf.data.hdf5 import FrameGroup, ReferenceData
 from amp_tf.errors import DataFileError, InputError
-from amp_tf.graph import ATOM_INDICES, MM_INDICES, MolecularGraph, System, build_graph
+from amp_tf.graph import ATOM_INDICES, MM_INDICES, MolecularGraph, System, count_neighbours, filled_graph
 from amp_tf.models.potential import Potential, graph_signature
 
 LABELS = ("energy", "qm_gradients", "mm_gradients")
 
 MAXIMUM_PAIRS = 200_000
 """QM-MM pairs that are evaluated at once; each takes a few kilobytes."""
-
-FAR_AWAY = 1e4
-"""Where MM particles without charge are put that only fill an array, angstrom."""
 
 
 @dataclass(frozen=True)
@@ -94,9 +90,8 @@ class GraphBatches:
         frames: the data.
         labels: which of ``energy``, ``qm_gradients``, ``mm_gradients`` come with a batch.
         one_shape: give every frame as many edges and MM particles as the largest has, so that XLA compiles a step once. What is added
-            changes nothing: pairs beyond the cut-off, whose weight is zero, and particles of no charge beyond the long-range cut-off.
-            (The mean of the MM gradients' loss counts these particles, whose gradients are zero.) Only for one number of atoms, and only
-            where edges end smoothly; otherwise the frames stay as they are.
+            changes nothing (:func:`amp_tf.graph.filled_graph`; the mean of the MM gradients' loss counts the added particles, whose
+            gradients are zero). Only for one number of atoms, and only where edges end smoothly; otherwise the frames stay as they are.
 
     Raises:
         InputError: if there is no frame, or an element is unknown to the potential.
@@ -174,22 +169,11 @@ def _all_pairs(system, n_mm, first_mm) -> tuple[tf.Tensor, tf.Tensor]:
 
 def _graphs_of_one_shape(potential: Potential, systems: Sequence[System]) -> Iterator[MolecularGraph]:
     """Graphs with as many edges and MM particles as the largest of the systems; see :class:`GraphBatches`."""
+    potential.check_systems(systems)
     n_mm = max(len(system.mm_charges) for system in systems)
-    distances = [np.sort(pdist(system.positions)) for system in systems]
-    n_edges = max(np.count_nonzero(of_system <= potential.cutoff) for of_system in distances)
-    for system, of_system in zip(systems, distances, strict=True):
-        potential.check_systems([system])
-        reach = max(potential.cutoff, of_system[n_edges - 1] + 1e-6) if n_edges else potential.cutoff
-        n_more = n_mm - len(system.mm_charges)
-        far = np.tile([[0.0, 0.0, FAR_AWAY]], (n_more, 1)) + system.positions.mean(axis=0)
-        padded = System(
-            system.atomic_numbers,
-            system.positions,
-            system.total_charge,
-            np.concatenate([system.mm_positions, far]),
-            np.concatenate([system.mm_charges, np.zeros(n_more)]),
-        )
-        yield build_graph([padded], reach, potential.compute_dtype, potential.far_from)
+    n_neighbours = max(count_neighbours(system, potential.cutoff) for system in systems)
+    for system in systems:
+        yield filled_graph(system, potential.cutoff, n_neighbours, n_mm, potential.compute_dtype, potential.far_from)
 
 
 def _ragged(arrays: Sequence[np.ndarray]) -> tf.RaggedTensor:

@@ -6,7 +6,9 @@ import pytest
 
 import amp_tf
 from amp_tf import units
+from amp_tf.errors import InputError
 from amp_tf.graph import System
+from amp_tf.models.potential import _rounded_up
 from tests.models.physics import random_rotation
 
 WATER = np.array([[0.0, 0.0, 0.0], [0.76, 0.0, -0.59], [-0.74, 0.1, -0.6]])
@@ -102,8 +104,37 @@ def test_pairs_summed_in_chunks_give_the_same(random, monkeypatch, mm_potentials
         chunked = make(order=2)
         chunked.set_weights(potential.get_weights())
         found = chunked.compute_systems(systems, mm_potentials)
-        assert list(chunked._compiled) == [(mm_potentials, True)]
+        assert list(chunked._compiled) == [(mm_potentials, True, False)]
         np.testing.assert_allclose(found["energy"], expected["energy"], atol=1e-9)
         for name in ("qm_gradients", "mm_gradients", "charges", *(["mm_potentials"] if mm_potentials else [])):
             for ours, wanted in zip(found[name], expected[name], strict=True):
                 np.testing.assert_allclose(ours, wanted, atol=1e-8)
+
+
+def test_xla_gives_the_same_and_compiles_no_trace_anew(random):
+    """Filled up edges and particles add nothing; sizes within an eighth share one compilation, others share the trace."""
+    potential = make(order=2)
+    chain = System([8, 1, 1, 8], np.array([[0, 0, 0], [0.96, 0, 0], [-0.2, 0.9, 0], [4.6, 3.4, 0.0]]), 0.0, *particles(random, 20))
+    systems = [embedded(random), embedded(random, n_mm=9), chain]
+    for batch in (systems, systems[1:2], [System(NUMBERS, WATER)]):
+        expected, found = (potential.compute_systems(batch, mm_potentials=True, xla=xla) for xla in (False, True))
+        np.testing.assert_allclose(found["energy"], expected["energy"], atol=1e-9)
+        for name in ("qm_gradients", "mm_gradients", "mm_potentials", "charges", "dipole"):
+            for ours, wanted in zip(found[name], expected[name], strict=True):
+                np.testing.assert_allclose(ours, wanted, atol=1e-8, err_msg=name)
+    assert potential.n_traces == 2
+
+
+def particles(random, n_mm):
+    directions = random.normal(size=(n_mm, 3))
+    return 9.0 * directions / np.linalg.norm(directions, axis=1, keepdims=True), random.normal(size=n_mm)
+
+
+def test_xla_is_refused_where_filling_up_would_change_energies():
+    with pytest.raises(InputError, match="xla: this model's edges end abruptly"):
+        make(message_cutoff="none").compute(NUMBERS, WATER, xla=True)
+
+
+@pytest.mark.parametrize(("number", "expected"), [(0, 0), (1, 1), (15, 15), (17, 18), (57, 60), (1788, 1792), (1793, 1920)])
+def test_sizes_are_rounded_up_by_at_most_an_eighth(number, expected):
+    assert _rounded_up(number) == expected
