@@ -241,6 +241,44 @@ def count_neighbours(system: System, cutoff: float) -> int:
     return int(np.count_nonzero(pdist(system.positions) <= cutoff))
 
 
+def rounded_up(number: int) -> int:
+    """The next number of a grid that grows by at most an eighth from one to the next."""
+    step = max(1, 2 ** (number.bit_length() - 4))
+    return -(-number // step) * step
+
+
+def real_particles(graph: MolecularGraph, systems: Sequence[System]) -> np.ndarray:
+    """Which MM particles of a filled graph are those of the systems, [n_mm] bool."""
+    n_filled = np.bincount(graph.mm_system, minlength=len(systems))
+    n_real = [len(system.mm_charges) for system in systems]
+    return np.concatenate([np.arange(filled) < real for filled, real in zip(n_filled, n_real, strict=True)])
+
+
+def make_systems(
+    atomic_numbers, positions, mm_positions, mm_charges, total_charge, sees_total_charge: bool, mm_total_charge=None
+) -> list[System]:
+    """A list of :class:`System` from lists of arrays, one entry a system; None and a single total charge serve all."""
+    n_systems = len(positions)
+    blind = "this model does not see the total charge; leave it at 0, or use pairwise_coulomb=True (-P)."
+    if np.any(total_charge) and not sees_total_charge:
+        raise InputError(blind)
+    charges = [total_charge] * n_systems if np.ndim(total_charge) == 0 else total_charge
+    columns = {
+        "atomic_numbers": atomic_numbers,
+        "positions": positions,
+        "total_charge": charges,
+        "mm_positions": [None] * n_systems if mm_positions is None else mm_positions,
+        "mm_charges": [None] * n_systems if mm_charges is None else mm_charges,
+        "mm_total_charge": [mm_total_charge] * n_systems if np.ndim(mm_total_charge) == 0 else mm_total_charge,
+    }
+    for name, column in columns.items():
+        if np.ndim(column) == 0 and not isinstance(column, list):
+            raise InputError(f"{name} must have one entry for each of the {n_systems} systems.")
+        if len(column) != n_systems:
+            raise InputError(f"{n_systems} systems were given, but {name} has {len(column)} entries; give one a system.")
+    return [System(**dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True)]
+
+
 def _system_graph(system: System, cutoff: float, far_from: float | None, mm_nodes: bool) -> MolecularGraph:
     center = system.positions.mean(axis=0)
     n_atoms, n_mm = len(system.atomic_numbers), len(system.mm_charges)

@@ -63,17 +63,25 @@ def training_step_rows(model: str, preset: str, group: FrameGroup, rate: float) 
 
 def inference_rows(model: str, preset: str, group: FrameGroup) -> list[Row]:
     """Median time of ``compute`` on one cluster with changing numbers of MM particles, NumPy to NumPy, and the number of traces."""
-    potential = make_potential(model, preset)
-    system = group.system(0)
-    numbers = iter(range(10**9))
+    system, rows = group.system(0), []
+    for mode, xla in (("graph", False), ("XLA", True)):
+        potential = make_potential(model, preset)
+        if xla and potential.message_cutoff != "smooth":
+            continue
+        numbers = iter(range(10**9))
 
-    def compute():
-        n_mm = len(system.mm_charges) - 3 * (next(numbers) % 5)
-        return potential.compute(system.atomic_numbers, system.positions, system.mm_positions[:n_mm], system.mm_charges[:n_mm])
+        def compute(potential=potential, numbers=numbers, xla=xla):
+            n_mm = len(system.mm_charges) - 3 * (next(numbers) % 5)
+            mm = system.mm_positions[:n_mm], system.mm_charges[:n_mm]
+            return potential.compute(system.atomic_numbers, system.positions, *mm, xla=xla)
 
-    seconds = median_time(compute)
-    identifiers = {"model": model, "parameters": potential.count_params(), "qm_mm_pairs": 3 * len(system.mm_charges), "work": "inference"}
-    return [row("time", "ms", 1e3 * seconds, **identifiers), row("traces", "", potential.n_traces, **identifiers)]
+        for _ in range(5):
+            compute()  # every number of particles once: XLA compiles the two sizes that these are filled up to
+        seconds = median_time(compute)
+        identifiers = {"model": model, "parameters": potential.count_params(), "qm_mm_pairs": 3 * len(system.mm_charges)}
+        identifiers |= {"work": f"inference, {mode}"}
+        rows += [row("time", "ms", 1e3 * seconds, **identifiers), row("traces", "", potential.n_traces, **identifiers)]
+    return rows
 
 
 def table(rows: list[Row]) -> str:

@@ -5,11 +5,8 @@ Beside :mod:`amp_tf.ops.safe` this is the one place of the mathematics that name
 
 import functools
 import json
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -20,7 +17,7 @@ from ase.data import chemical_symbols
 from keras import ops
 
 from amp_tf import units
-from amp_tf.errors import DataFileError, InputError
+from amp_tf.errors import InputError
 from amp_tf.graph import (
     FLOAT_FIELDS,
     GRAPH_SHAPES,
@@ -30,6 +27,9 @@ from amp_tf.graph import (
     count_neighbours,
     filled_graph,
     join_graphs,
+    make_systems,
+    real_particles,
+    rounded_up,
 )
 from amp_tf.layers import Edges, make_edges
 
@@ -260,7 +260,7 @@ class Potential(keras.Model):
         raw = self._compile(mm_potentials, len(graph.mm_senders) > CHUNK, xla)(*map(tf.constant, graph))
         raw = tf.nest.map_structure(lambda tensor: tensor.numpy(), raw)
         if xla:
-            is_real = _real_particles(graph, systems)
+            is_real = real_particles(graph, systems)
             raw |= {name: raw[name][is_real] for name in ("mm_gradients", "mm_potentials") if name in raw}
         terms = {"reference": self.reference_energies(systems)} | {
             name: term.astype(np.float64) for name, term in raw.pop("energy_terms").items()
@@ -304,8 +304,8 @@ class Potential(keras.Model):
         graphs = []
         for system in systems:
             n_atoms = len(system.atomic_numbers)
-            n_neighbours = min(_rounded_up(count_neighbours(system, self.cutoff)), n_atoms * (n_atoms - 1) // 2)
-            n_mm = _rounded_up(len(system.mm_charges))
+            n_neighbours = min(rounded_up(count_neighbours(system, self.cutoff)), n_atoms * (n_atoms - 1) // 2)
+            n_mm = rounded_up(len(system.mm_charges))
             graphs.append(filled_graph(system, self.cutoff, n_neighbours, n_mm, self.compute_dtype, self.far_from))
         return join_graphs(graphs, self.compute_dtype)
 
@@ -356,19 +356,6 @@ def _as_rows(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: ops.reshape(value, (-1, 1)) if name == "energy" else value for name, value in values.items()}
 
 
-def _rounded_up(number: int) -> int:
-    """The next number of a grid that grows by at most an eighth from one to the next."""
-    step = max(1, 2 ** (number.bit_length() - 4))
-    return -(-number // step) * step
-
-
-def _real_particles(graph: MolecularGraph, systems: Sequence[System]) -> np.ndarray:
-    """Which MM particles of a filled graph are those of the systems, [n_mm] bool."""
-    n_filled = np.bincount(graph.mm_system, minlength=len(systems))
-    n_real = [len(system.mm_charges) for system in systems]
-    return np.concatenate([np.arange(filled) < real for filled, real in zip(n_filled, n_real, strict=True)])
-
-
 def _is_batch(positions) -> bool:
     """Whether ``positions`` are those of several systems: a list of arrays, or one array [n_systems, n_atoms, 3]."""
     try:
@@ -401,68 +388,6 @@ def graph_signature(dtype: str) -> MolecularGraph:
     """The types and shapes of a graph's fields with open sizes: a function traced with it serves every batch."""
     fields = zip(MolecularGraph._fields, GRAPH_SHAPES, strict=True)
     return MolecularGraph(*(tf.TensorSpec(shape, dtype if name in FLOAT_FIELDS else "int32", name=name) for name, shape in fields))
-
-
-def make_systems(
-    atomic_numbers, positions, mm_positions, mm_charges, total_charge, sees_total_charge: bool, mm_total_charge=None
-) -> list[System]:
-    """A list of :class:`~amp_tf.graph.System` from lists of arrays, one entry a system; None and a single total charge serve all."""
-    n_systems = len(positions)
-    blind = "this model does not see the total charge; leave it at 0, or use pairwise_coulomb=True (-P)."
-    require(sees_total_charge or not np.any(total_charge), blind)
-    charges = [total_charge] * n_systems if np.ndim(total_charge) == 0 else total_charge
-    columns = {
-        "atomic_numbers": atomic_numbers,
-        "positions": positions,
-        "total_charge": charges,
-        "mm_positions": [None] * n_systems if mm_positions is None else mm_positions,
-        "mm_charges": [None] * n_systems if mm_charges is None else mm_charges,
-        "mm_total_charge": [mm_total_charge] * n_systems if np.ndim(mm_total_charge) == 0 else mm_total_charge,
-    }
-    for name, column in columns.items():
-        require(np.ndim(column) > 0 or isinstance(column, list), f"{name} must have one entry for each of the {n_systems} systems.")
-        require(len(column) == n_systems, f"{n_systems} systems were given, but {name} has {len(column)} entries; give one a system.")
-    return [System(**dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True)]
-
-
-def load_potential(path: Path | str) -> Potential:
-    """Load a saved potential with Keras's safe mode.
-
-    Raises:
-        DataFileError: if the file is missing, damaged, or not a potential of amp_tf.
-    """
-    path = Path(path)
-    require_potential_file(path)
-    try:
-        potential = keras.saving.load_model(path, compile=False, safe_mode=True)
-    except (ValueError, TypeError, OSError, KeyError, AttributeError, RuntimeError, zipfile.BadZipFile) as error:
-        reason = " ".join(str(error).split())[:300]
-        raise DataFileError(
-            f"{path}: the saved potential cannot be read ({reason}); copy it again, or install the amp_tf that wrote it."
-        ) from error
-    return potential
-
-
-def require_potential_file(path: Path) -> dict[str, Any]:
-    """The Keras configuration inside a ``.keras`` file, after checking that it is a potential of amp_tf.
-
-    Raises:
-        DataFileError: as :func:`load_potential`.
-    """
-    if not path.is_file():
-        raise DataFileError(f"{path}: no such file; give the path of a .keras file that amp_tf saved.")
-    try:
-        with zipfile.ZipFile(path) as archive:
-            config = json.loads(archive.read("config.json"))
-            damaged = archive.testzip()
-    except (zipfile.BadZipFile, KeyError, ValueError, OSError, RuntimeError, zlib.error) as error:  # what zipfile makes of damaged bytes
-        raise DataFileError(f"{path}: damaged or not a .keras file ({error}); copy it again.") from error
-    if damaged:
-        raise DataFileError(f"{path}: the part {damaged!r} is damaged; copy the file again.")
-    kind = config.get("registered_name") if isinstance(config, dict) else None
-    if not str(kind).startswith("amp_tf>"):
-        raise DataFileError(f"{path}: not a potential of amp_tf (it is {kind!r}); give a file that amp_tf saved.")
-    return config
 
 
 def _checked_elements(elements: Sequence[str]) -> tuple[str, ...]:

@@ -7,8 +7,7 @@ import pytest
 import amp_tf
 from amp_tf import units
 from amp_tf.errors import InputError
-from amp_tf.graph import System
-from amp_tf.models.potential import _rounded_up
+from amp_tf.graph import System, rounded_up
 from tests.models.physics import random_rotation
 
 WATER = np.array([[0.0, 0.0, 0.0], [0.76, 0.0, -0.59], [-0.74, 0.1, -0.6]])
@@ -137,4 +136,4 @@ def test_xla_is_refused_where_filling_up_would_change_energies():
 
 @pytest.mark.parametrize(("number", "expected"), [(0, 0), (1, 1), (15, 15), (17, 18), (57, 60), (1788, 1792), (1793, 1920)])
 def test_sizes_are_rounded_up_by_at_most_an_eighth(number, expected):
-    assert _rounded_up(number) == expected
+    assert rounded_up(number) == expected
