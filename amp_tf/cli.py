@@ -78,6 +78,8 @@ def convert(
     from amp_tf.data import convert as readers
     from amp_tf.data.hdf5 import write_reference_data
 
+    if output.resolve() == source.resolve():
+        raise InputError(f"{output} is the source; choose another output.")
     pairs = [text.partition("=") for text in key or []]
     if any(not separator for _, separator, _ in pairs):
         raise InputError("--key has the form OURS=DATASET, for example energies=E.")

@@ -222,8 +222,6 @@ def filled_graph(
         n_neighbours: pairs of atoms, each counted once: :func:`count_neighbours` of the largest system, at most n (n − 1) / 2.
         n_mm: MM particles.
     """
-    distances = np.sort(pdist(system.positions))
-    reach = max(cutoff, distances[n_neighbours - 1] + 1e-6) if n_neighbours else cutoff
     n_more = n_mm - len(system.mm_charges)
     far = np.tile([[0.0, 0.0, FAR_AWAY]], (n_more, 1)) + system.positions.mean(axis=0)
     filled = System(
@@ -233,7 +231,12 @@ def filled_graph(
         np.concatenate([system.mm_positions, far]),
         np.concatenate([system.mm_charges, np.zeros(n_more)]),
     )
-    return build_graph([filled], reach, float_dtype, far_from)
+    first, second = np.triu_indices(len(system.atomic_numbers), 1)
+    nearest = np.sort(np.argsort(pdist(system.positions), kind="stable")[:n_neighbours])
+    ends = np.concatenate([[first[nearest], second[nearest]], [second[nearest], first[nearest]]], axis=1)
+    receivers, senders = ends[:, np.lexsort(ends[::-1])]
+    graph = build_graph([filled], cutoff, float_dtype, far_from)
+    return graph._replace(receivers=receivers.astype(np.int32), senders=senders.astype(np.int32))
 
 
 def count_neighbours(system: System, cutoff: float) -> int:
@@ -254,14 +257,9 @@ def real_particles(graph: MolecularGraph, systems: Sequence[System]) -> np.ndarr
     return np.concatenate([np.arange(filled) < real for filled, real in zip(n_filled, n_real, strict=True)])
 
 
-def make_systems(
-    atomic_numbers, positions, mm_positions, mm_charges, total_charge, sees_total_charge: bool, mm_total_charge=None
-) -> list[System]:
+def make_systems(atomic_numbers, positions, mm_positions, mm_charges, total_charge, mm_total_charge=None) -> list[System]:
     """A list of :class:`System` from lists of arrays, one entry a system; None and a single total charge serve all."""
     n_systems = len(positions)
-    blind = "this model does not see the total charge; leave it at 0, or use pairwise_coulomb=True (-P)."
-    if np.any(total_charge) and not sees_total_charge:
-        raise InputError(blind)
     charges = [total_charge] * n_systems if np.ndim(total_charge) == 0 else total_charge
     columns = {
         "atomic_numbers": atomic_numbers,

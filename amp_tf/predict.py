@@ -9,6 +9,7 @@ import numpy as np
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from amp_tf import units
+from amp_tf.data.convert import read_atoms, total_charge
 from amp_tf.data.hdf5 import FrameGroup, Provenance, read_reference_data, write_reference_data
 from amp_tf.errors import DataFileError, InputError
 from amp_tf.files import whole_file
@@ -35,6 +36,8 @@ def predict_file(potential: Potential, source: Path, output: Path, command: str 
     """
     if output.suffix not in (".h5", *XYZ):
         raise InputError(f"{output}: the ending must be .h5, .xyz or .extxyz.")
+    if output.resolve() == source.resolve():
+        raise InputError(f"{output} is the source; choose another output.")
     names, systems = _read(source)
     results = predict(potential, systems, everything=True)
     of_frames = [{key: values[frame] for key, values in results.items()} for frame in range(len(systems))]
@@ -55,11 +58,8 @@ def _read(source: Path) -> tuple[list[str], list[System]]:
         return data.frame_groups, [group.system(frame) for group in data.groups for frame in range(len(group))]
     if source.suffix not in XYZ:
         raise InputError(f"{source}: the ending must be .h5, .xyz or .extxyz; amp-tf convert reads other formats.")
-    try:
-        frames = ase.io.read(source, index=":", format="extxyz")
-    except Exception as error:  # ASE's readers raise what they like
-        raise DataFileError(f"{source}: ASE cannot read it as extended xyz ({' '.join(str(error).split())[:200]}).") from error
-    systems = [System(frame.numbers, frame.positions, float(frame.info.get("charge", 0.0))) for frame in frames]
+    frames = read_atoms(source)
+    systems = [System(frame.numbers, frame.positions, total_charge(frame, source)) for frame in frames]
     return [f"{frame.symbols}{system.total_charge:+g}" for frame, system in zip(frames, systems, strict=True)], systems
 
 

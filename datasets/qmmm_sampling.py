@@ -10,6 +10,7 @@ import json
 from dataclasses import asdict, dataclass
 
 import numpy as np
+from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 from scipy.spatial.distance import pdist
 from tqdm import tqdm
@@ -17,13 +18,19 @@ from tqdm import tqdm
 from amp_tf.errors import AmpTFError, EngineError, InputError
 from datasets.engines import Calculation, EmbeddingEngine
 from datasets.parts import Arrays, Parts
-from datasets.solutes import Solute, lennard_jones
+from datasets.solutes import Solute, bonds, lennard_jones
 
 WATER_CHARGES = (-0.8476, 0.4238, 0.4238)
 """SPC/E: oxygen, hydrogen, hydrogen, e."""
 
-MARGIN = 2.0
-"""How much wider than the zone the box is, angstrom."""
+MARGIN, MARGIN_OF_A_PAIR = 4.0, 8.0
+"""How much wider than solute and zone the box is, and how much more for every further molecule, which may drift away, angstrom."""
+
+WATER_REACH = 1.0
+"""How far the atoms of a water molecule are from its oxygen atom, which decides the image that is taken, angstrom."""
+
+SMALLEST_BOX = 22.0
+"""Twice the cut-off of the direct sum of the electrostatics among water, and some, angstrom."""
 
 EXCLUSION = 2.4
 """No water molecule starts with an atom closer than this to the solute, angstrom."""
@@ -64,7 +71,8 @@ class Sampling:
 def box_length(solute: Solute, zone: float) -> float:
     """Edge of the cubic box in which no water molecule lies within ``zone`` of the solute twice, angstrom."""
     extent = float(pdist(solute.positions).max()) if len(solute.positions) > 1 else 0.0
-    return extent + 2.0 * zone + MARGIN
+    n_molecules = connected_components(bonds(solute.atomic_numbers, solute.positions))[0]
+    return max(SMALLEST_BOX, extent + 2.0 * zone + MARGIN + MARGIN_OF_A_PAIR * (n_molecules - 1))
 
 
 def embedded_zone(positions: np.ndarray, n_water_atoms: int, box: float, zone: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -84,10 +92,11 @@ def embedded_zone(positions: np.ndarray, n_water_atoms: int, box: float, zone: f
     """
     solute = positions[n_water_atoms:]
     middle = 0.5 * (solute.max(axis=0) + solute.min(axis=0))
-    if np.ptp(solute, axis=0).max() + 2.0 * zone > box:
+    span = float(np.ptp(solute, axis=0).max())
+    if span + 2.0 * (zone + WATER_REACH) > box:
         raise InputError(
-            f"the solute spans {np.ptp(solute, axis=0).max():.1f} angstrom, too long for a box of {box:.1f} angstrom with a zone of "
-            f"{zone:g} angstrom; give a larger --box."
+            f"the solute spans {span:.1f} angstrom, too long for a box of {box:.1f} angstrom with a zone of {zone:g} angstrom; start anew "
+            "with a larger --box, or ask for fewer frames, which are those before."
         )
     water = (positions[:n_water_atoms] - middle).reshape(-1, 3, 3)
     water = water - box * np.round(water[:, :1] / box)
@@ -118,6 +127,7 @@ class Trajectory:
         self, solute: Solute, charges: np.ndarray, engine: EmbeddingEngine, sampling: Sampling, parts: Parts, box: float | None = None,
         n_threads: int = 2,
     ):  # fmt: skip
+        _openmm()
         smallest = box_length(solute, sampling.zone)
         if box is not None and box < smallest:
             raise InputError(f"a box of {box:g} angstrom is too small for {solute.name}: it needs {smallest:.1f} angstrom.")
@@ -134,7 +144,10 @@ class Trajectory:
             AmpTFError: if it was interrupted or the engine failed; says how to go on.
         """
         if "equilibrated" not in self.parts:
-            self.parts["equilibrated"] = self._equilibrate()
+            try:
+                self.parts["equilibrated"] = self._equilibrate()
+            except KeyboardInterrupt as error:
+                raise AmpTFError("interrupted during the equilibration; run the same command to start it again.") from error
         start = self.parts["equilibrated"]
         n_water_atoms, box = len(start["positions"]) - len(self.solute.positions), self.box
         n_blocks = -(-self.sampling.n_frames // self.sampling.block)
@@ -256,6 +269,10 @@ class Trajectory:
         openmm = _openmm()
         topology, water = self._water()
         system = self._system(topology, self.charges, frozen=True)
+        chain = openmm.HarmonicBondForce()  # of no strength: it makes one molecule of the solute, which the barostat then shifts as a whole
+        for atom in range(len(water), system.getNumParticles() - 1):
+            chain.addBond(atom, atom + 1, 0.1, 0.0)
+        system.addForce(chain)
         barostat = openmm.MonteCarloBarostat(1.0, self.sampling.temperature)
         barostat.setRandomNumberSeed(self._seed(0))
         system.addForce(barostat)
@@ -269,17 +286,11 @@ class Trajectory:
                 n = min(100, n_steps - start)
                 simulation.step(n)
                 bar.update(n)
-        state = simulation.context.getState(positions=True, velocities=True)
+        state = simulation.context.getState(positions=True)
         box = float(state.getPeriodicBoxVectors(asNumpy=True)._value[0, 0] * NM)
-        if box < (needed := box_length(self.solute, self.sampling.zone) - MARGIN):
-            raise InputError(f"the box shrank to {box:.1f} angstrom, {self.solute.name} needs {needed:.1f}; give a larger --box.")
-        velocities = state.getVelocities(asNumpy=True)._value * NM
-        return {
-            "positions": state.getPositions(asNumpy=True)._value * NM,
-            "velocities": velocities,
-            "box": np.array(box),
-            "n_waters": np.array(len(water) // 3),
-        }
+        positions = state.getPositions(asNumpy=True)._value * NM
+        embedded_zone(positions, len(water), box, self.sampling.zone)  # which checks that the box has not shrunk too far
+        return {"positions": positions, "box": np.array(box)}
 
     def _qmmm(self, n_water_atoms: int, box: float, before: Arrays, block: int):
         """The simulation with the engine's force, from positions and velocities of ``before``."""
@@ -308,8 +319,9 @@ class Trajectory:
 
         system.addForce(openmm.PythonForce(engine_force))
         simulation = self._simulation(system, before["positions"], box, self.sampling.time_step, self._seed(10 + block))
-        simulation.context.setVelocities(before["velocities"] / NM)
-        if not block:
+        if "velocities" in before:
+            simulation.context.setVelocities(before["velocities"] / NM)
+        else:
             simulation.context.setVelocitiesToTemperature(self.sampling.temperature, self._seed(3))
         return simulation
 
@@ -347,6 +359,8 @@ def _openmm():
         import openmm.app
     except ImportError as error:
         raise EngineError("OpenMM is not installed; install it with: pip install 'amp_tf[reference]'") from error
+    if not hasattr(openmm, "PythonForce"):
+        raise EngineError(f"OpenMM {openmm.__version__} has no PythonForce; install a newer one with: pip install -U 'openmm>=8.5'")
     return openmm
 
 

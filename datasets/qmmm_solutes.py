@@ -16,13 +16,14 @@ from typing import Annotated
 
 import numpy as np
 import typer
+from scipy.spatial.distance import pdist
 
 from amp_tf.data.hdf5 import FrameGroup, Provenance, ReferenceData, read_reference_data, write_reference_data
 from amp_tf.errors import AmpTFError, InputError
 from datasets.engines import EMBEDDING_ENGINES, Calculation, ConvergenceError, EmbeddingEngine, XTBEngine
 from datasets.parts import Arrays, Parts, run_all
 from datasets.qmmm_sampling import Sampling, Trajectory, sampling_record
-from datasets.solutes import PAPER_SOLUTES, Solute, relaxed, solute_by_name, solute_from_smiles, solute_from_xyz
+from datasets.solutes import PAPER_SOLUTES, Solute, lennard_jones, relaxed, solute_by_name, solute_from_smiles, solute_from_xyz
 
 SHIPPED_FILE = Path(__file__).with_name("uracil_sample.h5")
 """The first 50 frames of a trajectory of uracil, for tests and the smoke preset."""
@@ -92,11 +93,14 @@ def sample(
     Returns:
         The sha256 of the file's content, and a line for every frame that did not converge and is left out.
     """
-    version = engine.version()
+    if not solute.name or "/" in solute.name:
+        raise InputError(f"the name {solute.name!r} must be a word without '/'; it names the group of the file.")
+    lennard_jones(solute)  # complains about an element without parameters before any work
+    start, version = solute, engine.version()
     method = {"engine": engine.name, "version": version, "level_of_theory": engine.level_of_theory}
     driver = XTBEngine(engine.method, n_threads=engine.n_threads, keep_orbitals=True) if isinstance(engine, XTBEngine) else engine
     solute, energy, charges = relaxed(solute, engine)
-    record = sampling_record(sampling, box) | method | {"solute": _identity(solute)}
+    record = sampling_record(sampling, box) | method | {"solute": _identity(start)}
     trajectory = Trajectory(
         solute, charges, driver, sampling, Parts(output.with_name(f"{output.name}.trajectory"), record), box, os.cpu_count() or 1
     )
@@ -122,11 +126,14 @@ def sample(
 def relabel(
     source: ReferenceData, output: Path, engine: EmbeddingEngine, workers: int, command: str, dask: str | None = None
 ) -> tuple[str, list[str]]:
-    """The geometries of ``source`` with the labels of another method; energies relative to the mean isolated energy of its first frame.
+    """The geometries of ``source`` with the labels of another method; energies relative to the isolated molecule in its first frame (the
+    first that converged).
 
     Returns:
         As :func:`sample`.
     """
+    if output.resolve() == Path(source.source).resolve():
+        raise InputError(f"{output} is the source of the geometries; choose another output.")
     version = engine.version()
     method = {"engine": engine.name, "version": version, "level_of_theory": engine.level_of_theory}
     parts = Parts(output.with_name(f"{output.name}.parts"), method)
@@ -137,8 +144,10 @@ def relabel(
         calculations = {}
         for frame in range(len(group)):
             system = group.system(frame)
-            digest = hashlib.sha256(system.positions.tobytes() + system.mm_positions.tobytes()).hexdigest()[:12]
-            calculations[f"{group.name}_{frame:06d}_{digest}"] = Calculation(
+            digest = hashlib.sha256(repr((system.atomic_numbers.tolist(), group.total_charge)).encode())
+            for array in (system.positions, system.mm_positions, system.mm_charges):
+                digest.update(array.tobytes())
+            calculations[f"{group.name}_{frame:06d}_{digest.hexdigest()[:12]}"] = Calculation(
                 system.atomic_numbers, system.positions, charge=round(group.total_charge), mm_positions=system.mm_positions,
                 mm_charges=system.mm_charges,
             )  # fmt: skip
@@ -172,7 +181,8 @@ def relabel(
 
 def _identity(solute: Solute) -> dict[str, object]:
     """What a solute is, for the record of a trajectory."""
-    return {"name": solute.name, "charge": solute.charge, "atomic_numbers": solute.atomic_numbers.tolist()}
+    digest = hashlib.sha256(np.round(pdist(solute.positions), 2).tobytes()).hexdigest()[:12]
+    return {"name": solute.name, "charge": solute.charge, "atomic_numbers": solute.atomic_numbers.tolist(), "geometry": digest}
 
 
 def make_engine(name: str, method: str | None, basis: str | None, n_threads: int) -> EmbeddingEngine:
@@ -190,7 +200,7 @@ def make_engine(name: str, method: str | None, basis: str | None, n_threads: int
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True, help=__doc__.split("\n")[0])
 
 ENGINE = Annotated[str, typer.Option(help=f"One of {', '.join(EMBEDDING_ENGINES)}.")]
-METHOD = Annotated[str | None, typer.Option(help="gfn2 or gfn1 (xtb); a functional such as pbe (pyscf). The first of these by default.")]
+METHOD = Annotated[str | None, typer.Option(help="gfn2 (xtb); a functional such as pbe (pyscf), which is its default.")]
 BASIS = Annotated[str | None, typer.Option(help="Orbital basis, such as def2-svp (pyscf).")]
 WORKERS = Annotated[int, typer.Option(min=1, help="Labels computed at a time on this machine.")]
 THREADS = Annotated[int, typer.Option(min=1, help="Threads of one calculation.")]
@@ -227,6 +237,8 @@ def sample_command(
     def work():
         if smiles is not None and xyz is not None:
             raise InputError("give --smiles or --xyz, not both.")
+        if charge and xyz is None:
+            raise InputError("--charge goes with --xyz; a SMILES states its charge.")
         if smiles is not None:
             solute = solute_from_smiles(smiles, name, seed)
         elif xyz is not None:

@@ -11,7 +11,7 @@ from scipy.spatial.distance import cdist
 from scipy.spatial.transform import Rotation
 
 from amp_tf import units
-from amp_tf.errors import EngineError, InputError
+from amp_tf.errors import AmpTFError, EngineError, InputError
 from datasets.engines import Calculation, EmbeddingEngine
 
 CONTACT = 3.0
@@ -138,23 +138,20 @@ def _in_contact(fixed: np.ndarray, moving: np.ndarray, face: tuple, moving_face:
 
 def relaxed(solute: Solute, engine: EmbeddingEngine, n_iterations: int = 100) -> tuple[Solute, float, np.ndarray]:
     """The isolated solute after up to ``n_iterations`` of L-BFGS, its energy in kJ/mol and its charges [n_atoms], e."""
-    results = {}
 
     def energy_and_gradient(flat):
-        positions = flat.reshape(-1, 3)
-        result = engine.embedded(Calculation(solute.atomic_numbers, positions, charge=solute.charge))
-        results[flat.tobytes()] = result
+        result = engine.embedded(Calculation(solute.atomic_numbers, flat.reshape(-1, 3), charge=solute.charge))
         return result.energy, result.qm_gradients.ravel()
 
+    start, options = solute.positions.ravel(), {"maxiter": n_iterations, "gtol": 5.0}
     try:
-        found = minimize(
-            energy_and_gradient, solute.positions.ravel(), jac=True, method="L-BFGS-B", options={"maxiter": n_iterations, "gtol": 5.0}
-        )
+        positions = minimize(energy_and_gradient, start, jac=True, method="L-BFGS-B", options=options).x.reshape(-1, 3)
+        result = engine.embedded(Calculation(solute.atomic_numbers, positions, charge=solute.charge))
     except EngineError as error:
         raise EngineError(f"{solute.name}: the isolated solute fails ({error})") from error
-    positions = found.x.reshape(-1, 3)
-    charges = engine.embedded(Calculation(solute.atomic_numbers, positions, charge=solute.charge)).charges
-    return Solute(solute.name, solute.atomic_numbers, positions - positions.mean(axis=0), solute.charge), float(found.fun), charges
+    except KeyboardInterrupt as error:
+        raise AmpTFError(f"interrupted while {solute.name} was relaxed; run the same command to start again.") from error
+    return Solute(solute.name, solute.atomic_numbers, positions - positions.mean(axis=0), solute.charge), result.energy, result.charges
 
 
 # Lennard-Jones parameters between solute and water ---------------------------------------------------------------------------------------

@@ -13,8 +13,7 @@ PANELS = {
     "mm_gradients": "MAE $F_\\mathrm{MM}$ (kJ mol$^{-1}$ Å$^{-1}$)",
 }
 STYLES = {"shuffled": "-", "unshuffled": (0, (4, 2))}
-MODEL = {"Uracil": "AMP(1)", "RA": "AMP(2)", "SAM": "AMP(3)"}
-"""Which colour of the other figures a system has."""
+COLOR_OF = {"Uracil": COLORS["AMP(1)"], "RA": COLORS["AMP(2)"], "SAM": COLORS["AMP(3)"]}
 
 PAPER_STEPS = 400_000
 
@@ -26,8 +25,8 @@ def draw(result: dict[str, Any], folder: Path | None = None) -> list[Path]:
     for axis, (label, title) in zip(axes, PANELS.items(), strict=True):
         for curve in result["curves"]:
             system, ordering = curve["system"], curve["ordering"]
-            color, style = COLORS[MODEL[system]], STYLES[ordering]
-            axis.plot(curve["step"], curve[label], color=color, linestyle=style, linewidth=1.2, label=f"{system}, {ordering}")
+            color, style = COLOR_OF[system], STYLES[ordering]
+            axis.plot(curve["step"], curve[label], color=color, linestyle=style, marker=".", linewidth=1.2, label=f"{system}, {ordering}")
             entry = values[system, ordering, "test", f"{label}_mae"]
             marker = "o" if ordering == "shuffled" else "s"
             axis.plot(PAPER_STEPS, entry["published"], marker=marker, markersize=5, color=color, markerfacecolor="none", linestyle="none")
@@ -41,10 +40,10 @@ def draw(result: dict[str, Any], folder: Path | None = None) -> list[Path]:
         axis.set(xscale="log", yscale="log", xlabel="training steps", ylabel=title)
     handles, labels = axes[0].get_legend_handles_labels()
     extra = {
-        "power law": plt.Line2D([], [], color="0.4", linestyle=":", linewidth=0.8),
+        "power law, a direction": plt.Line2D([], [], color="0.4", linestyle=":", linewidth=0.8),
         "published, shuffled": plt.Line2D([], [], color="0.4", marker="o", markerfacecolor="none", linestyle="none"),
         "published, unshuffled": plt.Line2D([], [], color="0.4", marker="s", markerfacecolor="none", linestyle="none"),
         "null model": plt.Line2D([], [], color="0.4", linewidth=0.5),
     }
     figure.legend([*handles, *extra.values()], [*labels, *extra], loc="outside lower center", ncols=5, fontsize=8)
-    return save(figure, "table1", result["preset"], folder)
+    return save(figure, result["name"], result["preset"], folder)

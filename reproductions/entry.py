@@ -11,7 +11,7 @@ from reproductions.common import Row, check_preset, read_result
 
 
 def run_reproduction(
-    name: str,
+    name: str | Callable[[], str],
     preset: str,
     reproduce: Callable[[str], Path],
     draw: Callable[[dict[str, Any]], list[Path]],
@@ -21,7 +21,7 @@ def run_reproduction(
     try:
         check_preset(preset)
         path = reproduce(preset)
-        result = read_result(name, preset)
+        result = read_result(name if isinstance(name, str) else name(), preset)
         pictures = draw(result)
     except AmpTFError as error:
         typer.echo(f"error: {error}", err=True)

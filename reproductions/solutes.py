@@ -96,10 +96,9 @@ class Job:
     ordering: str = "shuffled"
     cutoff: float = 50.0
 
-    @property
-    def folder(self) -> str:
-        """Where the run lives, below ``runs/solutes/<preset>``."""
-        return f"table{self.table}/{self.system}-{self.ordering}-{self.cutoff:g}"
+    def folder(self, data: ReferenceData) -> str:
+        """Where the run on these data lives, below ``runs/solutes/<preset>``."""
+        return f"table{self.table}/{self.system}-{self.ordering}-{self.cutoff:g}-{data.sha256[:8]}"
 
 
 @dataclass(frozen=True)
@@ -126,7 +125,8 @@ class Outcome:
 
 
 def data_file(system: str, preset: str, files: Mapping[str, Path], runs: Path = RUNS) -> Path:
-    """The reference data of a system: what the user gave, the sample that ships (``smoke``), or ``runs/<solute>.h5``, built if missing.
+    """The reference data of a system: what the user gave, the sample that ships (``smoke``), or ``runs/<solute>.h5``, built if it
+    is missing and made longer if it has fewer frames than the preset asks for.
 
     Raises:
         InputError: if a given file is missing.
@@ -137,10 +137,10 @@ def data_file(system: str, preset: str, files: Mapping[str, Path], runs: Path = 
         return files[system]
     if preset == "smoke":
         return SHIPPED_FILE
-    path = runs / f"{SOLUTES[system]}.h5"
-    if not path.is_file():
-        name = SOLUTES[system]
-        n_frames = FRAMES[preset][name]
+    name = SOLUTES[system]
+    path, n_frames = runs / f"{name}.h5", FRAMES[preset][name]
+    n_left_out = len(read_reference_data(path).provenance.settings.get("left_out", ())) if path.is_file() else 0
+    if not path.is_file() or len(read_reference_data(path)) + n_left_out < n_frames:
         print(f"{system}: building {n_frames} frames, {path}", flush=True)
         command = f"python -m datasets.qmmm_solutes sample {name} --frames {n_frames}"
         engine = make_engine("xtb", None, None, 1)
@@ -177,14 +177,14 @@ def run(job: Job, preset: str, data: Path, runs: Path = RUNS) -> Outcome:
     keras.utils.clear_session()
     config = make_config(configuration(job, preset, data))
     print(f"Table {job.table}, {job.system}, {job.ordering}, {job.cutoff:g} angstrom:", flush=True)
-    result = train(config, runs / "solutes" / preset / job.folder)
+    found = read_reference_data(data)
+    result = train(config, runs / "solutes" / preset / job.folder(found))
     errors: dict[str, dict[str, float]] = {}
     null: dict[str, dict[str, float]] = {}
     for entry in result.metrics:
         label = entry["metric"].removesuffix("_mae")
         errors.setdefault(entry["split"], {})[label] = entry["value"]
         null.setdefault(entry["split"], {})[label] = entry["null_model"]
-    found = read_reference_data(data)
     n_mm = float(np.mean(np.concatenate([np.diff(group.mm_offsets) for group in found.groups])))
     seconds = result.potential.provenance["training_seconds"]
     outcome = Outcome(job, errors, null, config.steps, seconds, len(found), n_mm, result.history)
@@ -288,16 +288,23 @@ def parse_systems(text: str | None, preset: str) -> list[str]:
     return chosen
 
 
-def differs(preset: str, data: Mapping[str, dict[str, str]]) -> str:
+def result_name(table: str, systems: Sequence[str], preset: str, files: Mapping[str, Path]) -> str:
+    """Of the result file: the table's where all systems of the preset are in it with our data; otherwise it names them."""
+    of_some = "" if list(systems) == list(PRESETS[preset].steps) else f"-{'-'.join(systems)}"
+    return f"{table}{of_some}{'-own-data' if files else ''}"
+
+
+def differs(preset: str, data: Mapping[str, dict[str, Any]]) -> str:
     """One line that says what differs from the paper."""
-    levels = "; ".join(f"{system} {record['level_of_theory']}" for system, record in data.items())
-    return (
-        f"Differs from the paper: data of our own QM/MM dynamics in SPC/E water ({levels}; the paper's are DFT), the zone holds every "
-        f"molecule with an atom within 14 angstrom; one seed; {PRESETS[preset].differs}."
+    origins = "; ".join(
+        f"{system} {record['level_of_theory']}"
+        + (" from our own QM/MM dynamics in SPC/E water, every molecule with an atom within 14 angstrom embedded" if record["ours"] else "")
+        for system, record in data.items()
     )
+    return f"Differs from the paper: the data ({origins}; the paper's are DFT); one seed; {PRESETS[preset].differs}."
 
 
-def data_records(jobs: Sequence[Job], preset: str, files: Mapping[str, Path], runs: Path = RUNS) -> dict[str, dict[str, str]]:
+def data_records(jobs: Sequence[Job], preset: str, files: Mapping[str, Path], runs: Path = RUNS) -> dict[str, dict[str, Any]]:
     """File, sha256 and level of theory of each system's data, for a result file."""
     records = {}
     for system in dict.fromkeys(job.system for job in jobs):
@@ -306,6 +313,7 @@ def data_records(jobs: Sequence[Job], preset: str, files: Mapping[str, Path], ru
         records[system] = {
             "file": Path(data.source).name, "sha256": data.sha256, "level_of_theory": provenance.level_of_theory,
             "engine": f"{provenance.engine} {provenance.engine_version}", "builder_command": provenance.builder_command,
+            "ours": system not in files,
         }  # fmt: skip
     return records
 

@@ -27,6 +27,7 @@ from reproductions.solutes import (
     outcomes,
     parse_files,
     parse_systems,
+    result_name,
 )
 
 PAPER_STEPS = PRESETS["paper"].steps["Uracil"]
@@ -47,7 +48,7 @@ def reproduce(
             if (value := extrapolated(curve["step"], curve[label], PAPER_STEPS)) is not None:
                 rows.append(row(f"extrapolated_{label}_mae", unit, value, None, **who))
     return write_result(
-        "table1", preset, rows, started, results,
+        result_name("table1", systems, preset, files), preset, rows, started, results,
         seeds=[0], data=records, settings=PAPER_SETTINGS | dict(PRESETS[preset].settings), curves=drawn, differs=differs(preset, records),
     )  # fmt: skip
 
@@ -81,10 +82,13 @@ def main(
 ) -> None:
     """Reproduce Table 1."""
 
+    def named() -> str:
+        return result_name("table1", parse_systems(systems, preset), preset, parse_files(data or []))
+
     def work(chosen: str) -> Path:
         return reproduce(chosen, parse_systems(systems, chosen), parse_files(data or []))
 
-    run_reproduction("table1", preset, work, draw, table)
+    run_reproduction(named, preset, work, draw, table)
 
 
 if __name__ == "__main__":

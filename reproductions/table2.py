@@ -21,6 +21,7 @@ from reproductions.solutes import (
     outcomes,
     parse_files,
     parse_systems,
+    result_name,
 )
 
 CUTOFFS = (30.0, 50.0)
@@ -35,7 +36,7 @@ def reproduce(
     found, records = outcomes(jobs, preset, files, runs), data_records(jobs, preset, files, runs)
     rows = error_rows(found, lambda job: paper.TABLE_2[job.system][int(job.cutoff)], paper.TABLE_2_SPLITS)
     return write_result(
-        "table2", preset, rows, started, results,
+        result_name("table2", systems, preset, files), preset, rows, started, results,
         seeds=[0], data=records, settings=PAPER_SETTINGS | dict(PRESETS[preset].settings), differs=differs(preset, records),
     )  # fmt: skip
 
@@ -56,10 +57,13 @@ def main(
 ) -> None:
     """Reproduce Table 2."""
 
+    def named() -> str:
+        return result_name("table2", parse_systems(systems, preset), preset, parse_files(data or []))
+
     def work(chosen: str) -> Path:
         return reproduce(chosen, parse_systems(systems, chosen), parse_files(data or []))
 
-    run_reproduction("table2", preset, work, lambda result: [], table)
+    run_reproduction(named, preset, work, lambda result: [], table)
 
 
 if __name__ == "__main__":

@@ -54,7 +54,18 @@ def test_a_total_charge_that_was_not_trained_is_refused(potential, tmp_path):
         potential.compute([8, 1], [[0, 0, 0], [0, 0, 1.0]], total_charge=1.0)
 
 
+def test_a_model_that_does_not_see_charges_stands_for_the_charge_of_its_data():
+    trained = amp_tf.GNN(("H", "O"), n_features=4, n_layers=1, provenance={"total_charges": [-1.0]})
+    hydroxide = {"atomic_numbers": [8, 1], "positions": [[0, 0, 0], [0, 0, 1.0]]}
+    assert np.isfinite(trained.compute(**hydroxide, total_charge=-1.0)["energy"])
+    for potential, charge in ((trained, 1.0), (amp_tf.GNN(("H", "O"), n_features=4, n_layers=1), -1.0)):
+        with pytest.raises(InputError, match="this model does not see the total charge"):
+            potential.compute(**hydroxide, total_charge=charge)
+
+
 def test_unknown_endings_are_refused(potential, tmp_path):
+    with pytest.raises(InputError, match="is the source; choose another output"):
+        predict_file(potential, SHIPPED_FILE, SHIPPED_FILE)
     with pytest.raises(InputError, match="the ending must be"):
         predict_file(potential, SHIPPED_FILE, tmp_path / "out.json")
     (tmp_path / "in.pdb").touch()

@@ -13,6 +13,7 @@ import ase
 import ase.io
 import h5py
 import numpy as np
+from ase.data import chemical_symbols
 
 from amp_tf import units
 from amp_tf.data.hdf5 import FrameGroup, Provenance, ReferenceData
@@ -76,7 +77,7 @@ def read_amp_qmmm(folder: Path, prefix: str = "orca", charge: float = 0.0, allow
         if path.is_file():
             try:
                 arrays[key] = np.load(path, allow_pickle=allow_pickle)
-            except ValueError as error:
+            except (ValueError, EOFError) as error:
                 raise DataFileError(
                     f"{path}: cannot be read ({error}); an array of objects needs --allow-pickle, if you trust it."
                 ) from error
@@ -138,7 +139,7 @@ def read_xyz(path: Path, energy_unit: str = "eV", charge: float | None = None) -
     """
     energy = _factor(energy_unit, ENERGY_UNITS, "--energy-unit")
     frames = []
-    for number, atoms in enumerate(_read_atoms(path)):
+    for number, atoms in enumerate(read_atoms(path)):
         results = {} if atoms.calc is None else atoms.calc.results
         if "energy" not in results:
             held = sorted({*atoms.info, *atoms.arrays, *results})
@@ -150,7 +151,7 @@ def read_xyz(path: Path, energy_unit: str = "eV", charge: float | None = None) -
                 float(results["energy"]) * energy,
                 None if "forces" not in results else -np.asarray(results["forces"]) * energy,
                 dipole=None if "dipole" not in results else np.asarray(results["dipole"]),
-                charge=float(atoms.info.get("charge", 0.0) if charge is None else charge),
+                charge=total_charge(atoms, path) if charge is None else charge,
             )
         )
     return frames
@@ -210,7 +211,9 @@ def as_reference_data(frames: Sequence[RawFrame], source: str, level_of_theory: 
     if not frames:
         raise InputError(f"{source}: there is no frame.")
     by_system: dict[tuple, list[RawFrame]] = {}
-    for frame in frames:
+    for number, frame in enumerate(frames):
+        if not np.all((frame.atomic_numbers > 0) & (frame.atomic_numbers < len(chemical_symbols))):
+            raise DataFileError(f"{source}, frame {number}: atomic numbers must be those of elements, got {frame.atomic_numbers.tolist()}.")
         by_system.setdefault((tuple(int(number) for number in frame.atomic_numbers), frame.charge), []).append(frame)
     groups = []
     for number, ((numbers, charge), of_system) in enumerate(by_system.items()):
@@ -285,8 +288,9 @@ def _frames(
     """Frames of arrays whose first axis counts them; MM arrays may be padded by particles of no charge at the origin."""
     n_frames = len(np.atleast_1d(arrays["energies"]))
     for key, array in arrays.items():
-        if np.ndim(array) and len(array) != n_frames and not (key == "atomic_numbers" and np.ndim(array) == 1):
-            raise DataFileError(f"{source}: {key} has {len(array)} frames, energies have {n_frames}.")
+        is_shared = key == "atomic_numbers" and np.ndim(array) == 1 and np.asarray(array).dtype != object
+        if not is_shared and (not np.ndim(array) or len(array) != n_frames):
+            raise DataFileError(f"{source}: {key} has shape {list(np.shape(array))}, energies have {n_frames} frames.")
     if ("mm_positions" in arrays) != ("mm_charges" in arrays):
         raise DataFileError(f"{source}: positions and charges of MM particles come together; give both or neither.")
     if "mm_gradients" in arrays and "mm_charges" not in arrays:
@@ -295,13 +299,10 @@ def _frames(
     per_frame = itertools.repeat(numbers) if numbers.ndim == 1 and numbers.dtype != object else numbers
     frames = []
     for frame, of_frame in zip(range(n_frames), per_frame, strict=False):
-        part = {key: np.asarray(arrays[key][frame], dtype=float) for key in KEYS[1:] if key in arrays}
+        part = {key: _numbers(arrays[key][frame], f"{source}, frame {frame}: {key}", float) for key in KEYS[1:] if key in arrays}
+        of_frame = _numbers(of_frame, f"{source}, frame {frame}: atomic_numbers", int)
+        _check_shapes(part, len(of_frame), f"{source}, frame {frame}")
         if "mm_charges" in part:
-            if part["mm_positions"].shape != (len(part["mm_charges"]), 3):
-                raise DataFileError(
-                    f"{source}, frame {frame}: mm_positions {list(part['mm_positions'].shape)} and mm_charges "
-                    f"{list(part['mm_charges'].shape)} differ in length."
-                )
             real = (part["mm_charges"] != 0.0) | np.any(part["mm_positions"] != 0.0, axis=-1)
             part |= {key: part[key][real] for key in ("mm_positions", "mm_charges", "mm_gradients") if key in part}
         scaled = {
@@ -311,7 +312,7 @@ def _frames(
         }
         frames.append(
             RawFrame(
-                np.asarray(of_frame, dtype=int),
+                of_frame,
                 part["positions"] * length,
                 float(part["energies"]) * energy,
                 dipole=part["dipoles"] * dipole if "dipoles" in part else None,
@@ -320,6 +321,25 @@ def _frames(
             )
         )
     return frames
+
+
+def _numbers(values, what: str, kind: type) -> np.ndarray:
+    try:
+        return np.asarray(values, dtype=kind)
+    except (TypeError, ValueError) as error:
+        raise DataFileError(f"{what} are no numbers ({error}); give atomic numbers, not symbols, and values without text.") from error
+
+
+def _check_shapes(part: Mapping[str, np.ndarray], n_atoms: int, where: str) -> None:
+    """Complain about the first array of a frame whose shape does not fit the others."""
+    n_mm = len(part["mm_charges"]) if np.ndim(part.get("mm_charges")) == 1 else -1
+    of_mm = {"mm_charges": (n_mm,), "mm_positions": (n_mm, 3), "mm_gradients": (n_mm, 3)}
+    shapes = {"energies": (), "positions": (n_atoms, 3), "qm_gradients": (n_atoms, 3), "dipoles": (3,)} | of_mm
+    for key, array in part.items():
+        if array.shape != shapes[key]:
+            raise DataFileError(
+                f"{where}: {key} has shape {list(array.shape)}, but there are {n_atoms} atoms and {max(n_mm, 0)} MM charges."
+            )
 
 
 def _factor(unit: str | None, known: Mapping[str, float], option: str) -> float:
@@ -334,8 +354,31 @@ def _gradient_factor(unit: str) -> float:
     return _factor(energy, ENERGY_UNITS, option) / _factor(length, LENGTH_UNITS, option)
 
 
-def _read_atoms(path: Path) -> list[ase.Atoms]:
+def read_atoms(path: Path) -> list[ase.Atoms]:
+    """The frames of an extended xyz file.
+
+    Raises:
+        DataFileError: if ASE cannot read it.
+        InputError: for a periodic frame, which is no isolated molecule.
+    """
     try:
-        return ase.io.read(path, index=":", format="extxyz")
+        frames = ase.io.read(path, index=":", format="extxyz")
     except Exception as error:  # each format of ASE raises its own
         raise DataFileError(f"{path}: ASE cannot read it as extended xyz ({' '.join(str(error).split())[:200]}).") from error
+    for number, atoms in enumerate(frames):
+        if atoms.pbc.any():
+            raise InputError(f'{path}, frame {number}: periodic; only isolated molecules are supported (pbc="F F F").')
+    return frames
+
+
+def total_charge(atoms: ase.Atoms, path: Path) -> float:
+    """``charge=…`` of a frame, e; 0 without.
+
+    Raises:
+        InputError: if it is no number.
+    """
+    value = atoms.info.get("charge", 0.0)
+    try:
+        return float(value)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{path}: the total charge of a frame must be a number, got {value!r}.") from error

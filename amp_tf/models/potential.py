@@ -198,17 +198,26 @@ class Potential(keras.Model):
             InputError: for an element that the model does not know, a total charge that it was not trained on (where its provenance tells),
                 or MM particles where the model has no term for them.
         """
-        trained = self.provenance.get("total_charges")
+        trained = self.provenance.get("total_charges") if self.sees_total_charge else None
         for system in systems:
             require(
-                trained is None or system.total_charge in trained,
-                f"the model was trained on total charges of {', '.join(f'{charge:+g}' if charge else '0' for charge in trained or ())} e, "
-                f"not {system.total_charge:+g} e; train one with such data.",
+                trained is None or bool(np.any(np.isclose(system.total_charge, trained, atol=1e-6))),
+                f"the model was trained on total charges of {', '.join(map(_signed, trained or ()))} e, not "
+                f"{_signed(system.total_charge)} e; train one with such data.",
+            )
+            require(
+                self.sees_total_charge or not system.total_charge or bool(np.isclose(system.total_charge, self._only_charge())),
+                "this model does not see the total charge; leave it at 0, or use pairwise_coulomb=True (-P).",
             )
             unknown = sorted({chemical_symbols[number] for number in system.atomic_numbers} - set(self.elements))
             require(not unknown, f"the model knows {', '.join(self.elements)}, not {', '.join(unknown)}; train one with these elements.")
             if len(system.mm_charges) and not self.embeds_charges:
                 raise InputError("this model has no term for MM particles; leave them out or use a model with -D or -P.")
+
+    def _only_charge(self) -> float:
+        """The total charge of all training data, where it is one; a model that does not see charges stands for it."""
+        trained = self.provenance.get("total_charges", [0.0])
+        return float(trained[0]) if len(trained) == 1 else 0.0
 
     def reference_energies(self, systems: Sequence[System]) -> np.ndarray:
         """Sum of the atomic energies of each system, [n_systems] float64, kJ/mol."""
@@ -244,12 +253,12 @@ class Potential(keras.Model):
         """
         if not _is_batch(positions):
             mm = [None if value is None else [value] for value in (mm_positions, mm_charges)]
-            systems = make_systems([atomic_numbers], [positions], *mm, [total_charge], self.sees_total_charge, [mm_total_charge])
+            systems = make_systems([atomic_numbers], [positions], *mm, [total_charge], [mm_total_charge])
             batch = self.compute_systems(systems, mm_potentials, xla)
             terms = {name: float(term[0]) for name, term in batch.pop("energy_terms").items()}
             return {"energy": float(batch.pop("energy")[0]), "energy_terms": terms, **{key: value[0] for key, value in batch.items()}}
         columns = (atomic_numbers, positions, mm_positions, mm_charges, total_charge)
-        return self.compute_systems(make_systems(*columns, self.sees_total_charge, mm_total_charge), mm_potentials, xla)
+        return self.compute_systems(make_systems(*columns, mm_total_charge), mm_potentials, xla)
 
     def compute_systems(self, systems: Sequence[System], mm_potentials: bool = False, xla: bool = False) -> dict[str, Any]:
         """:meth:`compute` of a list of :class:`~amp_tf.graph.System`."""
@@ -354,6 +363,10 @@ def _graph_and_labels(data) -> tuple[MolecularGraph, dict[str, Any]]:
 def _as_rows(values: Mapping[str, Any]) -> dict[str, Any]:
     """Energies [n_systems] as [n_systems, 1], so that Keras averages its losses and metrics over systems and not over batches."""
     return {name: ops.reshape(value, (-1, 1)) if name == "energy" else value for name, value in values.items()}
+
+
+def _signed(charge: float) -> str:
+    return f"{charge:+g}" if charge else "0"
 
 
 def _is_batch(positions) -> bool:

@@ -87,7 +87,7 @@ def expand(coefficients, products, receivers, n_atoms):
 
 
 def full_contractions(packed, products, receivers):
-    """M_i^n·R_ij^n for every order n and pair: [n_edges, k + 1].
+    """M_i^n·R_ij^n for every order n and pair, of traceless moments: [n_edges, k + 1].
 
     Args:
         packed: moments of the atoms [n_atoms, n_components(k)].

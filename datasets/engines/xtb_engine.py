@@ -30,7 +30,7 @@ class XTBEngine(EmbeddingEngine):
     """The program ``xtb`` on PATH: GFN2-xTB (Bannwarth, Ehlert and Grimme 2019) with self-consistent charges in the field.
 
     Args:
-        method: ``"gfn2"`` or ``"gfn1"``.
+        method: must be ``"gfn2"``.
         basis: must be None.
         n_threads: of one calculation.
         keep_orbitals: start from the last calculation's density, for trajectories; the folder is then kept as long as the engine.
@@ -40,14 +40,14 @@ class XTBEngine(EmbeddingEngine):
     install = "conda install -c conda-forge xtb (or, on Debian: apt-get install xtb)"
 
     def __init__(self, method: str = "gfn2", basis: str | None = None, n_threads: int = 1, keep_orbitals: bool = False):
-        if method not in ("gfn1", "gfn2") or basis is not None:
-            raise EngineError(f"xtb: the method must be gfn2 or gfn1 and have no basis, got {method!r} and {basis!r}.")
+        if method != "gfn2" or basis is not None:
+            raise EngineError(f"xtb: the method must be gfn2, without a basis, got {method!r} and {basis!r}.")
         super().__init__(method, basis, n_threads)
         self._folder = tempfile.TemporaryDirectory(prefix="amp_tf_xtb_") if keep_orbitals else None
 
     @property
     def level_of_theory(self) -> str:
-        return f"{self.method.upper()}-xTB"
+        return "GFN2-xTB"
 
     def _program(self) -> str:
         program = shutil.which("xtb")
@@ -77,7 +77,7 @@ class XTBEngine(EmbeddingEngine):
             for number, (x, y, z) in zip(calculation.atomic_numbers, calculation.positions_bohr, strict=True)
         ]
         (folder / "coord").write_text("\n".join(["$coord", *lines, "$end", ""]))
-        command = [self._program(), "coord", f"--{self.method[:3]}", self.method[3:], "--chrg", str(calculation.charge), "--grad"]
+        command = [self._program(), "coord", "--gfn", "2", "--chrg", str(calculation.charge), "--grad"]
         if n_mm:
             columns = np.column_stack([calculation.mm_charges, calculation.mm_positions, np.full(n_mm, POINT_CHARGE_HARDNESS)])
             np.savetxt(folder / "point_charges", columns, fmt="%.14f", header=str(n_mm), comments="")

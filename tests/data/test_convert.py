@@ -92,8 +92,38 @@ def test_missing_files_are_named_beside_those_that_are_there(tmp_path, arrays):
 
 def test_charges_and_positions_of_different_length(tmp_path, arrays):
     arrays["pc_charges"] = arrays["pc_charges"][:, :3]
-    with pytest.raises(DataFileError, match=r"frame 0: mm_positions \[4, 3\] and mm_charges \[3\] differ in length"):
+    with pytest.raises(DataFileError, match=r"frame 0: mm_positions has shape \[4, 3\], but there are 3 atoms and 3 MM charges"):
         convert.read_amp_qmmm(write_npy(tmp_path / "npy", arrays))
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"energies": np.zeros((N_FRAMES, 3))}, r"frame 0: energies has shape \[3\]"),
+        ({"energies": np.array(["a"] * N_FRAMES)}, "frame 0: energies are no numbers"),
+        ({"species": np.array([[b"O", b"H", b"H"]] * N_FRAMES)}, "frame 0: atomic_numbers are no numbers"),
+        ({"species": np.full((N_FRAMES, 3), 200)}, "atomic numbers must be those of elements"),
+        ({"species": np.tile(NUMBERS, (4, 1))}, r"atomic_numbers has shape \[4, 3\], energies have 6 frames"),
+        ({"pcgrad": np.zeros((N_FRAMES, 2, 3))}, r"mm_gradients has shape \[2, 3\], but there are 3 atoms and 4 MM charges"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_named(tmp_path, arrays, changes, complaint):
+    folder = write_npy(tmp_path / "npy", arrays | changes)
+    with pytest.raises(DataFileError, match=complaint):
+        convert.as_reference_data(convert.read_amp_qmmm(folder), "npy", "test", "test")
+
+
+def test_an_empty_file_a_periodic_frame_and_a_charge_that_is_no_number(tmp_path, arrays):
+    folder = write_npy(tmp_path / "npy", arrays)
+    (folder / "orca_energies.npy").write_bytes(b"")
+    with pytest.raises(DataFileError, match=r"orca_energies\.npy: cannot be read"):
+        convert.read_amp_qmmm(folder)
+    (tmp_path / "a.xyz").write_text('1\nLattice="9 0 0 0 9 0 0 0 9" pbc="T T T" energy=1.0\nO 0 0 0\n')
+    with pytest.raises(InputError, match="frame 0: periodic; only isolated molecules"):
+        convert.read_xyz(tmp_path / "a.xyz")
+    (tmp_path / "b.xyz").write_text("1\ncharge=abc energy=1.0\nO 0 0 0\n")
+    with pytest.raises(InputError, match="must be a number, got 'abc'"):
+        convert.read_xyz(tmp_path / "b.xyz")
 
 
 @pytest.fixture

@@ -96,7 +96,7 @@ def test_too_few_frames_for_a_split():
 
 def test_frames_of_one_shape_give_the_same_energies_and_gradients(random):
     """Edges and MM particles that only fill up add nothing, exactly, and every batch has one shape."""
-    molecule = np.array([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 1.1, 0.0], [4.5, 0.0, 0.0]])
+    molecule = np.array([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [4.5, 0.0, 0.0]])  # with distances that are equal
     systems = [
         System([8, 1, 1, 8], molecule * [stretch, 1.0, 1.0], 0.0, random.uniform(6.0, 9.0, size=(n_mm, 3)), random.normal(size=n_mm))
         for stretch, n_mm in ((1.0, 3), (1.2, 5), (1.3, 0))

@@ -2,6 +2,7 @@
 
 import shutil
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial.distance import cdist
 
 from amp_tf import units
-from amp_tf.data.hdf5 import read_reference_data
+from amp_tf.data.hdf5 import ReferenceData, read_reference_data
 from amp_tf.errors import AmpTFError, EngineError, InputError
 from datasets import qmmm_sampling, qmmm_solutes
 from datasets.engines import Calculation, ConvergenceError, EmbeddedResult, EmbeddingEngine, PySCFDFTEngine, XTBEngine
@@ -100,7 +101,7 @@ def test_an_engine_that_is_not_there_says_how_to_install_it(monkeypatch):
     monkeypatch.setenv("PATH", "")
     with pytest.raises(EngineError, match="xtb is not installed; install it with: conda install"):
         XTBEngine().version()
-    with pytest.raises(EngineError, match="the method must be gfn2 or gfn1"):
+    with pytest.raises(EngineError, match="the method must be gfn2"):
         XTBEngine("pm6")
     with pytest.raises(InputError, match="unknown engine 'orca'; choose one of xtb, pyscf"):
         qmmm_solutes.make_engine("orca", None, None, 1)
@@ -111,7 +112,24 @@ def test_the_solutes_of_the_paper(name, n_atoms, n_molecules):
     solute = solute_by_name(name)
     assert (len(solute.atomic_numbers), solute.charge) == (n_atoms, 0)
     assert connected_components(bonds(solute.atomic_numbers, solute.positions))[0] == n_molecules
-    assert np.all(lennard_jones(solute)[0] >= 0)
+
+
+def test_lennard_jones_parameters_follow_from_the_neighbours():
+    """σ in angstrom and ε in kJ/mol of uracil's oxygen and nitrogen atoms and of its two kinds of hydrogen atoms."""
+    uracil = solute_by_name("uracil")
+    bonded = bonds(uracil.atomic_numbers, uracil.positions)
+    sigma, epsilon = lennard_jones(uracil)
+    kinds = {}
+    for atom, number in enumerate(uracil.atomic_numbers):
+        kinds.setdefault((number, *sorted(uracil.atomic_numbers[bonded[atom]])), []).append((sigma[atom], epsilon[atom]))
+    np.testing.assert_allclose(kinds[8, 6], [(2.9599, 0.8786)] * 2, atol=1e-4)
+    np.testing.assert_allclose(kinds[7, 1, 6, 6], [(3.2500, 0.7113)] * 2, atol=1e-4)
+    np.testing.assert_allclose(kinds[1, 7], [(1.0691, 0.0657)] * 2, atol=1e-4)
+    np.testing.assert_allclose(kinds[1, 6], [(2.6495, 0.0657)] * 2, atol=1e-4)
+    oxygen, _, hydrogen = lennard_jones(Solute("hydroxyl", np.array([8, 6, 1]), np.array([[0.0, 0, 0], [1.4, 0, 0], [-0.3, 0.9, 0]]), -1))[
+        1
+    ]
+    np.testing.assert_allclose([oxygen, hydrogen], [0.8803, 0.0], atol=1e-4)
 
 
 def test_the_methyl_group_of_sam_faces_the_sulfur_of_cysteine():
@@ -169,7 +187,7 @@ def test_the_zone_holds_whole_molecules_of_the_nearest_image(random):
 
 SAMPLING = Sampling(n_frames=5, stride=2, zone=7.0, equilibration=0.02, qm_equilibration=2, block=2)
 WATER = Solute("water", MONOMER_NUMBERS, monomer_positions(), 0)
-BOX = 21.0
+BOX = 23.0
 
 
 def trajectory(folder, engine, sampling=SAMPLING):
@@ -226,8 +244,56 @@ def test_a_killed_trajectory_goes_on_from_its_last_block(tmp_path):
     snapshots = again.snapshots()
     assert len(snapshots) == SAMPLING.n_frames
     assert len({snapshot.tobytes() for snapshot in snapshots}) == SAMPLING.n_frames
-    steps = np.linalg.norm(np.diff(snapshots[:, 0], axis=0), axis=1)  # an oxygen atom in a femtosecond: no jump at the seam
+    steps = np.linalg.norm(np.diff(snapshots[:, 0], axis=0), axis=1)  # an oxygen atom in a femtosecond: no jump at the seam, no stop
     assert steps.max() < 0.1
+    assert steps.min() > 1e-4
+
+
+def test_a_trajectory_goes_on_with_the_velocities_of_its_last_block(tmp_path):
+    first = trajectory(tmp_path, PointChargeEngine(), Sampling(**vars(SAMPLING) | {"n_frames": 2}))
+    first.run()
+    block = first.parts["block00000"]
+    again = first._qmmm(len(block["positions"]) - 3, first.box, block, 1)
+    state = again.context.getState(positions=True, velocities=True)
+    np.testing.assert_allclose(state.getVelocities(asNumpy=True)._value * 10, block["velocities"], atol=1e-4)
+    np.testing.assert_allclose(state.getPositions(asNumpy=True)._value * 10, block["positions"], atol=1e-4)
+
+
+def test_the_forces_of_the_dynamics_are_derivatives_of_its_energy(sampled, tmp_path):
+    """Engine, Lennard-Jones and Ewald terms together, by moving atoms of the solute and of a water molecule near to it."""
+    output, _ = sampled
+    settings = sampling_record(SAMPLING, BOX) | {"engine": "model", "version": "1", "level_of_theory": "springs"}
+    parts = Parts(output.with_name(f"{output.name}.trajectory"), settings | {"solute": qmmm_solutes._identity(WATER)})
+    run = Trajectory(WATER, np.array([-0.8, 0.4, 0.4]), PointChargeEngine(), SAMPLING, parts, BOX, 1)
+    start = parts["block00001"]
+    n_water = len(start["positions"]) - 3
+    simulation = run._qmmm(n_water, run.box, start, 2)
+
+    def energy_and_forces(positions):
+        simulation.context.setPositions(positions / 10)
+        state = simulation.context.getState(energy=True, forces=True)
+        return state.getPotentialEnergy()._value, -state.getForces(asNumpy=True)._value / 10
+
+    _, _, numbers = embedded_zone(start["positions"], n_water, run.box, 3.5)
+    _, gradients = energy_and_forces(start["positions"])
+    for atom in (n_water, n_water + 1, numbers[0], numbers[1]):
+        axis, step = int(np.argmax(np.abs(gradients[atom]))), 0.01
+        moved = [start["positions"].copy() for _ in range(2)]
+        moved[0][atom, axis] += step
+        moved[1][atom, axis] -= step
+        numerical = (energy_and_forces(moved[0])[0] - energy_and_forces(moved[1])[0]) / (2 * step)
+        assert abs(numerical) > 5.0
+        assert gradients[atom, axis] == pytest.approx(numerical, rel=0.05, abs=1.0), atom
+
+
+def test_the_equilibration_leaves_the_solute_as_it_was(sampled):
+    """The barostat must shift it as a whole."""
+    with np.load(sampled[0].with_name("water.h5.trajectory") / "equilibrated.npz") as part:
+        found = part["positions"][-3:]
+    start = relaxed(WATER, PointChargeEngine())[0].positions
+    np.testing.assert_allclose(cdist(found, found), cdist(start, start), atol=1e-5)
+    box = read_reference_data(sampled[0]).provenance.settings["box_angstrom"]
+    assert box != pytest.approx(BOX, abs=1e-4)  # it did change
 
 
 def test_a_longer_trajectory_goes_on_from_a_shorter_one(tmp_path):
@@ -246,7 +312,7 @@ def test_other_settings_do_not_go_on_from_a_trajectory(tmp_path):
 
 
 def test_a_box_that_is_too_small_is_refused(tmp_path):
-    with pytest.raises(InputError, match=r"a box of 12 angstrom is too small for water: it needs 17\.\d angstrom"):
+    with pytest.raises(InputError, match=r"a box of 12 angstrom is too small for water: it needs 22\.0 angstrom"):
         Trajectory(WATER, np.zeros(3), PointChargeEngine(), SAMPLING, Parts(tmp_path, {}), 12.0)
 
 
@@ -257,6 +323,26 @@ def test_relabel_computes_the_same_geometries_anew(sampled, tmp_path):
     np.testing.assert_array_equal(new.groups[0].qm_positions, source.groups[0].qm_positions)
     np.testing.assert_allclose(np.diff(new.groups[0].energies), np.diff(source.groups[0].energies), atol=1e-2)
     assert new.provenance.settings["geometries_sha256"] == source.sha256
+
+
+def test_relabel_with_other_charges_computes_anew_and_never_over_its_source(sampled, tmp_path):
+    source = read_reference_data(sampled[0])
+    group = source.groups[0]
+    halved = ReferenceData(source.provenance, (replace(group, mm_charges=0.5 * group.mm_charges),), "halved.h5", "0")
+    energies = []
+    for data in (source, halved):
+        qmmm_solutes.relabel(data, tmp_path / "new.h5", PointChargeEngine(), 1, "test")
+        energies.append(read_reference_data(tmp_path / "new.h5").groups[0].energies)
+    assert np.abs(np.diff(energies[0]) - np.diff(energies[1])).max() > 0.1
+    with pytest.raises(InputError, match="is the source of the geometries; choose another output"):
+        qmmm_solutes.relabel(source, sampled[0], PointChargeEngine(), 1, "test")
+
+
+def test_another_geometry_does_not_go_on_from_a_trajectory(tmp_path):
+    linear = Solute("water", MONOMER_NUMBERS, np.array([[0.0, 0, 0], [0.96, 0, 0], [-0.96, 0, 0]]), 0)
+    assert qmmm_solutes._identity(linear) != qmmm_solutes._identity(WATER)
+    with pytest.raises(InputError, match="must be a word without"):
+        qmmm_solutes.sample(tmp_path / "a.h5", replace(WATER, name="my/water"), PointChargeEngine(), SAMPLING, 1, "test")
 
 
 def test_frames_that_do_not_converge_are_left_out_and_named(sampled, tmp_path):
