@@ -56,6 +56,7 @@ dataset-uracil dataset-retinoic-acid dataset-sam-cysteine: $(INSTALLED)
 
 ship-weights: $(INSTALLED)
 	$(BIN)/python -m reproductions.water_clusters
+	$(BIN)/python -m reproductions.solutes
 
 lock: $(INSTALLED)
 	$(BIN)/pip install --quiet --disable-pip-version-check uv

@@ -6,17 +6,19 @@ import os
 import platform
 import subprocess
 import time
+import zipfile
 from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from amp_tf.errors import InputError
-from amp_tf.files import write_text
+from amp_tf.files import whole_file, write_text
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "reproductions" / "results"
 RUNS = ROOT / "runs"
+WEIGHTS = ROOT / "reproductions" / "weights"
 PRESETS = ("smoke", "laptop", "paper")
 
 Row = dict[str, Any]
@@ -76,6 +78,13 @@ def read_result(name: str, preset: str, folder: Path = RESULTS) -> dict[str, Any
     if not path.is_file():
         raise InputError(f"{path}: no such result; make it with: make reproduce-{name} PRESET={preset}")
     return json.loads(path.read_text())
+
+
+def copy_compressed(source: Path, target: Path) -> None:
+    """Copy a ``.keras`` file, its parts compressed."""
+    with whole_file(target) as partial, zipfile.ZipFile(source) as old, zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name))
 
 
 def commit() -> str:

@@ -1,5 +1,6 @@
 """The training runs on solutes in water that Tables 1 and 2 share: AMP(3)-DP by system, split and long-range cut-off."""
 
+import json
 import math
 import os
 import time
@@ -12,10 +13,11 @@ import numpy as np
 
 from amp_tf.data.hdf5 import ReferenceData, read_reference_data
 from amp_tf.errors import InputError
+from amp_tf.files import write_text
 from datasets.qmmm_sampling import Sampling
 from datasets.qmmm_solutes import FRAMES, SHIPPED_FILE, make_engine, sample
 from datasets.solutes import solute_by_name
-from reproductions.common import RUNS, Row, format_table, row
+from reproductions.common import RUNS, WEIGHTS, Row, copy_compressed, format_table, row
 
 SOLUTES = {"Uracil": "uracil", "RA": "retinoic-acid", "SAM": "sam-cysteine"}
 """The systems of the tables and the names of their solutes."""
@@ -344,6 +346,45 @@ def extrapolated(steps: Sequence[int], errors: Sequence[float], at: int) -> floa
     return float(np.exp(offset + slope * np.log(at)))
 
 
+def _test_error(entry: Mapping[str, Any]) -> str:
+    label = TITLES[entry["metric"].removesuffix("_mae")]
+    return f"{label} {entry['value']:.3g} {entry['unit']} (null {entry['null_model']:.3g})"
+
+
+def ship_weights(folder: Path = RUNS, target: Path = WEIGHTS) -> list[Path]:
+    """Copy the shuffled potentials of Table 1 (laptop) that are finished to where they ship, compressed, with a model card each."""
+    from amp_tf.models import load_potential
+
+    shipped = []
+    for system, solute in SOLUTES.items():
+        data_path = folder / f"{solute}.h5"
+        if not data_path.is_file():
+            continue
+        data = read_reference_data(data_path)
+        run_folder = folder / "solutes" / "laptop" / Job(1, system).folder(data)
+        if not (run_folder / "metrics.json").is_file():
+            continue
+        path = target / "solutes" / f"{solute}.keras"
+        copy_compressed(run_folder / "potential.keras", path)
+        provenance = load_potential(path).provenance
+        metrics = json.loads((run_folder / "metrics.json").read_text())
+        card = Path(__file__).with_name("model_card.md").read_text().format(
+            title=solute, file=path.name, frames=len(data), data=provenance["data"], sha256=provenance["data_sha256"][:12],
+            errors=", ".join(_test_error(entry) for entry in metrics if entry["split"] == "test"),
+            level_of_theory=provenance["level_of_theory"], energy_reference=provenance["energy_reference"].partition(";")[0],
+            charge=f"{data.groups[0].total_charge:g}", steps=provenance["training"]["steps"],
+            minutes=round(provenance["training_seconds"] / 60),
+        )  # fmt: skip
+        write_text(path.with_suffix(".md"), card)
+        shipped += [path, path.with_suffix(".md")]
+    return shipped
+
+
 def now() -> float:
     """The clock that result files measure with."""
     return time.perf_counter()
+
+
+if __name__ == "__main__":
+    for written in ship_weights():
+        print(f"wrote {written}")

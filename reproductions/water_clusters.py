@@ -2,7 +2,6 @@
 
 import os
 import time
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +11,11 @@ import numpy as np
 
 from amp_tf.data.hdf5 import FrameGroup, ReferenceData, read_reference_data, write_reference_data
 from amp_tf.errors import InputError
-from amp_tf.files import whole_file
 from datasets.water_clusters import HYDROGEN_CHARGE, OXYGEN_CHARGE, SHIPPED_FILE, TRAINING_GROUP
 from reproductions import paper
-from reproductions.common import ROOT, RUNS, Row, format_table, row
+from reproductions.common import RUNS, WEIGHTS, Row, copy_compressed, format_table, row
 
 DATA = SHIPPED_FILE
-WEIGHTS = ROOT / "reproductions" / "weights"
 TABLES = {"energy": paper.TABLE_7, "qm_gradients": paper.TABLE_8}
 UNITS = {"energy": "kJ/mol", "qm_gradients": "kJ/mol/angstrom"}
 NULL_MODEL = "null model"
@@ -359,9 +356,7 @@ def ship_weights(folder: Path = RUNS) -> list[Path]:
         source, target = folder / "water_clusters" / "laptop" / model / "potential.keras", WEIGHTS / "laptop" / f"{model}.keras"
         if not source.is_file():
             raise InputError(f"{source}: no such run; make it with: make reproduce-figure3 RETRAIN=1")
-        with whole_file(target) as partial, zipfile.ZipFile(source) as old, zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as new:
-            for name in old.namelist():
-                new.writestr(name, old.read(name))
+        copy_compressed(source, target)
         shipped.append(target)
     return shipped
 

@@ -20,16 +20,18 @@ def result(path):
 
 def test_the_example_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    untrained, trained = re.findall(r"```python\n(.*?)```", README, re.S)
+    untrained, water, uracil = re.findall(r"```python\n(.*?)```", README, re.S)
     names = {}
     exec(untrained, names)
     assert np.isfinite(names["result"]["energy"])
     assert names["result"]["qm_gradients"].shape == (6, 3)
     assert (tmp_path / "water.keras").is_file()
     monkeypatch.chdir(ROOT)
-    exec(trained, names)
+    exec(water, names)
     assert names["result"]["mm_gradients"].shape == (27, 3)
     assert -200 < names["result"]["energy"] < -20
+    exec(uracil, names)
+    assert names["result"]["charges"].sum() == pytest.approx(0.0, abs=1e-5)
 
 
 @pytest.mark.parametrize("target", sorted(set(re.findall(r"make ([a-z][\w-]*)", README))))

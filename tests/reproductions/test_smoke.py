@@ -189,6 +189,27 @@ def test_shipped_weights_belong_to_the_shipped_data_and_the_laptop_preset():
         assert provenance["training"]["steps"] == water_clusters.configuration(path.stem, "laptop")["steps"]
 
 
+def test_potentials_of_solutes_that_ship_have_a_card_and_load():
+    shipped = sorted((common.WEIGHTS / "solutes").glob("*.keras"))
+    assert shipped
+    assert sum(path.stat().st_size for path in shipped) < 20e6
+    for path in shipped:
+        potential, card = load_potential(path), path.with_suffix(".md").read_text()
+        assert potential.provenance["data_sha256"][:12] in card
+        assert all(word in card for word in ("Limits", "Licence", "F_MM", potential.provenance["level_of_theory"]))
+
+
+def test_the_uracil_potential_that_ships_knows_frames_it_has_not_seen():
+    """The sample holds frames of the same trajectory, of which the potential may have seen some: far better than the null model all the same."""
+    potential = load_potential(common.WEIGHTS / "solutes" / "uracil.keras")
+    group = read_reference_data(qmmm_solutes.SHIPPED_FILE).groups[0]
+    found = potential.compute_systems([group.system(frame) for frame in range(5)])
+    assert np.abs(found["energy"] - group.energies[:5]).mean() < 6.0
+    assert np.abs(np.array(found["qm_gradients"]) - group.qm_gradients[:5]).mean() < 8.0
+    reference = group.mm_gradients[: group.mm_offsets[5]]
+    assert np.abs(np.concatenate(found["mm_gradients"]) - reference).mean() < 0.2 * np.abs(reference).mean()
+
+
 def test_shipped_results_have_provenance():
     for path in [*common.RESULTS.glob("*.laptop.json"), *step_time.RESULTS.glob("*.json")]:
         result = json.loads(path.read_text())
