@@ -200,7 +200,7 @@ def test_potentials_of_solutes_that_ship_have_a_card_and_load():
 
 
 def test_the_uracil_potential_that_ships_knows_frames_it_has_not_seen():
-    """The sample holds frames of the same trajectory, of which the potential may have seen some: far better than the null model all the same."""
+    """The sample holds frames of its trajectory, some of which it may have seen: far better than the null model all the same."""
     potential = load_potential(common.WEIGHTS / "solutes" / "uracil.keras")
     group = read_reference_data(qmmm_solutes.SHIPPED_FILE).groups[0]
     found = potential.compute_systems([group.system(frame) for frame in range(5)])
