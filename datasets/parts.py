@@ -9,6 +9,7 @@ from pathlib import Path
 
 import joblib
 import numpy as np
+import typer
 from tqdm import tqdm
 
 from amp_tf.errors import AmpTFError, EngineError, InputError
@@ -122,3 +123,20 @@ def _on_dask(compute, waiting: Mapping[str, object], address: str) -> Iterator[t
 
 def _named(compute: Callable[[object], Arrays], name: str, task: object) -> tuple[str, Arrays]:
     return name, compute(task)
+
+
+def report(build: Callable[[], tuple[Path, str, list[str]]]) -> None:
+    """Run a builder for the command line: ``build`` gives the file, its sha256 and a line for every frame that was left out.
+
+    Errors that amp_tf raises on purpose end with their sentence and exit status 1.
+    """
+    try:
+        output, digest, failures = build()
+    except AmpTFError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from error
+    for failure in failures:
+        typer.echo(f"left out: {failure}", err=True)
+    if failures:
+        typer.echo(f"to try these again, delete their files in {output}.parts and run the same command.", err=True)
+    typer.echo(f"{output}: sha256 {digest}; {len(failures)} frames left out")

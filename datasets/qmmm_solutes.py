@@ -19,9 +19,9 @@ import typer
 from scipy.spatial.distance import pdist
 
 from amp_tf.data.hdf5 import FrameGroup, Provenance, ReferenceData, read_reference_data, write_reference_data
-from amp_tf.errors import AmpTFError, InputError
+from amp_tf.errors import InputError
 from datasets.engines import EMBEDDING_ENGINES, Calculation, ConvergenceError, EmbeddingEngine, XTBEngine
-from datasets.parts import Arrays, Parts, run_all
+from datasets.parts import Arrays, Parts, report, run_all
 from datasets.qmmm_sampling import Sampling, Trajectory, sampling_record
 from datasets.solutes import PAPER_SOLUTES, Solute, lennard_jones, relaxed, solute_by_name, solute_from_smiles, solute_from_xyz
 
@@ -253,9 +253,9 @@ def sample_command(
             number, stride, zone=zone, temperature=temperature, equilibration=equilibration, qm_equilibration=qm_equilibration, seed=seed
         )
         file = output or Path("runs") / f"{name}.h5"
-        return file, sample(file, solute, make_engine(engine, method, basis, threads), settings, workers, _command(), box, dask)
+        return file, *sample(file, solute, make_engine(engine, method, basis, threads), settings, workers, _command(), box, dask)
 
-    _report(work)
+    report(work)
 
 
 @app.command("relabel")
@@ -273,26 +273,13 @@ def relabel_command(
 
     def work():
         chosen = make_engine(engine, method, basis, threads)
-        return output, relabel(read_reference_data(source), output, chosen, workers, _command(), dask)
+        return output, *relabel(read_reference_data(source), output, chosen, workers, _command(), dask)
 
-    _report(work)
+    report(work)
 
 
 def _command() -> str:
     return shlex.join(["python", "-m", "datasets.qmmm_solutes", *sys.argv[1:]])
-
-
-def _report(work) -> None:
-    try:
-        output, (digest, failures) = work()
-    except AmpTFError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from error
-    for failure in failures:
-        typer.echo(f"left out: {failure}", err=True)
-    if failures:
-        typer.echo(f"to try these again, delete their files in {output}.parts and run the same command.", err=True)
-    typer.echo(f"{output}: sha256 {digest}; {len(failures)} frames left out")
 
 
 if __name__ == "__main__":

@@ -22,10 +22,10 @@ import numpy as np
 import typer
 
 from amp_tf.data.hdf5 import FrameGroup, Provenance, write_reference_data
-from amp_tf.errors import AmpTFError, InputError
+from amp_tf.errors import InputError
 from datasets.cluster_search import Minima, distinct, read_minima, search_record, walk, with_molecule_added
 from datasets.engines import ENGINES, Calculation, ConvergenceError, Engine
-from datasets.parts import Arrays, Parts, run_all
+from datasets.parts import Arrays, Parts, report, run_all
 from datasets.water_dimer import MONOMER_NUMBERS, monomer_positions
 
 SHIPPED_FILE = Path(__file__).with_name("water_clusters.h5")
@@ -268,23 +268,18 @@ def main(
     dask: Annotated[str | None, typer.Option(help="Address of a Dask scheduler whose workers compute instead.")] = None,
 ) -> None:
     """Build the reference data of water molecules in the field of their clusters."""
-    try:
+
+    def work():
         if engine not in ENGINES:
             raise InputError(f"unknown engine {engine!r}; choose one of {', '.join(ENGINES)}.")
         plan = Plan(training_frames, test_frames, walks, training_walks, hops)
         command = shlex.join(["python", "-m", "datasets.water_clusters", *sys.argv[1:]])
-        digest, failures = build(
+        return output, *build(
             output, ENGINES[engine](), plan, _sizes(sizes), seed, workers, command, basis=basis, charges=(oxygen_charge, hydrogen_charge),
             geometries=geometries, skip_broken=skip_broken, dask=dask,
         )  # fmt: skip
-    except AmpTFError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from error
-    for failure in failures:
-        typer.echo(f"left out: {failure}", err=True)
-    if failures:
-        typer.echo(f"to try these again, delete their files in {output}.parts and run the same command.", err=True)
-    typer.echo(f"{output}: sha256 {digest}; {len(failures)} frames left out")
+
+    report(work)
 
 
 def _sizes(text: str) -> list[int]:

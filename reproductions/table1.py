@@ -2,14 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from figures.table1 import draw
 from reproductions import paper
 from reproductions.common import RESULTS, RUNS, Row, format_table, row, write_result
-from reproductions.entry import run_reproduction
+from reproductions.entry import solutes_app
 from reproductions.solutes import (
     LABELS,
     ORDERINGS,
@@ -25,8 +22,6 @@ from reproductions.solutes import (
     extrapolated,
     now,
     outcomes,
-    parse_files,
-    parse_systems,
     result_name,
 )
 
@@ -65,31 +60,12 @@ def table(rows: list[Row]) -> str:
     if pointing:
         titles = [f"{TITLES[label]}, {unit}" for label, unit in LABELS.items()]
         text += (
-            f"\n\nWhere the validation errors would be after {PAPER_STEPS} steps, by a power law through the second half of the steps:\n\n"
+            f"\n\nWhere the validation errors point to at {PAPER_STEPS} steps, by a power law through the second half of the steps. "
+            "A direction, no prediction: the learning rate falls within these steps, and a longer run has another schedule.\n\n"
         )
         text += format_table(["system", "ordering", *titles], pointing)
     return text
 
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-
-
-@app.command()
-def main(
-    preset: Annotated[str, typer.Option(help="smoke, laptop or paper.")] = "laptop",
-    systems: Annotated[str | None, typer.Option(help="Some of Uracil,RA,SAM; all by default.")] = None,
-    data: Annotated[list[str] | None, typer.Option(help="SYSTEM=FILE, reference data of your own for a system.")] = None,
-) -> None:
-    """Reproduce Table 1."""
-
-    def named() -> str:
-        return result_name("table1", parse_systems(systems, preset), preset, parse_files(data or []))
-
-    def work(chosen: str) -> Path:
-        return reproduce(chosen, parse_systems(systems, chosen), parse_files(data or []))
-
-    run_reproduction(named, preset, work, draw, table)
-
-
 if __name__ == "__main__":
-    app()
+    solutes_app("table1", reproduce, draw, table)()

@@ -2,13 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from reproductions import paper
 from reproductions.common import RESULTS, RUNS, Row, write_result
-from reproductions.entry import run_reproduction
+from reproductions.entry import solutes_app
 from reproductions.solutes import (
     PAPER_SETTINGS,
     PRESETS,
@@ -19,8 +16,6 @@ from reproductions.solutes import (
     error_table,
     now,
     outcomes,
-    parse_files,
-    parse_systems,
     result_name,
 )
 
@@ -46,25 +41,5 @@ def table(rows: list[Row]) -> str:
     return error_table(rows, "cutoff", paper.TABLE_2_SPLITS)
 
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-
-
-@app.command()
-def main(
-    preset: Annotated[str, typer.Option(help="smoke, laptop or paper.")] = "laptop",
-    systems: Annotated[str | None, typer.Option(help="Some of Uracil,RA,SAM; all by default.")] = None,
-    data: Annotated[list[str] | None, typer.Option(help="SYSTEM=FILE, reference data of your own for a system.")] = None,
-) -> None:
-    """Reproduce Table 2."""
-
-    def named() -> str:
-        return result_name("table2", parse_systems(systems, preset), preset, parse_files(data or []))
-
-    def work(chosen: str) -> Path:
-        return reproduce(chosen, parse_systems(systems, chosen), parse_files(data or []))
-
-    run_reproduction(named, preset, work, lambda result: [], table)
-
-
 if __name__ == "__main__":
-    app()
+    solutes_app("table2", reproduce, lambda result: [], table)()
