@@ -39,6 +39,7 @@ def predict_file(potential: Potential, source: Path, output: Path, command: str 
     if output.resolve() == source.resolve():
         raise InputError(f"{output} is the source; choose another output.")
     names, systems = _read(source)
+    potential.check_charges(systems)
     results = predict(potential, systems, everything=True)
     of_frames = [{key: values[frame] for key, values in results.items()} for frame in range(len(systems))]
     if output.suffix == ".h5":

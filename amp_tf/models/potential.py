@@ -205,19 +205,23 @@ class Potential(keras.Model):
                 f"the model was trained on total charges of {', '.join(map(_signed, trained or ()))} e, not "
                 f"{_signed(system.total_charge)} e; train one with such data.",
             )
-            require(
-                self.sees_total_charge or not system.total_charge or bool(np.isclose(system.total_charge, self._only_charge())),
-                "this model does not see the total charge; leave it at 0, or use pairwise_coulomb=True (-P).",
-            )
             unknown = sorted({chemical_symbols[number] for number in system.atomic_numbers} - set(self.elements))
             require(not unknown, f"the model knows {', '.join(self.elements)}, not {', '.join(unknown)}; train one with these elements.")
             if len(system.mm_charges) and not self.embeds_charges:
                 raise InputError("this model has no term for MM particles; leave them out or use a model with -D or -P.")
 
-    def _only_charge(self) -> float:
-        """The total charge of all training data, where it is one; a model that does not see charges stands for it."""
+    def check_charges(self, systems: Sequence[System]) -> None:
+        """Refuse total charges that the model would ignore.
+
+        Raises:
+            InputError: for a model that does not see the total charge, unless it is 0 or that of all its training data.
+        """
         trained = self.provenance.get("total_charges", [0.0])
-        return float(trained[0]) if len(trained) == 1 else 0.0
+        known = [0.0, *(trained if len(trained) == 1 else [])]
+        require(
+            self.sees_total_charge or all(np.any(np.isclose(system.total_charge, known)) for system in systems),
+            "this model does not see the total charge; leave it at 0, or use pairwise_coulomb=True (-P).",
+        )
 
     def reference_energies(self, systems: Sequence[System]) -> np.ndarray:
         """Sum of the atomic energies of each system, [n_systems] float64, kJ/mol."""
@@ -254,11 +258,14 @@ class Potential(keras.Model):
         if not _is_batch(positions):
             mm = [None if value is None else [value] for value in (mm_positions, mm_charges)]
             systems = make_systems([atomic_numbers], [positions], *mm, [total_charge], [mm_total_charge])
+            self.check_charges(systems)
             batch = self.compute_systems(systems, mm_potentials, xla)
             terms = {name: float(term[0]) for name, term in batch.pop("energy_terms").items()}
             return {"energy": float(batch.pop("energy")[0]), "energy_terms": terms, **{key: value[0] for key, value in batch.items()}}
         columns = (atomic_numbers, positions, mm_positions, mm_charges, total_charge)
-        return self.compute_systems(make_systems(*columns, mm_total_charge), mm_potentials, xla)
+        systems = make_systems(*columns, mm_total_charge)
+        self.check_charges(systems)
+        return self.compute_systems(systems, mm_potentials, xla)
 
     def compute_systems(self, systems: Sequence[System], mm_potentials: bool = False, xla: bool = False) -> dict[str, Any]:
         """:meth:`compute` of a list of :class:`~amp_tf.graph.System`."""
