@@ -83,6 +83,10 @@ def convert(
     pairs = [text.partition("=") for text in key or []]
     if any(not separator for _, separator, _ in pairs):
         raise InputError("--key has the form OURS=DATASET, for example energies=E.")
+    given = {"--key": key, "--length-unit": length_unit, "--energy-unit": energy_unit, "--gradient-unit": gradient_unit, "--pc": pc}
+    taken = {"hdf5": set(given) - {"--pc"}, "xyz": {"--energy-unit"}, "emle": {"--energy-unit", "--pc"}}.get(form, set())
+    if ignored := [option for option, value in given.items() if value and option not in taken]:
+        raise InputError(f"{', '.join(ignored)} has no meaning for --format {form}, whose units and names are fixed; leave it out.")
     if form == "amp_qmmm":
         frames = readers.read_amp_qmmm(source, prefix, charge or 0.0, allow_pickle)
     elif form == "hdf5":

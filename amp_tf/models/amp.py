@@ -66,6 +66,7 @@ class AMP(MessagePassingPotential):
         self.long_range_cutoff, self.n_long_range_weights = float(long_range_cutoff), n_long_range_weights
         self.coefficient_scale = coefficient_scale
         self._set_long_range(self.is_polarized or pairwise_coulomb)
+        self.sums_in_chunks = self.is_polarized and long_range_partners == "mm"
         self._make_layers()
         self.built = True
 
@@ -130,7 +131,7 @@ class AMP(MessagePassingPotential):
 
     def _polarize(self, features, one_hot, multipoles, sources, graph: MolecularGraph):
         """What Eq. 10 adds to the multipoles, and the distances of the pairs or, where these are summed in chunks, their potentials."""
-        if self.pairs_at_once is None or self.long_range_partners == "qm":
+        if self.pairs_at_once is None:
             edges = self._long_range_edges(graph)
             return self.polarization(features, one_hot, multipoles, sources[:, None], edges), {"distances": edges.distances}
 

@@ -91,8 +91,11 @@ class Potential(keras.Model):
     mm_nodes: bool = False
     """Whether MM particles are nodes of the graph, of types known by their charges."""
 
+    sums_in_chunks: bool = False
+    """Whether the model can sum QM-MM pairs in chunks of ``pairs_at_once``."""
+
     pairs_at_once: int | None = None
-    """How many QM-MM pairs a model that can sum them in chunks takes at a time; None, as in training, takes all."""
+    """How many QM-MM pairs such a model takes at a time; None, as in training, takes all."""
 
     sees_total_charge: bool = False
     """Whether the energy depends on the total charge."""
@@ -241,7 +244,7 @@ class Potential(keras.Model):
             total_charge: of the atoms, e, or a list; refused unless 0 by a model without -P, which cannot see it.
             mm_total_charge: what the MM charges should sum to, e, or a list; a warning tells where they do not. None: no check.
             mm_potentials: also give the derivatives of the energy by the MM charges, the electrostatic potential at their sites.
-            xla: compile with XLA, which takes seconds and then computes about twice as fast: for many calls on one molecule. Edges and MM
+            xla: compile with XLA, which takes seconds and then computes half again as fast: for many calls on one molecule. Edges and MM
                 particles are filled up to an eighth more (:func:`amp_tf.graph.filled_graph`); only beyond that is it compiled anew.
 
         Returns:
@@ -273,7 +276,7 @@ class Potential(keras.Model):
             require(self.embeds_charges, "mm_potentials: this model has no term for MM particles; use one with -D or -P.")
             require(not self.mm_nodes, "mm_potentials: this model reads MM charges as types; use one without mm_types.")
         graph = self._filled_graph(systems) if xla else self.build_graph(systems)
-        raw = self._compile(mm_potentials, len(graph.mm_senders) > CHUNK, xla)(*map(tf.constant, graph))
+        raw = self._compile(mm_potentials, self.sums_in_chunks and len(graph.mm_senders) > CHUNK, xla)(*map(tf.constant, graph))
         raw = tf.nest.map_structure(lambda tensor: tensor.numpy(), raw)
         if xla:
             is_real = real_particles(graph, systems)

@@ -64,6 +64,11 @@ def test_the_authors_folders(tmp_path, arrays):
     np.testing.assert_allclose(group.mm_gradients[2:6], arrays["pcgrad"][1] * units.HARTREE / units.BOHR)
 
 
+def test_an_option_that_would_be_ignored_is_refused(tmp_path, arrays):
+    with pytest.raises(InputError, match="--energy-unit has no meaning for --format amp_qmmm"):
+        converted(write_npy(tmp_path / "npy", arrays), tmp_path / "out.h5", "--format", "amp_qmmm", "--energy-unit", "eV")
+
+
 def test_the_xtb_twins_are_in_bohr(tmp_path, arrays):
     folder = write_npy(tmp_path / "npy", arrays, "xtb")
     data = converted(folder, tmp_path / "out.h5", "--format", "amp_qmmm", "--prefix", "xtb", "--no-plausibility-check")

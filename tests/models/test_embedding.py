@@ -137,3 +137,10 @@ def test_xla_is_refused_where_filling_up_would_change_energies():
 @pytest.mark.parametrize(("number", "expected"), [(0, 0), (1, 1), (15, 15), (17, 18), (57, 60), (1788, 1792), (1793, 1920)])
 def test_sizes_are_rounded_up_by_at_most_an_eighth(number, expected):
     assert rounded_up(number) == expected
+
+
+def test_only_models_that_can_sum_in_chunks_are_traced_for_it(random, monkeypatch):
+    monkeypatch.setattr("amp_tf.models.potential.CHUNK", 10)
+    potential = make(order=0)  # -P alone: no polarization
+    potential.compute_systems([embedded(random)])
+    assert list(potential._compiled) == [(False, False, False)]
