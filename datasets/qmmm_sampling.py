@@ -7,6 +7,7 @@ Lennard-Jones terms too.
 
 import hashlib
 import json
+import math
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -321,8 +322,11 @@ class Trajectory:
         simulation = self._simulation(system, before["positions"], box, self.sampling.time_step, self._seed(10 + block))
         if "velocities" in before:
             simulation.context.setVelocities(before["velocities"] / NM)
-        else:
+        else:  # the relaxed solute has no potential energy yet: twice the kinetic energy becomes the share of both as its vibrations set in
             simulation.context.setVelocitiesToTemperature(self.sampling.temperature, self._seed(3))
+            velocities = simulation.context.getState(velocities=True).getVelocities(asNumpy=True)._value
+            velocities[n_water_atoms:] *= math.sqrt(2.0)
+            simulation.context.setVelocities(velocities)
         return simulation
 
     def _seed(self, number: int) -> int:

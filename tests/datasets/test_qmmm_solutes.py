@@ -286,6 +286,19 @@ def test_the_forces_of_the_dynamics_are_derivatives_of_its_energy(sampled, tmp_p
         assert gradients[atom, axis] == pytest.approx(numerical, rel=0.05, abs=1.0), atom
 
 
+def test_the_relaxed_solute_starts_with_the_energy_of_its_vibrations(tmp_path):
+    """Twice the kinetic energy, since it has no potential energy yet; the water has been equilibrated."""
+    run = trajectory(tmp_path, PointChargeEngine())
+    start = run._equilibrate()
+    n_water = len(start["positions"]) - 3
+    simulation = run._qmmm(n_water, float(start["box"]), start, 0)
+    velocities = simulation.context.getState(velocities=True).getVelocities(asNumpy=True)._value.copy()
+    simulation.context.setVelocitiesToTemperature(SAMPLING.temperature, run._seed(3))
+    thermal = simulation.context.getState(velocities=True).getVelocities(asNumpy=True)._value
+    np.testing.assert_allclose(velocities[:n_water], thermal[:n_water], atol=1e-5)
+    np.testing.assert_allclose((velocities[n_water:] ** 2).sum(), 2.0 * (thermal[n_water:] ** 2).sum(), rtol=1e-4)
+
+
 def test_the_equilibration_leaves_the_solute_as_it_was(tmp_path):
     """The barostat changes the box and must shift the solute as a whole."""
     longer = Sampling(**vars(SAMPLING) | {"equilibration": 0.4})
