@@ -219,29 +219,35 @@ def filled_graph(
     Args:
         system: with at most as many pairs and particles.
         cutoff, float_dtype, far_from: as in :func:`build_graph`.
-        n_neighbours: pairs of atoms, each counted once: :func:`count_neighbours` of the largest system, at most n (n − 1) / 2.
+        n_neighbours: pairs of atoms, each counted once: :func:`count_neighbours` of the system with the most, at most n (n − 1) / 2.
         n_mm: MM particles.
     """
-    n_more = n_mm - len(system.mm_charges)
-    far = np.tile([[0.0, 0.0, FAR_AWAY]], (n_more, 1)) + system.positions.mean(axis=0)
-    filled = System(
-        system.atomic_numbers,
-        system.positions,
-        system.total_charge,
-        np.concatenate([system.mm_positions, far]),
-        np.concatenate([system.mm_charges, np.zeros(n_more)]),
-    )
-    first, second = np.triu_indices(len(system.atomic_numbers), 1)
-    nearest = np.sort(np.argsort(pdist(system.positions), kind="stable")[:n_neighbours])
+    center = system.positions.mean(axis=0)
+    mm_positions, mm_charges = filled_particles(system.mm_positions - center, system.mm_charges, n_mm)
+    filled = System(system.atomic_numbers, system.positions, system.total_charge, mm_positions + center, mm_charges)
+    receivers, senders = nearest_pairs(system.positions, n_neighbours)
+    return build_graph([filled], cutoff, float_dtype, far_from)._replace(receivers=receivers, senders=senders)
+
+
+def filled_particles(mm_positions: np.ndarray, mm_charges: np.ndarray, n_mm: int) -> tuple[np.ndarray, np.ndarray]:
+    """Positions (relative to the centroid of the QM atoms) and charges with particles of no charge added, until they are ``n_mm``."""
+    n_more = n_mm - len(mm_charges)
+    far = np.tile(np.array([[0.0, 0.0, FAR_AWAY]], mm_positions.dtype), (n_more, 1))
+    return np.concatenate([mm_positions, far]), np.concatenate([mm_charges, np.zeros(n_more, mm_charges.dtype)])
+
+
+def nearest_pairs(positions: np.ndarray, n_neighbours: int) -> tuple[np.ndarray, np.ndarray]:
+    """Receivers and senders of the ``n_neighbours`` closest pairs of atoms, each pair in both directions, sorted by receiver."""
+    first, second = np.triu_indices(len(positions), 1)
+    nearest = np.sort(np.argsort(pdist(positions), kind="stable")[:n_neighbours])
     ends = np.concatenate([[first[nearest], second[nearest]], [second[nearest], first[nearest]]], axis=1)
-    receivers, senders = ends[:, np.lexsort(ends[::-1])]
-    graph = build_graph([filled], cutoff, float_dtype, far_from)
-    return graph._replace(receivers=receivers.astype(np.int32), senders=senders.astype(np.int32))
+    receivers, senders = ends[:, np.lexsort(ends[::-1])].astype(np.int32)
+    return receivers, senders
 
 
-def count_neighbours(system: System, cutoff: float) -> int:
+def count_neighbours(positions: np.ndarray, cutoff: float) -> int:
     """Pairs of atoms within the cut-off, each counted once."""
-    return int(np.count_nonzero(pdist(system.positions) <= cutoff))
+    return int(np.count_nonzero(pdist(positions) <= cutoff))
 
 
 def rounded_up(number: int) -> int:

@@ -22,7 +22,7 @@ and the attribute ``total_charge`` (e). Frames stand in the order in which they 
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
@@ -39,6 +39,14 @@ FORMAT = "amp_tf reference data"
 FORMAT_VERSION = 1
 _UNITS = {"length": units.LENGTH, "energy": units.ENERGY, "gradient": units.GRADIENT, "charge": units.CHARGE, "dipole": units.DIPOLE}
 _INTEGERS = {"qm_atomic_numbers": "<i4", "mm_offsets": "<i8"}
+
+OF_MM_PARTICLES = ("mm_positions", "mm_charges", "mm_gradients")
+
+HELD_PARTICLES = 2_000_000
+"""A group with more MM particles than this over all its frames leaves them in the file; a frame is read when it is needed."""
+
+_CHUNK = 4096  # MM particles that the file compresses together: about those of a frame
+_BLOCK = 262_144  # rows of an array that are checked or hashed at a time
 
 
 class Provenance(pydantic.BaseModel):
@@ -62,6 +70,8 @@ class Provenance(pydantic.BaseModel):
 class FrameGroup:
     """All frames of one system type; the fields are the datasets of the module's table.
 
+    The arrays of MM particles may be datasets of an open HDF5 file instead of arrays in memory; they are then read slice by slice.
+
     Raises:
         DataFileError: if a shape does not fit the others, a value is NaN or infinite, or two atoms of a frame coincide.
     """
@@ -72,17 +82,18 @@ class FrameGroup:
     energies: np.ndarray
     qm_gradients: np.ndarray | None = None
     mm_offsets: np.ndarray | None = None
-    mm_positions: np.ndarray | None = None
-    mm_charges: np.ndarray | None = None
-    mm_gradients: np.ndarray | None = None
+    mm_positions: np.ndarray | h5py.Dataset | None = None
+    mm_charges: np.ndarray | h5py.Dataset | None = None
+    mm_gradients: np.ndarray | h5py.Dataset | None = None
     dipoles: np.ndarray | None = None
     total_charge: float = 0.0
     frame_properties: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def __post_init__(self):
         for entry in fields(self):
-            if entry.name not in ("name", "total_charge", "frame_properties") and getattr(self, entry.name) is not None:
-                object.__setattr__(self, entry.name, np.asarray(getattr(self, entry.name)))
+            value = getattr(self, entry.name)
+            if entry.name not in ("name", "total_charge", "frame_properties") and not isinstance(value, h5py.Dataset | None):
+                object.__setattr__(self, entry.name, np.asarray(value))
         object.__setattr__(self, "frame_properties", {name: np.asarray(values) for name, values in self.frame_properties.items()})
         _check_group(self)
 
@@ -93,26 +104,29 @@ class FrameGroup:
         """The system of one frame."""
         mm = {}
         if self.mm_offsets is not None:
-            span = slice(self.mm_offsets[frame], self.mm_offsets[frame + 1])
+            span = self.mm_particles(frame)
             mm = {"mm_positions": self.mm_positions[span], "mm_charges": self.mm_charges[span]}
         return System(self.qm_atomic_numbers, self.qm_positions[frame], self.total_charge, **mm)
 
+    def mm_particles(self, frame: int) -> slice:
+        """Where the MM particles of a frame stand in the arrays of MM particles."""
+        return slice(int(self.mm_offsets[frame]), int(self.mm_offsets[frame + 1]))
+
     def subset(self, frames: Sequence[int]) -> "FrameGroup":
-        """The group with the frames of the given numbers alone."""
+        """The group with the frames of the given numbers alone, in memory."""
         per_frame = ("qm_positions", "energies", "qm_gradients", "dipoles")
         changes = {name: getattr(self, name)[frames] for name in per_frame if getattr(self, name) is not None}
         if self.mm_offsets is not None:
-            particles = np.concatenate([np.arange(self.mm_offsets[frame], self.mm_offsets[frame + 1]) for frame in frames])
-            names = ("mm_positions", "mm_charges", "mm_gradients")
-            changes |= {name: getattr(self, name)[particles] for name in names if getattr(self, name) is not None}
+            of_mm = {name: getattr(self, name) for name in OF_MM_PARTICLES if getattr(self, name) is not None}
+            changes |= {name: np.concatenate([array[self.mm_particles(frame)] for frame in frames]) for name, array in of_mm.items()}
             changes["mm_offsets"] = np.concatenate([[0], np.cumsum(np.diff(self.mm_offsets)[frames])])
         properties = {name: values[frames] for name, values in self.frame_properties.items()}
         return replace(self, **changes, frame_properties=properties)
 
-    def arrays(self) -> dict[str, np.ndarray]:
+    def arrays(self) -> dict[str, np.ndarray | h5py.Dataset]:
         """The datasets of the group by name, those that are absent left out."""
         named = {entry.name: getattr(self, entry.name) for entry in fields(self)}
-        plain = {name: array for name, array in named.items() if isinstance(array, np.ndarray)}
+        plain = {name: array for name, array in named.items() if isinstance(array, np.ndarray | h5py.Dataset)}
         return plain | {f"frame_properties/{name}": array for name, array in self.frame_properties.items()}
 
 
@@ -140,10 +154,15 @@ def content_sha256(provenance: Provenance, groups: tuple[FrameGroup, ...]) -> st
     for group in sorted(groups, key=lambda group: group.name):
         digest.update(f"{group.name} {group.total_charge!r}".encode())
         for name, array in sorted(group.arrays().items()):
-            stored = array.astype(_INTEGERS.get(name, "<f8"), order="C")
-            digest.update(f"{name} {stored.dtype.str} {stored.shape}".encode())
-            digest.update(stored.tobytes())
+            stored = np.dtype(_INTEGERS.get(name, "<f8"))
+            digest.update(f"{name} {stored.str} {array.shape}".encode())
+            for block in _blocks(array):
+                digest.update(block.astype(stored, order="C").tobytes())
     return digest.hexdigest()
+
+
+def _blocks(array: np.ndarray | h5py.Dataset) -> Iterator[np.ndarray]:
+    return (array[start : start + _BLOCK] for start in range(0, len(array), _BLOCK))
 
 
 def write_reference_data(path: Path | str, provenance: Provenance, groups: tuple[FrameGroup, ...]) -> str:
@@ -169,12 +188,19 @@ def write_reference_data(path: Path | str, provenance: Provenance, groups: tuple
             target = file.create_group(group.name)
             target.attrs["total_charge"] = group.total_charge
             for name, array in group.arrays().items():
-                target.create_dataset(name, data=array.astype(_INTEGERS.get(name, "<f8")), compression="gzip", shuffle=True)
+                chunks = (min(_CHUNK, len(array)), *array.shape[1:]) if name in OF_MM_PARTICLES and len(array) else None
+                dataset = target.create_dataset(
+                    name, array.shape, _INTEGERS.get(name, "<f8"), chunks=chunks or True, compression="gzip", shuffle=True
+                )
+                for number, block in enumerate(_blocks(array)):
+                    dataset[number * _BLOCK : number * _BLOCK + len(block)] = block
     return digest
 
 
 def read_reference_data(path: Path | str) -> ReferenceData:
-    """Read and fully check a reference data file.
+    """Read and fully check a reference data file, holding no more in memory than :data:`HELD_PARTICLES` MM particles of a group.
+
+    Where more are left in the file, it stays open as long as a group of it lives.
 
     Raises:
         DataFileError: if the file is missing, truncated, altered since it was written (sha256), of another format, version or unit, or
@@ -184,9 +210,9 @@ def read_reference_data(path: Path | str) -> ReferenceData:
     if not path.is_file():
         raise DataFileError(f"{path}: no such file; build it (make dataset-water-dimer, make dataset-water-clusters) or correct the path.")
     try:
-        with h5py.File(path, "r") as file:
-            provenance, groups = _read_open_file(path, file)
-            expected = str(file.attrs["sha256"])
+        file = h5py.File(path, "r")
+        provenance, groups = _read_open_file(path, file)
+        expected = str(file.attrs["sha256"])
     except DataFileError:
         raise
     except (OSError, KeyError, RuntimeError, TypeError, ValueError, AttributeError) as error:  # what h5py makes of damaged bytes
@@ -224,7 +250,8 @@ def _read_group(path: Path, name: str, group: h5py.Group) -> FrameGroup:
     known = {entry.name for entry in fields(FrameGroup)} - {"name", "total_charge"}
     if unknown := set(group) - known:
         raise DataFileError(f"{path}: group {name!r} holds unknown datasets {sorted(unknown)}; known are {sorted(known)}.")
-    arrays = {key: group[key][()] for key in group if key != "frame_properties"}
+    stays = group["mm_charges"].size > HELD_PARTICLES if "mm_charges" in group else False
+    arrays = {key: group[key] if stays and key in OF_MM_PARTICLES else group[key][()] for key in group if key != "frame_properties"}
     properties = {key: dataset[()] for key, dataset in group.get("frame_properties", {}).items()}
     try:
         return FrameGroup(name=name, total_charge=float(group.attrs["total_charge"]), frame_properties=properties, **arrays)
@@ -257,7 +284,7 @@ def _check_group(group: FrameGroup) -> None:
         shape = expected.get(name, (n_frames,))
         if array.shape != shape:
             raise DataFileError(f"group {group.name!r}: {name} has shape {list(array.shape)}, expected {list(shape)}.")
-        if array.dtype.kind not in "iuf" or not np.all(np.isfinite(array)):
+        if array.dtype.kind not in "iuf" or not all(np.all(np.isfinite(block)) for block in _blocks(array)):
             raise DataFileError(f"group {group.name!r}: {name} holds NaN, infinite or non-numeric values.")
     if group.mm_offsets is not None and (group.mm_offsets[0] != 0 or group.mm_offsets[-1] != n_mm or np.any(np.diff(group.mm_offsets) < 0)):
         raise DataFileError(f"group {group.name!r}: mm_offsets must rise from 0 to the number of MM particles, {n_mm}.")

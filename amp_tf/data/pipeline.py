@@ -1,25 +1,30 @@
 """From reference data to batches of graphs and labels."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from amp_tf.data.hdf5 import FrameGroup, ReferenceData
+from amp_tf.data.hdf5 import HELD_PARTICLES, FrameGroup, ReferenceData
 from amp_tf.errors import DataFileError, InputError
-from amp_tf.graph import ATOM_INDICES, MM_INDICES, MolecularGraph, System, count_neighbours, filled_graph
+from amp_tf.graph import ATOM_INDICES, MM_INDICES, MolecularGraph, System, count_neighbours, filled_particles, nearest_pairs
 from amp_tf.models.potential import Potential, graph_signature
 
 LABELS = ("energy", "qm_gradients", "mm_gradients")
 
-MAXIMUM_PAIRS = 200_000
-"""QM-MM pairs that are evaluated at once; each takes a few kilobytes."""
+MAXIMUM_PAIRS = 100_000
+"""QM-MM pairs that are evaluated at once; each takes some six kilobytes."""
+
+_MADE_WITH_A_BATCH = dict.fromkeys(
+    ("system", "mm_positions", "mm_charges", "mm_system", "mm_receivers", "mm_senders"), np.zeros(0, np.int32)
+)
 
 
 @dataclass(frozen=True)
 class Frames:
-    """Systems with their reference values, in float64 and the units of the package.
+    """Systems with their reference values, in float64 and the units of the package; those of a file are made when they are asked for.
 
     Attributes:
         systems: n systems.
@@ -38,14 +43,9 @@ class Frames:
 
     def __getitem__(self, indices: np.ndarray) -> "Frames":
         """The frames of the given numbers."""
-        return Frames(
-            [self.systems[index] for index in indices],
-            self.energies[indices],
-            *(
-                None if gradients is None else [gradients[index] for index in indices]
-                for gradients in (self.qm_gradients, self.mm_gradients)
-            ),
-        )
+        columns = (self.systems, self.qm_gradients, self.mm_gradients)
+        systems, *gradients = (None if column is None else _Each(column.__getitem__, indices) for column in columns)
+        return Frames(systems, self.energies[indices], *gradients)
 
     @classmethod
     def from_reference_data(cls, data: ReferenceData) -> "Frames":
@@ -54,36 +54,49 @@ class Frames:
         Raises:
             DataFileError: if some groups have gradients and others lack them.
         """
-        systems = [group.system(frame) for group in data.groups for frame in range(len(group))]
-        columns = {}
-        for name, parts in {"qm_gradients": _qm_gradients, "mm_gradients": _mm_gradients}.items():
-            known = [parts(group) for group in data.groups]
-            columns[name] = [frame for group in known if group is not None for frame in group]
-            if any(group is None for group in known) and any(getattr(group, name) is not None for group in data.groups):
+        numbers = [(group, frame) for group in data.groups for frame in range(len(group))]
+        gradients: dict[str, Sequence | None] = {"qm_gradients": None, "mm_gradients": None}
+        for name, read in {"qm_gradients": _qm_gradients, "mm_gradients": _mm_gradients}.items():
+            if all(getattr(group, name) is None for group in data.groups):
+                continue
+            if any(getattr(group, name) is None and (name == "qm_gradients" or group.mm_offsets is not None) for group in data.groups):
                 raise DataFileError(
                     f"{data.source}: some groups have {name} and others lack them; split the file or add the missing labels."
                 )
-        has_mm = any(group.mm_gradients is not None for group in data.groups)
-        energies = np.concatenate([group.energies for group in data.groups])
-        return cls(systems, energies, columns["qm_gradients"] or None, columns["mm_gradients"] if has_mm else None)
+            gradients[name] = _Each(read, numbers)
+        systems = _Each(lambda number: number[0].system(number[1]), numbers)
+        return cls(systems, np.concatenate([group.energies for group in data.groups]), **gradients)
 
 
-def _qm_gradients(group: FrameGroup) -> list[np.ndarray] | None:
-    return None if group.qm_gradients is None else list(group.qm_gradients)
+class _Each(Sequence):
+    """``read(number)`` for each of some numbers, called whenever an entry is asked for."""
+
+    def __init__(self, read: Callable[[Any], Any], numbers: Sequence):
+        self._read, self._numbers = read, numbers
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def __getitem__(self, index: int) -> Any:
+        return self._read(self._numbers[index])
 
 
-def _mm_gradients(group: FrameGroup) -> list[np.ndarray] | None:
-    """One array a frame; None where the group has MM particles without gradients."""
-    if group.mm_offsets is None:
-        return [np.zeros((0, 3))] * len(group)
-    return None if group.mm_gradients is None else np.split(group.mm_gradients, group.mm_offsets[1:-1])
+def _qm_gradients(number: tuple[FrameGroup, int]) -> np.ndarray:
+    group, frame = number
+    return group.qm_gradients[frame]
+
+
+def _mm_gradients(number: tuple[FrameGroup, int]) -> np.ndarray:
+    group, frame = number
+    return np.zeros((0, 3)) if group.mm_offsets is None else group.mm_gradients[group.mm_particles(frame)]
 
 
 class GraphBatches:
     """Graphs of frames, built once and held as ragged tensors, and the batches that training and evaluation gather from them.
 
-    The gathering runs in tf.data, without Python: for small models a Python generator costs more than the training step. Pairs of QM atoms
-    and MM particles are listed as a batch is made, because they take more memory than all else.
+    The gathering runs in tf.data, without Python: for small models a Python generator costs more than the training step. Only where the
+    frames have more than :data:`~amp_tf.data.hdf5.HELD_PARTICLES` MM particles are these read frame by frame, in the background. Pairs of
+    QM atoms and MM particles are listed as a batch is made, because they take more memory than all else.
 
     Args:
         potential: decides which pairs are listed, the precision and the energy reference, which is subtracted in float64.
@@ -103,47 +116,80 @@ class GraphBatches:
             raise InputError("the data set is empty: give at least one frame.")
         if unknown := set(labels) - set(LABELS):
             raise InputError(f"unknown labels {sorted(unknown)}; known are {', '.join(LABELS)}.")
-        columns = {"energy": (frames.energies - potential.reference_energies(frames.systems))[:, None]}
         for label in set(labels) - {"energy"}:
-            columns[label] = getattr(frames, label)
-            if columns[label] is None:
+            if getattr(frames, label) is None:
                 raise DataFileError(
                     f"the data lack the label {label!r}; set gradient_weight to 0 to train on energies alone, or add it to the data."
                 )
-        n_mm = [len(system.mm_charges) for system in frames.systems]
-        self._largest_pairs = max(len(system.atomic_numbers) * n for system, n in zip(frames.systems, n_mm, strict=True))
+        self._frames, self._signature = frames, graph_signature(potential.compute_dtype)
+        graphs, energies, n_mm = [], [], []
+        for system, energy in zip(frames.systems, frames.energies, strict=True):
+            graphs.append(potential.build_graph([system])._replace(**_MADE_WITH_A_BATCH))
+            energies.append(np.array([energy - potential.reference_energies([system])[0]], potential.compute_dtype))
+            n_mm.append(len(system.mm_charges))
+        n_particles = sum(n_mm)
+        self._largest_pairs = max(len(graph.atomic_numbers) * n for graph, n in zip(graphs, n_mm, strict=True))
         one_shape = one_shape and potential.message_cutoff == "smooth" and not potential.mm_nodes
-        one_shape = one_shape and len({len(system.atomic_numbers) for system in frames.systems}) == 1
-        if one_shape and "mm_gradients" in columns:
-            missing = [max(n_mm) - n for n in n_mm]
-            columns["mm_gradients"] = [
-                np.concatenate([part, np.zeros((n, 3))]) for part, n in zip(columns["mm_gradients"], missing, strict=True)
-            ]
-        graphs = _graphs_of_one_shape(potential, frames.systems) if one_shape else map(potential.build_graph, zip(frames.systems))
-        graphs = [graph._replace(mm_receivers=graph.mm_receivers[:0], mm_senders=graph.mm_senders[:0]) for graph in graphs]
-        self._n_frames, self._signature = len(graphs), graph_signature(potential.compute_dtype)
-        self._fields = MolecularGraph(*(_ragged(arrays) for arrays in zip(*graphs, strict=True)))
-        self._labels = {name: _ragged([np.asarray(part, potential.compute_dtype) for part in column]) for name, column in columns.items()}
+        if one_shape and len({len(graph.atomic_numbers) for graph in graphs}) == 1:
+            n_mm = [max(n_mm)] * len(n_mm)
+            n_neighbours = max(count_neighbours(graph.positions, potential.cutoff) for graph in graphs)
+            pairs = [nearest_pairs(graph.positions, n_neighbours) for graph in graphs]
+            graphs = [graph._replace(receivers=ends[0], senders=ends[1]) for graph, ends in zip(graphs, pairs, strict=True)]
+        self._n_mm = np.array(n_mm, np.int32)
+        columns = MolecularGraph(*zip(*graphs, strict=True))._asdict()
+        self._fields = {name: _ragged(column) for name, column in columns.items() if name not in _MADE_WITH_A_BATCH}
+        self._labels = {"energy": _ragged(energies)}
+        if "qm_gradients" in labels:
+            self._labels["qm_gradients"] = _ragged([np.asarray(part, potential.compute_dtype) for part in frames.qm_gradients])
+        self._of_mm = ["mm_positions", "mm_charges", *(["mm_gradients"] if "mm_gradients" in labels else [])]
+        self._held = None
+        if n_particles <= HELD_PARTICLES:
+            self._held = [_ragged(column) for column in zip(*map(self._read, range(len(self))), strict=True)]
 
     def __len__(self) -> int:
-        return self._n_frames
+        return len(self._n_mm)
 
     def batch(self, indices) -> tuple[MolecularGraph, dict[str, tf.Tensor]]:
         """(graph, labels) of the frames of the given numbers, the systems concatenated in that order."""
-        parts = {name: tf.gather(field, indices) for name, field in self._fields._asdict().items()}
-        n_mm = tf.cast(parts["mm_charges"].row_lengths(), tf.int32)
-        first_atom = tf.cumsum(tf.cast(parts["atomic_numbers"].row_lengths(), tf.int32), exclusive=True)
-        first_mm = tf.cumsum(n_mm, exclusive=True)
-        firsts = dict.fromkeys(ATOM_INDICES, first_atom) | dict.fromkeys(MM_INDICES, first_mm)
+        parts = {name: tf.gather(field, indices) for name, field in self._fields.items()}
+        n_atoms, n_mm = tf.cast(parts["atomic_numbers"].row_lengths(), tf.int32), tf.gather(self._n_mm, indices)
+        first_atom, first_mm = tf.cumsum(n_atoms, exclusive=True), tf.cumsum(n_mm, exclusive=True)
         values = {name: part.values for name, part in parts.items()}
-        for name, first in firsts.items():
-            values[name] += tf.gather(first, parts[name].value_rowids())
-        for name, of in {"system": "atomic_numbers", "mm_system": "mm_charges"}.items():
-            values[name] = tf.cast(parts[of].value_rowids(), tf.int32)
+        for name, first in (dict.fromkeys(ATOM_INDICES, first_atom) | dict.fromkeys(MM_INDICES, first_mm)).items():
+            if name in parts:
+                values[name] += tf.gather(first, parts[name].value_rowids())
+        systems = tf.range(tf.size(n_mm))
+        values |= {"system": tf.repeat(systems, n_atoms), "mm_system": tf.repeat(systems, n_mm)}
         values["mm_receivers"], values["mm_senders"] = _all_pairs(values["system"], n_mm, first_mm)
+        values |= zip(self._of_mm, self._particles(indices), strict=True)
         labels = {name: tf.gather(column, indices).values for name, column in self._labels.items()}
+        labels |= {name: values[name] for name in self._of_mm if name in LABELS}
         graph = MolecularGraph(**{name: tf.ensure_shape(values[name], spec.shape) for name, spec in self._signature._asdict().items()})
         return graph, labels
+
+    def _particles(self, indices) -> list[tf.Tensor]:
+        """What ``_of_mm`` names, of the frames of the given numbers."""
+        if self._held is not None:
+            return [tf.gather(column, indices).values for column in self._held]
+
+        def read(numbers):
+            return [np.concatenate(column) for column in zip(*map(self._read, numbers), strict=True)]
+
+        arrays = tf.numpy_function(read, [indices], [self._signature.mm_charges.dtype] * len(self._of_mm), stateful=False)
+        return [
+            tf.ensure_shape(array, [None] if name == "mm_charges" else [None, 3]) for name, array in zip(self._of_mm, arrays, strict=True)
+        ]
+
+    def _read(self, frame: int) -> tuple[np.ndarray, ...]:
+        """What ``_of_mm`` names, of one frame, filled up where frames have one shape."""
+        system, dtype, n_mm = self._frames.systems[frame], self._signature.mm_charges.dtype.as_numpy_dtype, self._n_mm[frame]
+        positions = (system.mm_positions - system.positions.mean(axis=0)).astype(dtype)
+        particles = filled_particles(positions, system.mm_charges.astype(dtype), n_mm)
+        if "mm_gradients" not in self._of_mm:
+            return particles
+        gradients = np.zeros((n_mm, 3), dtype)
+        gradients[: len(positions)] = self._frames.mm_gradients[frame]
+        return *particles, gradients
 
     def training(self, batch_size: int, seed: int, steps: int, first_step: int = 0) -> tf.data.Dataset:
         """Shuffled batches of the steps ``first_step`` to ``steps``; they depend on ``seed`` and the number of the step alone."""
@@ -165,15 +211,6 @@ def _all_pairs(system, n_mm, first_mm) -> tuple[tf.Tensor, tf.Tensor]:
     of_atom = tf.gather(n_mm, system)
     shift = tf.gather(first_mm, system) - tf.cumsum(of_atom, exclusive=True)
     return tf.repeat(tf.range(tf.size(system)), of_atom), tf.range(tf.reduce_sum(of_atom)) + tf.repeat(shift, of_atom)
-
-
-def _graphs_of_one_shape(potential: Potential, systems: Sequence[System]) -> Iterator[MolecularGraph]:
-    """Graphs with as many edges and MM particles as the largest of the systems; see :class:`GraphBatches`."""
-    potential.check_systems(systems)
-    n_mm = max(len(system.mm_charges) for system in systems)
-    n_neighbours = max(count_neighbours(system, potential.cutoff) for system in systems)
-    for system in systems:
-        yield filled_graph(system, potential.cutoff, n_neighbours, n_mm, potential.compute_dtype, potential.far_from)
 
 
 def _ragged(arrays: Sequence[np.ndarray]) -> tf.RaggedTensor:

@@ -323,7 +323,7 @@ class Potential(keras.Model):
         graphs = []
         for system in systems:
             n_atoms = len(system.atomic_numbers)
-            n_neighbours = min(rounded_up(count_neighbours(system, self.cutoff)), n_atoms * (n_atoms - 1) // 2)
+            n_neighbours = min(rounded_up(count_neighbours(system.positions, self.cutoff)), n_atoms * (n_atoms - 1) // 2)
             n_mm = rounded_up(len(system.mm_charges))
             graphs.append(filled_graph(system, self.cutoff, n_neighbours, n_mm, self.compute_dtype, self.far_from))
         return join_graphs(graphs, self.compute_dtype)

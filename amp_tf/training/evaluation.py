@@ -47,20 +47,27 @@ def evaluate(potential: Potential, frames: Frames, mean_energy: float | None = N
     Returns:
         A record a label: ``metric``, ``unit``, ``value`` and ``null_model``.
     """
-    predicted = predict(potential, frames.systems)
     mean_energy = float(np.mean(frames.energies)) if mean_energy is None else mean_energy
-    rows = [_row("energy", np.array(predicted["energy"]), frames.energies, mean_energy)]
-    for label in ("qm_gradients", "mm_gradients"):
-        reference = getattr(frames, label)
-        if reference is not None:
-            rows.append(_row(label, np.concatenate(predicted[label]), np.concatenate(reference), 0.0))
-    return rows
-
-
-def _row(label: str, predicted: np.ndarray, reference: np.ndarray, null: float) -> dict[str, Any]:
-    return {
-        "metric": f"{label}_mae",
-        "unit": UNIT_OF_LABEL[label],
-        "value": float(np.mean(np.abs(predicted - reference))),
-        "null_model": float(np.mean(np.abs(null - reference))),
-    }
+    labels = [label for label in UNIT_OF_LABEL if label == "energy" or getattr(frames, label) is not None]
+    sums = {label: np.zeros(3) for label in labels}  # absolute errors, those of the null model, how many
+    first = 0
+    for batch in _batches(frames.systems):
+        predicted = potential.compute_systems(batch)
+        numbers = range(first, first + len(batch))
+        first += len(batch)
+        for label in labels:
+            if label == "energy":
+                reference, null = frames.energies[numbers], mean_energy
+            else:
+                reference, null = np.concatenate([getattr(frames, label)[number] for number in numbers]), 0.0
+            found = predicted[label] if label == "energy" else np.concatenate(predicted[label])
+            sums[label] += np.abs(found - reference).sum(), np.abs(null - reference).sum(), reference.size
+    return [
+        {
+            "metric": f"{label}_mae",
+            "unit": UNIT_OF_LABEL[label],
+            "value": float(error / count),
+            "null_model": float(null / count),
+        }
+        for label, (error, null, count) in sums.items()
+    ]

@@ -72,6 +72,32 @@ def test_writing_twice_gives_the_same_checksum(file, tmp_path):
     assert write_reference_data(tmp_path / "again.h5", data.provenance, data.groups) == data.sha256
 
 
+def test_many_mm_particles_stay_in_the_file(file, random, monkeypatch):
+    """They are read frame by frame, and are the same; rewriting the file under its reader harms neither."""
+    whole = read_reference_data(file)
+    monkeypatch.setattr("amp_tf.data.hdf5.HELD_PARTICLES", 4)
+    monkeypatch.setattr("amp_tf.data.hdf5._BLOCK", 2)
+    streamed = read_reference_data(file)
+    assert streamed.sha256 == whole.sha256
+    for name in ("mm_positions", "mm_charges", "mm_gradients"):
+        assert isinstance(getattr(streamed.groups[0], name), h5py.Dataset), name
+    assert write_reference_data(file, streamed.provenance, streamed.groups) == whole.sha256
+    for frame in range(3):
+        np.testing.assert_array_equal(streamed.groups[0].system(frame).mm_positions, whole.groups[0].system(frame).mm_positions)
+    subset = streamed.groups[0].subset([2, 0])
+    np.testing.assert_array_equal(subset.mm_gradients, whole.groups[0].mm_gradients[[2, 3, 4, 0, 1]])
+
+
+def test_values_that_are_not_finite_are_found_in_what_stays_in_the_file(random, tmp_path, monkeypatch):
+    monkeypatch.setattr("amp_tf.data.hdf5.HELD_PARTICLES", 4)
+    monkeypatch.setattr("amp_tf.data.hdf5._BLOCK", 2)
+    write_reference_data(tmp_path / "data.h5", PROVENANCE, (make_group(random),))
+    with h5py.File(tmp_path / "data.h5", "r+") as opened:
+        opened["pair/mm_gradients"][4, 1] = np.nan
+    with pytest.raises(DataFileError, match="mm_gradients holds NaN"):
+        read_reference_data(tmp_path / "data.h5")
+
+
 def test_an_interrupted_write_leaves_the_old_file(file, random, monkeypatch):
     before = file.read_bytes()
     monkeypatch.setattr(h5py.Group, "create_dataset", lambda *args, **kwargs: (_ for _ in ()).throw(OSError(28, "No space left on device")))

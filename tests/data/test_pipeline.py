@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import amp_tf
-from amp_tf.data.hdf5 import read_reference_data
+from amp_tf.data.hdf5 import FrameGroup, Provenance, read_reference_data, write_reference_data
 from amp_tf.data.pipeline import Frames, GraphBatches
 from amp_tf.data.splits import Split
 from amp_tf.errors import DataFileError, InputError
@@ -40,6 +40,36 @@ def test_a_gathered_batch_equals_the_graph_of_its_systems(potential, frames):
     np.testing.assert_allclose(labels["energy"], frames.energies[order] - 100.0 * oxygens, atol=1e-12)
     np.testing.assert_array_equal(labels["qm_gradients"], np.concatenate([frames.qm_gradients[index] for index in order]))
     np.testing.assert_array_equal(labels["mm_gradients"], np.concatenate([frames.mm_gradients[index] for index in order]))
+
+
+@pytest.mark.parametrize("one_shape", [False, True])
+def test_batches_read_from_the_file_equal_those_held_in_memory(random, tmp_path, monkeypatch, one_shape):
+    """Also in training order, in which the reading runs in the background."""
+    counts = (4, 0, 6, 3)
+    group = FrameGroup(
+        "water", np.array([8, 1, 1]), random.uniform(-1, 1, size=(4, 3, 3)), random.normal(size=4), random.normal(size=(4, 3, 3)),
+        np.concatenate([[0], np.cumsum(counts)]), random.uniform(5, 9, size=(13, 3)), random.normal(size=13), random.normal(size=(13, 3)),
+    )  # fmt: skip
+    settings = dict.fromkeys(("engine", "engine_version", "level_of_theory", "builder_command", "energy_reference"), "test")
+    write_reference_data(tmp_path / "water.h5", Provenance(**settings, random_seed=0), (group,))
+    labels = ("energy", "qm_gradients", "mm_gradients")
+    model = amp_tf.AMP(("H", "O"), max_order=1, n_layers=1, n_features=4, pairwise_coulomb=True)
+    found = []
+    for held in (13, 12):
+        monkeypatch.setattr("amp_tf.data.hdf5.HELD_PARTICLES", held)
+        monkeypatch.setattr("amp_tf.data.pipeline.HELD_PARTICLES", held)
+        data = read_reference_data(tmp_path / "water.h5")
+        assert isinstance(data.groups[0].mm_positions, np.ndarray) == (held == 13)
+        frames = Frames.from_reference_data(data)
+        batches = GraphBatches(model, frames, labels, one_shape)
+        assert (batches._held is None) == (held == 12)
+        assert batches.training(2, seed=0, steps=1).element_spec == GraphBatches(model, frames, labels).training(2, 0, 1).element_spec
+        found.append([*batches.training(2, seed=0, steps=6), *batches.evaluation(3), batches.batch([2, 0])])
+    for (graph, values), (other_graph, other_values) in zip(*found, strict=True):
+        for name, left, right in zip(MolecularGraph._fields, graph, other_graph, strict=True):
+            np.testing.assert_array_equal(left, right, err_msg=name)
+        for label in labels:
+            np.testing.assert_array_equal(values[label], other_values[label], err_msg=label)
 
 
 def batch_energies(dataset):
