@@ -10,7 +10,6 @@ from reproductions.entry import solutes_app
 from reproductions.solutes import (
     LABELS,
     ORDERINGS,
-    PAPER_SETTINGS,
     PRESETS,
     TITLES,
     Job,
@@ -23,6 +22,7 @@ from reproductions.solutes import (
     now,
     outcomes,
     result_name,
+    settings_record,
 )
 
 PAPER_STEPS = PRESETS["paper"].steps["Uracil"]
@@ -44,7 +44,7 @@ def reproduce(
                 rows.append(row(f"extrapolated_{label}_mae", unit, value, None, **who))
     return write_result(
         result_name("table1", systems, preset, files), preset, rows, started, results,
-        seeds=[0], data=records, settings=PAPER_SETTINGS | dict(PRESETS[preset].settings), curves=drawn, differs=differs(preset, records),
+        seeds=[0], data=records, settings=settings_record(preset), curves=drawn, differs=differs(preset, records),
     )  # fmt: skip
 
 

@@ -1,5 +1,7 @@
 """The two halves of anisotropic message passing (Eq. 8): expansion of the multipoles, messages on their interactions."""
 
+import functools
+
 import keras
 from keras import ops
 
@@ -75,7 +77,9 @@ class MultipoleExpansion(keras.layers.Layer):
         self.built = True
 
     def call(self, features, pair_features, products, edges):
-        coefficients = self.coefficient_scale * weighted(self.coefficients(features, pair_features, edges), edges)
+        of_monomials = functools.partial(multipole_ops.spread, max_order=self.max_order)
+        coefficients = self.coefficients(features, pair_features, edges, transform=of_monomials)
+        coefficients = self.coefficient_scale * weighted(coefficients, edges)
         return multipole_ops.expand(coefficients, products, edges.receivers, ops.shape(features)[0])
 
     def get_config(self):

@@ -75,9 +75,10 @@ class Perceptron(keras.layers.Layer):
 
     Call arguments:
         inputs: [n, input_size].
+        transform: a linear map of the columns of the result, taken on the kernel of the linear last layer, whose rows are fewer.
 
     Returns:
-        [n, output_size or hidden[-1]]
+        [n, output_size or hidden[-1]], or as many columns as ``transform`` gives.
     """
 
     def __init__(self, input_size: int, hidden: tuple[int, ...], output_size: int | None = None, **kwargs):
@@ -99,10 +100,13 @@ class Perceptron(keras.layers.Layer):
             layer.build((None, size))
         self.built = True
 
-    def call(self, inputs):
-        for layer in self.dense:
+    def call(self, inputs, transform=None):
+        *layers, last = self.dense
+        for layer in layers:
             inputs = layer(inputs)
-        return inputs
+        if transform is None:
+            return last(inputs)
+        return ops.matmul(inputs, transform(last.kernel)) + transform(last.bias[None])
 
     def get_config(self):
         return super().get_config() | {"input_size": self.input_size, "hidden": self.hidden, "output_size": self.output_size}
@@ -117,7 +121,7 @@ class PairPerceptron(keras.layers.Layer):
         hidden: sizes of the layers with swish; the first is the pair layer's.
         output_size: size of the linear last layer, or None for none.
 
-    Call arguments and result: as in :class:`PairDense`.
+    Call arguments and result: as in :class:`PairDense`, and ``transform`` as in :class:`Perceptron`.
     """
 
     def __init__(
@@ -130,8 +134,8 @@ class PairPerceptron(keras.layers.Layer):
         self.rest = Perceptron(self.hidden[0], self.hidden[1:], output_size, dtype=self.dtype_policy, name="rest")
         self.built = True
 
-    def call(self, atom_features, pair_features, edges):
-        return self.rest(self.pair(atom_features, pair_features, edges))
+    def call(self, atom_features, pair_features, edges, transform=None):
+        return self.rest(self.pair(atom_features, pair_features, edges), transform=transform)
 
     def get_config(self):
         return super().get_config() | {

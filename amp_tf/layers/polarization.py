@@ -1,5 +1,7 @@
 """Direct polarization of the multipoles by charges that are not part of the graph (Eq. 10, second sum)."""
 
+import functools
+
 import keras
 from keras import ops
 
@@ -70,7 +72,9 @@ class DirectPolarization(keras.layers.Layer):
         else:
             of_atoms = projections(safe.gather(multipoles, edges.receivers), edges.unit_vectors)
             pair_features = anisotropic_features(radial_weights, of_atoms, projections(at_senders, edges.unit_vectors))
-        coefficients = self.coefficient_scale * weighted(self.coefficients(features, pair_features, edges), edges)
+        of_monomials = functools.partial(multipole_ops.spread, max_order=self.max_order)
+        coefficients = self.coefficients(features, pair_features, edges, transform=of_monomials)
+        coefficients = self.coefficient_scale * weighted(coefficients, edges)
         return multipole_ops.expand(coefficients, products, edges.receivers, ops.shape(features)[0])
 
     def get_config(self):

@@ -69,11 +69,22 @@ def traceless(sums):
     return ops.matmul(sums, ops.convert_to_tensor(_projection(_order_of_monomials(sums)), dtype=sums.dtype))
 
 
+def spread(coefficients, max_order: int):
+    """From one coefficient an order to one a monomial: [n, n_monomials(max_order)].
+
+    Args:
+        coefficients: [n, m], those of the m highest orders; the others are zero.
+        max_order: highest order.
+    """
+    of_orders = _monomials_of_orders(max_order)[-coefficients.shape[-1] :]
+    return ops.matmul(coefficients, ops.convert_to_tensor(of_orders, dtype=coefficients.dtype))
+
+
 def expand(coefficients, products, receivers, n_atoms):
     """M_i^k = Σ_j c_ij^k R_ij^k for each order (Eq. 3, and either sum of Eq. 10).
 
     Args:
-        coefficients: [n_edges, m], those of the m highest orders; the others are zero.
+        coefficients: [n_edges, n_monomials], see :func:`spread`.
         products: :func:`monomials` of the unit vectors [n_edges, n_monomials].
         receivers: [n_edges], atom i.
         n_atoms: number of atoms.
@@ -81,9 +92,7 @@ def expand(coefficients, products, receivers, n_atoms):
     Returns:
         The packed moments [n_atoms, n_components].
     """
-    of_orders = _monomials_of_orders(_order_of_monomials(products))[-coefficients.shape[-1] :]
-    spread = ops.matmul(coefficients, ops.convert_to_tensor(of_orders, dtype=coefficients.dtype))
-    return traceless(safe.segment_sum(spread * products, receivers, n_atoms))
+    return traceless(safe.segment_sum(coefficients * products, receivers, n_atoms))
 
 
 def full_contractions(packed, products, receivers):

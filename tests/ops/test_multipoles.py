@@ -42,7 +42,8 @@ def test_traceless_basis_has_the_dimension_of_a_spherical_multipole(order):
 def test_expand_sums_weighted_products_into_receivers(random):
     vectors, receivers = unit_vectors(random, 5), np.array([0, 0, 2, 2, 2])
     coefficients = random.normal(size=(5, 4))
-    expanded = multipoles.expand(ops.convert_to_tensor(coefficients), multipoles.monomials(ops.convert_to_tensor(vectors), 3), receivers, 3)
+    of_monomials = multipoles.spread(ops.convert_to_tensor(coefficients), 3)
+    expanded = multipoles.expand(of_monomials, multipoles.monomials(ops.convert_to_tensor(vectors), 3), receivers, 3)
     for order, moments in enumerate(multipoles.unpack(expanded)):
         expected = np.zeros((3, *(3,) * order))
         for edge, receiver in enumerate(receivers):
@@ -54,7 +55,9 @@ def test_expand_with_fewer_coefficients_leaves_the_low_orders_zero(random):
     products = multipoles.monomials(ops.convert_to_tensor(unit_vectors(random, 4)), 2)
     coefficients = random.normal(size=(4, 2))
     both = [np.concatenate([np.zeros((4, 1)), coefficients], axis=1), coefficients]
-    full, short = (np.array(multipoles.expand(ops.convert_to_tensor(c), products, np.zeros(4, dtype=int), 1)) for c in both)
+    full, short = (
+        np.array(multipoles.expand(multipoles.spread(ops.convert_to_tensor(c), 2), products, np.zeros(4, dtype=int), 1)) for c in both
+    )
     np.testing.assert_allclose(short, full, atol=1e-15)
     assert np.all(short[:, 0] == 0.0)
 

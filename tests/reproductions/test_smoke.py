@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -271,7 +272,17 @@ def test_table2(folders):
     rows = {(row["cutoff"], row["part"], row["metric"]): row for row in result["rows"]}
     assert rows[30.0, "test", "mm_gradients_mae"]["published"] == 0.06
     assert rows[50.0, "train", "energy_mae"]["value"] > 0
-    assert "0.3/0.4" in table2.table(result["rows"])
+    assert rows[30.0, None, "pairs_beyond_cutoff"]["value"] == 0.0  # 14 angstrom around a molecule of 6
+    text = table2.table(result["rows"])
+    assert all(word in text for word in ("0.3/0.4", "pairs, %"))
+
+
+def test_pairs_beyond_a_cutoff_are_counted():
+    data = read_reference_data(qmmm_solutes.SHIPPED_FILE)
+    one, system = replace(data, groups=(data.groups[0].subset([7]),)), data.groups[0].system(7)
+    distances = np.linalg.norm(system.positions[:, None] - system.mm_positions, axis=-1)
+    np.testing.assert_allclose(table2.pairs_beyond(one, (10.0, 15.0)), [np.mean(distances > 10.0), np.mean(distances > 15.0)])
+    assert 0.0 < np.mean(distances > 15.0) < 0.5
 
 
 def test_the_paper_presets_of_the_solutes_have_the_papers_settings():
