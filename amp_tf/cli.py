@@ -19,10 +19,14 @@ def train(
     config: Annotated[Path, typer.Argument(help="YAML configuration; unknown keys are refused.")],
     folder: Annotated[Path, typer.Argument(help="Run folder; an interrupted run in it goes on, a finished one is only reported.")],
     overrides: Annotated[list[str] | None, typer.Argument(help="key=value, dots for nested keys: model.max_order=3 steps=1000")] = None,
+    only_continue: Annotated[bool, typer.Option("--continue", help="Go on with a run; refuse to start a new one.")] = False,
 ) -> None:
     """Train a potential; kill it at any moment and run the same command to go on."""
     from amp_tf.training import read_config
     from amp_tf.training import train as run
+
+    if only_continue and not (folder / "config.yaml").is_file():
+        raise InputError(f"--continue: there is no run in {folder}; correct the folder, or leave --continue out to start one.")
 
     result = run(read_config(config, tuple(overrides or ())), folder)
     _print_metrics(result.metrics)

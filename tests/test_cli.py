@@ -33,6 +33,16 @@ def test_train_prints_errors_beside_the_null_model(trained):
     assert "kJ/mol" in output
 
 
+def test_continue_goes_on_with_a_run_and_starts_none(trained, tmp_path):
+    folder, _ = trained
+    example = str(ROOT / "examples/water_dimer.yaml")
+    overrides = ["steps=20", "interval=10", "model.n_features=4", f"data={ROOT / 'datasets/water_dimer.h5'}"]
+    assert CliRunner().invoke(cli.app, ["train", "--continue", example, str(folder), *overrides]).exit_code == 0
+    with pytest.raises(AmpTFError, match="--continue: there is no run in"):
+        CliRunner().invoke(cli.app, ["train", "--continue", example, str(tmp_path / "none"), *overrides], catch_exceptions=False)
+    assert not (tmp_path / "none").exists()
+
+
 def test_evaluate_gives_the_errors_of_all_frames(trained, water_dimer_file):
     folder, _ = trained
     result = CliRunner().invoke(cli.app, ["evaluate", str(folder / "potential.keras"), str(water_dimer_file)])

@@ -210,6 +210,20 @@ def test_emle_files(tmp_path, arrays):
         list(convert.read_point_charges(tmp_path / "pc.xyz"))
 
 
+@pytest.mark.parametrize(("unit", "factor"), [("eV/angstrom", units.EV), ("hartree/bohr", units.HARTREE / units.BOHR)])
+def test_energies_and_gradients_in_the_same_wrong_unit_are_noticed(tmp_path, arrays, unit, factor):
+    with h5py.File(tmp_path / "in.h5", "w") as file:
+        file["N"], file["R"] = arrays["species"], arrays["coordinates"]
+        energy = units.EV if unit == "eV/angstrom" else units.HARTREE
+        file["E"], file["G"] = arrays["energies"] * units.HARTREE / energy, arrays["engrad"] * units.HARTREE / units.BOHR / factor
+    keys = [f"--key={pair}" for pair in ("atomic_numbers=N", "positions=R", "energies=E", "qm_gradients=G")]
+    options = ["--format", "hdf5", *keys, "--length-unit", "angstrom"]
+    with pytest.raises(AmpTFError, match=rf"where molecules at room temperature have about 100 \(they look like {unit}\)"):
+        converted(tmp_path / "in.h5", tmp_path / "out.h5", *options, "--energy-unit", "kJ/mol")
+    right = [*options, "--energy-unit", unit.split("/")[0], "--gradient-unit", unit]
+    assert np.sqrt(np.mean(converted(tmp_path / "in.h5", tmp_path / "out.h5", *right).groups[0].qm_gradients ** 2)) > 50.0
+
+
 def test_energies_in_the_wrong_unit_are_noticed(tmp_path, arrays):
     arrays["energies"] = arrays["energies"] / units.HARTREE  # labelled hartree, as if they were already kJ/mol
     with pytest.raises(AmpTFError, match=r"let expect about .* kJ/mol \(they look like"):
