@@ -69,7 +69,7 @@ PRESETS = {
         8,
         {"batch_size": 2, "learning_rate": 1e-3, "ema_momentum": 0.99, "xla": True},
         {},
-        "batches of 2 for uracil (paper: 5), 64 features for the others (paper: 128), factor 1e-2 for uracil and 1e-3 for the others on the "
+        "batches of 2 for uracil (paper: 5), 64 features for the others (paper: 128), factor 1e-2 for uracil and 1e-3 for them on the "
         "coefficients (paper: 1e-4), learning rate from 1e-3 (paper: 5e-4), smooth edges (paper: abrupt), moving average of the weights "
         "(0.99; paper: none), and as many frames and steps as the table says (paper: 10 000, 400 000; Table 2 200 000)",
         {system: {"batch_size": 1, "model": {"n_features": 64, "coefficient_scale": 1e-3}} for system in ("RA", "SAM")},
