@@ -6,7 +6,7 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 
 .PHONY: help install lint format test lock benchmark dataset-water-dimer dataset-water-clusters dataset-uracil dataset-retinoic-acid \
-  dataset-sam-cysteine ship-weights clean
+  dataset-sam-cysteine readme ship-weights clean
 
 help:
 	@echo "make reproduce-figure2   train, evaluate, draw and print Figure 2 (likewise -figure5, -figure6; PRESET=smoke, laptop or paper)"
@@ -47,12 +47,16 @@ benchmark: $(INSTALLED)
 	$(BIN)/python -m benchmarks.step_time
 	$(BIN)/python -m benchmarks.embedding
 	$(BIN)/python -m benchmarks.qmmm
+	$(BIN)/python -m benchmarks.streaming
 
 dataset-water-dimer dataset-water-clusters: $(INSTALLED)
 	$(BIN)/python -m datasets.$(subst -,_,$(@:dataset-%=%)) $(if $(ENGINE),--engine $(ENGINE)) $(OPTIONS)
 
 dataset-uracil dataset-retinoic-acid dataset-sam-cysteine: $(INSTALLED)
 	$(BIN)/python -m datasets.qmmm_solutes sample $(@:dataset-%=%) --preset $(PRESET) $(if $(ENGINE),--engine $(ENGINE)) $(OPTIONS)
+
+readme: $(INSTALLED)
+	$(BIN)/python -m reproductions.readme
 
 ship-weights: $(INSTALLED)
 	$(BIN)/python -m reproductions.water_clusters

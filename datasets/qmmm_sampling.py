@@ -6,8 +6,10 @@ Lennard-Jones terms too.
 """
 
 import hashlib
+import itertools
 import json
 import math
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -179,21 +181,22 @@ class Trajectory:
         """Edge of the box after the equilibration, angstrom."""
         return float(self.parts["equilibrated"]["box"])
 
-    def snapshots(self) -> np.ndarray:
-        """[n_frames, n_atoms, 3], angstrom, in the order of time."""
-        n_blocks = -(-self.sampling.n_frames // self.sampling.block)
-        return np.concatenate([self.parts[self._name(number)]["snapshots"] for number in range(n_blocks)])[: self.sampling.n_frames]
+    def snapshots(self) -> Iterator[np.ndarray]:
+        """[n_atoms, 3], angstrom, one after the other in the order of time; a block is in memory at a time."""
+        blocks = (self.parts[self._name(number)]["snapshots"] for number in itertools.count())
+        return itertools.islice(itertools.chain.from_iterable(blocks), self.sampling.n_frames)
 
     def calculations(self) -> dict[str, Calculation]:
         """The embedded calculation of every snapshot, by a name that its geometry decides."""
         start = self.parts["equilibrated"]
         n_water_atoms, box = len(start["positions"]) - len(self.solute.positions), self.box
+        charges = np.tile(WATER_CHARGES, n_water_atoms // 3)
         named = {}
         for number, positions in enumerate(self.snapshots()):
             qm, mm, _ = embedded_zone(positions, n_water_atoms, box, self.sampling.zone)
             named[f"frame{number:06d}_{hashlib.sha256(positions.tobytes()).hexdigest()[:12]}"] = Calculation(
                 self.solute.atomic_numbers, qm, charge=self.solute.charge, mm_positions=mm,
-                mm_charges=np.tile(WATER_CHARGES, len(mm) // 3),
+                mm_charges=charges[: len(mm)],
             )  # fmt: skip
         return named
 

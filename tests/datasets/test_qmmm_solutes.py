@@ -241,7 +241,7 @@ def test_a_killed_trajectory_goes_on_from_its_last_block(tmp_path):
     again = trajectory(tmp_path, PointChargeEngine())
     again.run()
     assert {name: (tmp_path / name).read_bytes() for name in kept} == before
-    snapshots = again.snapshots()
+    snapshots = np.array(list(again.snapshots()))
     assert len(snapshots) == SAMPLING.n_frames
     assert len({snapshot.tobytes() for snapshot in snapshots}) == SAMPLING.n_frames
     steps = np.linalg.norm(np.diff(snapshots[:, 0], axis=0), axis=1)  # an oxygen atom in a femtosecond: no jump at the seam, no stop
@@ -309,11 +309,11 @@ def test_the_equilibration_leaves_the_solute_as_it_was(tmp_path):
 
 def test_a_longer_trajectory_goes_on_from_a_shorter_one(tmp_path):
     trajectory(tmp_path, PointChargeEngine()).run()
-    first = trajectory(tmp_path, PointChargeEngine()).snapshots()
+    first = list(trajectory(tmp_path, PointChargeEngine()).snapshots())
     longer = Sampling(**vars(SAMPLING) | {"n_frames": 7})
     more = trajectory(tmp_path, PointChargeEngine(), longer)
     more.run()
-    np.testing.assert_array_equal(more.snapshots()[: SAMPLING.n_frames], first)
+    np.testing.assert_array_equal(list(more.snapshots())[: SAMPLING.n_frames], first)
 
 
 def test_other_settings_do_not_go_on_from_a_trajectory(tmp_path):

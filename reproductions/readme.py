@@ -1,0 +1,54 @@
+"""The tables of README.md that are those of result files. ``make readme`` writes them anew."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from amp_tf.files import write_text
+from benchmarks import embedding, qmmm, step_time, streaming
+from reproductions import table1, table2, water_clusters
+from reproductions.common import RESULTS
+
+README = Path(__file__).resolve().parent.parent / "README.md"
+
+
+def _with_differences(table: Callable[[list], str]) -> Callable[[dict[str, Any]], str]:
+    return lambda result: f"{table(result['rows'])}\n\n{result['differs']}"
+
+
+def _step_time(result: dict[str, Any]) -> str:
+    return (
+        "`make benchmark` on 2 cores, float32, three layers, batches of ten random molecules, cut-off 5 Å; one large matrix product ran at "
+        f"{result['matrix_product_gflop_per_second']:.0f} GFLOP/s.\n"
+        "The limit is the time of the matrix products alone at that rate, the ratio what the step took in units of it. "
+        "Sizes may change from batch to\nbatch without tracing anew.\n\n"
+        f"{step_time.table(result['rows'])}"
+    )
+
+
+BLOCKS: dict[str, tuple[Path, Callable[[dict[str, Any]], str]]] = {
+    "terms": (RESULTS / "figure3.laptop.json", lambda result: water_clusters.term_table(result["rows"])),
+    "table1": (RESULTS / "table1.laptop.json", _with_differences(table1.table)),
+    "table2": (RESULTS / "table2.laptop.json", _with_differences(table2.table)),
+    "speed": (step_time.RESULTS / "step_time.float32.json", _step_time),
+    "embedding": (step_time.RESULTS / "embedding.float32.json", lambda result: embedding.table(result["rows"])),
+    "qmmm": (step_time.RESULTS / "qmmm.float32.json", lambda result: qmmm.table(result["rows"])),
+    "streaming": (step_time.RESULTS / "streaming.float32.json", lambda result: streaming.table(result["rows"])),
+}
+"""By the name of the block, ``<!-- name -->`` to ``<!-- /name -->``: the result file, and its text."""
+
+
+def filled(text: str) -> str:
+    """``text`` with every block written anew from its result file."""
+    for name, (path, render) in BLOCKS.items():
+        block = f"<!-- {name} -->\n{render(json.loads(path.read_text()))}\n<!-- /{name} -->"
+        text, found = re.subn(rf"<!-- {name} -->\n.*?\n<!-- /{name} -->", lambda _, block=block: block, text, flags=re.S)
+        if found != 1:
+            raise SystemExit(f"error: README.md has {found} blocks {name!r}, expected one.")
+    return text
+
+
+if __name__ == "__main__":
+    write_text(README, filled(README.read_text()))
