@@ -76,7 +76,7 @@ def convert(
     prefix: Annotated[str, typer.Option(help="amp_qmmm: orca or xtb.")] = "orca",
     pc: Annotated[Path | None, typer.Option(help="emle: the file of point charges; pc.xyz beside the source by default.")] = None,
     allow_pickle: Annotated[bool, typer.Option(help="amp_qmmm: read arrays of objects, which may run code.")] = False,
-    plausibility_check: Annotated[bool, typer.Option(help="Compare energies with gradients to find wrong units.")] = True,
+    plausibility_check: Annotated[bool, typer.Option(help="Find wrong units by the size of gradients and energies.")] = True,
 ) -> None:
     """Reference data of others as ours."""
     from amp_tf.data import convert as readers

@@ -325,7 +325,7 @@ class Trajectory:
         simulation = self._simulation(system, before["positions"], box, self.sampling.time_step, self._seed(10 + block))
         if "velocities" in before:
             simulation.context.setVelocities(before["velocities"] / NM)
-        else:  # the relaxed solute has no potential energy yet: twice the kinetic energy becomes the share of both as its vibrations set in
+        else:  # its vibrations have no potential energy yet: twice the kinetic energy soon becomes the share of both
             simulation.context.setVelocitiesToTemperature(self.sampling.temperature, self._seed(3))
             velocities = simulation.context.getState(velocities=True).getVelocities(asNumpy=True)._value
             velocities[n_water_atoms:] *= math.sqrt(2.0)
@@ -375,4 +375,5 @@ def sampling_record(sampling: Sampling, box: float | None) -> dict[str, object]:
     """The settings that decide the trajectory, but for its length: a longer one goes on from a shorter one."""
     record = asdict(sampling)
     record.pop("n_frames")
-    return json.loads(json.dumps(record | {"box": box, "water": "SPC/E", "water_charges_e": WATER_CHARGES}))
+    start = "relaxed solute, twice the thermal kinetic energy"
+    return json.loads(json.dumps(record | {"box": box, "water": "SPC/E", "water_charges_e": WATER_CHARGES, "start": start}))

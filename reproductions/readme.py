@@ -1,4 +1,4 @@
-"""The tables of README.md that are those of result files. ``make readme`` writes them anew."""
+"""The blocks of README.md that are written from result files alone. ``make readme`` writes them anew."""
 
 import json
 import re
@@ -43,6 +43,8 @@ BLOCKS: dict[str, tuple[Path, Callable[[dict[str, Any]], str]]] = {
 def filled(text: str) -> str:
     """``text`` with every block written anew from its result file."""
     for name, (path, render) in BLOCKS.items():
+        if not path.is_file():
+            raise SystemExit(f"error: {path} is missing; make it with make reproduce-{path.name.partition('.')[0]} or make benchmark.")
         block = f"<!-- {name} -->\n{render(json.loads(path.read_text()))}\n<!-- /{name} -->"
         text, found = re.subn(rf"<!-- {name} -->\n.*?\n<!-- /{name} -->", lambda _, block=block: block, text, flags=re.S)
         if found != 1:

@@ -310,10 +310,14 @@ def differs(preset: str, data: Mapping[str, dict[str, Any]]) -> str:
     return f"Differs from the paper: the data ({origins}; the paper's are DFT); one seed; {PRESETS[preset].differs}."
 
 
-def settings_record(preset: str) -> dict[str, Any]:
-    """The settings of all runs, for a result file."""
-    chosen = PRESETS[preset]
-    return {**PAPER_SETTINGS, **chosen.settings, "of_system": {system: dict(changes) for system, changes in chosen.of_system.items()}}
+def settings_record(jobs: Sequence[Job], preset: str) -> dict[str, Any]:
+    """The training configuration of each system, for a result file."""
+    records = {}
+    for job in jobs:
+        settings = configuration(job, preset, Path())
+        records[job.system] = {key: value for key, value in settings.items() if key not in ("data", "split")}
+        records[job.system]["model"].pop("long_range_cutoff")
+    return records
 
 
 def data_records(jobs: Sequence[Job], preset: str, files: Mapping[str, Path], runs: Path = RUNS) -> dict[str, dict[str, Any]]:

@@ -44,7 +44,7 @@ def reproduce(
                 rows.append(row(f"extrapolated_{label}_mae", unit, value, None, **who))
     return write_result(
         result_name("table1", systems, preset, files), preset, rows, started, results,
-        seeds=[0], data=records, settings=settings_record(preset), curves=drawn, differs=differs(preset, records),
+        seeds=[0], data=records, settings=settings_record(jobs, preset), curves=drawn, differs=differs(preset, records),
     )  # fmt: skip
 
 

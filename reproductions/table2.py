@@ -40,7 +40,7 @@ def reproduce(
             rows.append(row("pairs_beyond_cutoff", "%", 100.0 * share, None, system=system, ordering=None, cutoff=cutoff, part=None))
     return write_result(
         result_name("table2", systems, preset, files), preset, rows, started, results,
-        seeds=[0], data=records, settings=settings_record(preset), differs=differs(preset, records),
+        seeds=[0], data=records, settings=settings_record(jobs, preset), differs=differs(preset, records),
     )  # fmt: skip
 
 

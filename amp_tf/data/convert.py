@@ -282,7 +282,8 @@ def check_plausible(data: ReferenceData) -> None:
             hint = f"they look like {guess}" if ratio < 1 else "they look too large"
             raise InputError(
                 f"{data.source}: the gradients of {group.name} have a root mean square of {gradient:.3g} kJ/mol/angstrom, where molecules "
-                f"at room temperature have about {THERMAL_GRADIENT:g} ({hint}); correct the units, or pass --no-plausibility-check."
+                f"at room temperature have about {THERMAL_GRADIENT:g} ({hint}); correct the units, or pass --no-plausibility-check "
+                "if these are structures near a minimum."
             )
 
 

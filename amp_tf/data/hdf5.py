@@ -43,7 +43,7 @@ _INTEGERS = {"qm_atomic_numbers": "<i4", "mm_offsets": "<i8"}
 OF_MM_PARTICLES = ("mm_positions", "mm_charges", "mm_gradients")
 
 HELD_PARTICLES = 2_000_000
-"""A group with more MM particles than this over all its frames leaves them in the file; a frame is read when it is needed."""
+"""A file with more MM particles than this over all its frames keeps them; they are read frame by frame."""
 
 _CHUNK = 4096  # MM particles that the file compresses together: about those of a frame
 _BLOCK = 262_144  # rows of an array that are checked or hashed at a time
@@ -198,7 +198,7 @@ def write_reference_data(path: Path | str, provenance: Provenance, groups: tuple
 
 
 def read_reference_data(path: Path | str) -> ReferenceData:
-    """Read and fully check a reference data file, holding no more in memory than :data:`HELD_PARTICLES` MM particles of a group.
+    """Read and fully check a reference data file, holding no more in memory than :data:`HELD_PARTICLES` MM particles.
 
     Where more are left in the file, it stays open as long as a group of it lives.
 
@@ -211,13 +211,18 @@ def read_reference_data(path: Path | str) -> ReferenceData:
         raise DataFileError(f"{path}: no such file; build it (make dataset-water-dimer, make dataset-water-clusters) or correct the path.")
     try:
         file = h5py.File(path, "r")
-        provenance, groups = _read_open_file(path, file)
-        expected = str(file.attrs["sha256"])
+        try:
+            provenance, groups = _read_open_file(path, file)
+            digest, expected = content_sha256(provenance, groups), str(file.attrs["sha256"])
+        except BaseException:
+            file.close()
+            raise
     except DataFileError:
         raise
     except (OSError, KeyError, RuntimeError, TypeError, ValueError, AttributeError) as error:  # what h5py makes of damaged bytes
         raise DataFileError(f"{path}: truncated, damaged or not an HDF5 file of amp_tf ({error}); copy or build it again.") from error
-    digest = content_sha256(provenance, groups)
+    if not any(isinstance(array, h5py.Dataset) for group in groups for array in group.arrays().values()) or digest != expected:
+        file.close()
     if digest != expected:
         raise DataFileError(
             f"{path}: the content was altered after it was written (its sha256 is not the recorded one); copy or build it again."
@@ -243,14 +248,14 @@ def _read_open_file(path: Path, file: h5py.File) -> tuple[Provenance, tuple[Fram
         raise DataFileError(
             f"{path}: the provenance attributes are incomplete or unknown ({_first_line(error)}); build the file again."
         ) from error
-    return provenance, tuple(_read_group(path, name, group) for name, group in file.items())
+    stays = sum(group["mm_charges"].size for group in file.values() if "mm_charges" in group) > HELD_PARTICLES
+    return provenance, tuple(_read_group(path, name, group, stays) for name, group in file.items())
 
 
-def _read_group(path: Path, name: str, group: h5py.Group) -> FrameGroup:
+def _read_group(path: Path, name: str, group: h5py.Group, stays: bool) -> FrameGroup:
     known = {entry.name for entry in fields(FrameGroup)} - {"name", "total_charge"}
     if unknown := set(group) - known:
         raise DataFileError(f"{path}: group {name!r} holds unknown datasets {sorted(unknown)}; known are {sorted(known)}.")
-    stays = group["mm_charges"].size > HELD_PARTICLES if "mm_charges" in group else False
     arrays = {key: group[key] if stays and key in OF_MM_PARTICLES else group[key][()] for key in group if key != "frame_properties"}
     properties = {key: dataset[()] for key, dataset in group.get("frame_properties", {}).items()}
     try:

@@ -1,5 +1,6 @@
 """From reference data to batches of graphs and labels."""
 
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,9 @@ LABELS = ("energy", "qm_gradients", "mm_gradients")
 
 MAXIMUM_PAIRS = 100_000
 """QM-MM pairs that are evaluated at once; each takes some six kilobytes."""
+
+READ_ERROR = tf.errors.UnknownError
+"""What an error becomes that is raised while frames are read in the background."""
 
 _MADE_WITH_A_BATCH = dict.fromkeys(
     ("system", "mm_positions", "mm_charges", "mm_system", "mm_receivers", "mm_senders"), np.zeros(0, np.int32)
@@ -77,8 +81,8 @@ class _Each(Sequence):
     def __len__(self) -> int:
         return len(self._numbers)
 
-    def __getitem__(self, index: int) -> Any:
-        return self._read(self._numbers[index])
+    def __getitem__(self, index: int | slice) -> Any:
+        return _Each(self._read, self._numbers[index]) if isinstance(index, slice) else self._read(self._numbers[index])
 
 
 def _qm_gradients(number: tuple[FrameGroup, int]) -> np.ndarray:
@@ -127,7 +131,6 @@ class GraphBatches:
             graphs.append(potential.build_graph([system])._replace(**_MADE_WITH_A_BATCH))
             energies.append(np.array([energy - potential.reference_energies([system])[0]], potential.compute_dtype))
             n_mm.append(len(system.mm_charges))
-        n_particles = sum(n_mm)
         self._largest_pairs = max(len(graph.atomic_numbers) * n for graph, n in zip(graphs, n_mm, strict=True))
         one_shape = one_shape and potential.message_cutoff == "smooth" and not potential.mm_nodes
         if one_shape and len({len(graph.atomic_numbers) for graph in graphs}) == 1:
@@ -143,7 +146,7 @@ class GraphBatches:
             self._labels["qm_gradients"] = _ragged([np.asarray(part, potential.compute_dtype) for part in frames.qm_gradients])
         self._of_mm = ["mm_positions", "mm_charges", *(["mm_gradients"] if "mm_gradients" in labels else [])]
         self._held = None
-        if n_particles <= HELD_PARTICLES:
+        if sum(n_mm) <= HELD_PARTICLES:
             self._held = [_ragged(column) for column in zip(*map(self._read, range(len(self))), strict=True)]
 
     def __len__(self) -> int:
@@ -172,8 +175,10 @@ class GraphBatches:
         if self._held is not None:
             return [tf.gather(column, indices).values for column in self._held]
 
+        batches = weakref.ref(self)  # TensorFlow keeps the function for good, and must not keep the data with it
+
         def read(numbers):
-            return [np.concatenate(column) for column in zip(*map(self._read, numbers), strict=True)]
+            return [np.concatenate(column) for column in zip(*map(batches()._read, numbers), strict=True)]
 
         arrays = tf.numpy_function(read, [indices], [self._signature.mm_charges.dtype] * len(self._of_mm), stateful=False)
         return [
@@ -193,12 +198,18 @@ class GraphBatches:
 
     def training(self, batch_size: int, seed: int, steps: int, first_step: int = 0) -> tf.data.Dataset:
         """Shuffled batches of the steps ``first_step`` to ``steps``; they depend on ``seed`` and the number of the step alone."""
-        return tf.data.Dataset.from_tensor_slices(_shuffled(len(self), batch_size, seed, steps)[first_step:]).map(self.batch).prefetch(8)
+        numbers = tf.data.Dataset.from_tensor_slices(_shuffled(len(self), batch_size, seed, steps)[first_step:])
+        return self._batched(numbers, 8)
 
     def evaluation(self, batch_size: int) -> tf.data.Dataset:
         """Every frame once, in order; fewer than ``batch_size`` at a time where MM particles are many."""
         batch_size = min(batch_size, max(1, MAXIMUM_PAIRS // max(1, self._largest_pairs)))
-        return tf.data.Dataset.range(len(self)).batch(batch_size).map(self.batch).prefetch(2)
+        return self._batched(tf.data.Dataset.range(len(self)).batch(batch_size), 2)
+
+    def _batched(self, numbers: tf.data.Dataset, n_ahead: int) -> tf.data.Dataset:
+        dataset = numbers.map(self.batch).prefetch(n_ahead)
+        dataset.batches = self  # which lives as long as what reads from it
+        return dataset
 
 
 def _all_pairs(system, n_mm, first_mm) -> tuple[tf.Tensor, tf.Tensor]:

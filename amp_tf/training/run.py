@@ -13,8 +13,8 @@ import yaml
 from ase.data import atomic_numbers, chemical_symbols
 
 from amp_tf.data.hdf5 import ReferenceData, read_reference_data
-from amp_tf.data.pipeline import LABELS, Frames, GraphBatches
-from amp_tf.errors import InputError, TrainingError
+from amp_tf.data.pipeline import LABELS, READ_ERROR, Frames, GraphBatches
+from amp_tf.errors import DataFileError, InputError, TrainingError
 from amp_tf.files import whole_file, write_text
 from amp_tf.models import Potential, load_potential
 from amp_tf.training.callbacks import Checkpoint, Progress, StopOnNaN, Validation, read_history
@@ -160,6 +160,9 @@ def _fit(potential: Potential, config: TrainingConfig, batches: dict[str, GraphB
         )
     except KeyboardInterrupt as error:
         raise TrainingError(f"interrupted; run the same command to go on from step {checkpoint.saved_step}.") from error
+    except READ_ERROR as error:
+        reason = " ".join(str(error).split())[:300]
+        raise DataFileError(f"{config.data}: frames could not be read ({reason}); mend that and run the same command to go on.") from error
     except OSError as error:
         raise TrainingError(f"{folder} cannot be written ({error}); mend that and run the same command to go on.") from error
 

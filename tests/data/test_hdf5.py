@@ -82,6 +82,7 @@ def test_many_mm_particles_stay_in_the_file(file, random, monkeypatch):
     for name in ("mm_positions", "mm_charges", "mm_gradients"):
         assert isinstance(getattr(streamed.groups[0], name), h5py.Dataset), name
     assert write_reference_data(file, streamed.provenance, streamed.groups) == whole.sha256
+    assert read_reference_data(file).sha256 == whole.sha256  # which fails where what was written is not what was hashed
     for frame in range(3):
         np.testing.assert_array_equal(streamed.groups[0].system(frame).mm_positions, whole.groups[0].system(frame).mm_positions)
     subset = streamed.groups[0].subset([2, 0])
@@ -94,7 +95,12 @@ def test_values_that_are_not_finite_are_found_in_what_stays_in_the_file(random, 
     write_reference_data(tmp_path / "data.h5", PROVENANCE, (make_group(random),))
     with h5py.File(tmp_path / "data.h5", "r+") as opened:
         opened["pair/mm_gradients"][4, 1] = np.nan
-    with pytest.raises(DataFileError, match="mm_gradients holds NaN"):
+    with pytest.raises(DataFileError, match="mm_gradients holds NaN") as failure:
+        read_reference_data(tmp_path / "data.h5")
+    assert failure.value  # while the error is kept, the file is closed all the same
+    with h5py.File(tmp_path / "data.h5", "r+") as opened:
+        opened["pair/mm_gradients"][4, 1] = 0.0
+    with pytest.raises(DataFileError, match="altered"):
         read_reference_data(tmp_path / "data.h5")
 
 

@@ -1,11 +1,14 @@
 """Training: Eq. 12, learning on real data, kill and resume, NaN, Keras's own fit, evaluate and predict."""
 
+import gc
 import os
 import signal
 import subprocess
 import sys
 import time
+import weakref
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -385,3 +388,63 @@ class TestConfiguration:
             read_config(tmp_path / "bad.yaml")
         with pytest.raises(InputError, match="no such file"):
             read_config(tmp_path / "none.yaml")
+
+
+@pytest.fixture
+def embedded(tmp_path, random):
+    """Diatomics in the field of two charges: random labels."""
+    n = 12
+    positions = np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 1.0]]) + 0.02 * random.normal(size=(n, 2, 3))
+    group = FrameGroup(
+        "diatomic", np.array([8, 1]), positions, random.normal(size=n), random.normal(size=(n, 2, 3)), 2 * np.arange(n + 1),
+        random.uniform(3.0, 6.0, size=(2 * n, 3)), random.normal(size=2 * n), random.normal(size=(2 * n, 3)),
+    )  # fmt: skip
+    words = dict.fromkeys(("engine", "engine_version", "level_of_theory", "builder_command", "energy_reference"), "test")
+    write_reference_data(tmp_path / "embedded.h5", Provenance(**words, random_seed=0), (group,))
+    return tmp_path / "embedded.h5"
+
+
+def embedded_config(config, file):
+    model = {"type": "GNN", "n_layers": 1, "n_features": 4, "pairwise_coulomb": True}
+    return config(data=str(file), model=model, split={"kind": "ordered"}, steps=20, interval=10, batch_size=2)
+
+
+def stream(monkeypatch):
+    monkeypatch.setattr("amp_tf.data.hdf5.HELD_PARTICLES", 0)
+    monkeypatch.setattr("amp_tf.data.pipeline.HELD_PARTICLES", 0)
+
+
+def test_training_on_data_read_from_the_file_gives_the_same_potential(config, embedded, tmp_path, monkeypatch):
+    held = train(embedded_config(config, embedded), tmp_path / "held", progress=False)
+    stream(monkeypatch)
+    streamed = train(embedded_config(config, embedded), tmp_path / "streamed", progress=False)
+    for left, right in zip(held.potential.get_weights(), streamed.potential.get_weights(), strict=True):
+        np.testing.assert_allclose(left, right, rtol=1e-5, atol=1e-7)
+    assert [row["value"] for row in held.metrics] == pytest.approx([row["value"] for row in streamed.metrics], rel=1e-5)
+    assert {row["metric"] for row in held.metrics} == {"energy_mae", "qm_gradients_mae", "mm_gradients_mae"}
+
+
+def test_frames_that_cannot_be_read_end_the_training_with_one_sentence(config, embedded, tmp_path, monkeypatch):
+    stream(monkeypatch)
+
+    def fail(batches, frame):
+        raise OSError("the disk is gone")
+
+    monkeypatch.setattr(GraphBatches, "_read", fail)
+    with pytest.raises(DataFileError, match=r"embedded.h5: frames could not be read \(.*the disk is gone.*\); mend that"):
+        train(embedded_config(config, embedded), tmp_path / "run", progress=False)
+
+
+def test_batches_read_from_a_file_let_go_of_it(embedded, monkeypatch):
+    stream(monkeypatch)
+    potential = amp_tf.GNN(("H", "O"), n_layers=1, n_features=4, pairwise_coulomb=True)
+    batches = GraphBatches(potential, Frames.from_reference_data(amp_tf.read_reference_data(embedded)))
+    dataset = batches.evaluation(5)
+    alive = weakref.ref(batches)
+    del batches
+    assert len(list(dataset)) == 3  # the batches live as long as a dataset reads from them
+    del dataset
+    gc.collect()
+    assert alive() is None
+    with h5py.File(embedded, "r+"):
+        pass
