@@ -77,10 +77,7 @@ class MultipoleExpansion(keras.layers.Layer):
         self.built = True
 
     def call(self, features, pair_features, products, edges):
-        of_monomials = functools.partial(multipole_ops.spread, max_order=self.max_order)
-        coefficients = self.coefficients(features, pair_features, edges, transform=of_monomials)
-        coefficients = self.coefficient_scale * weighted(coefficients, edges)
-        return multipole_ops.expand(coefficients, products, edges.receivers, ops.shape(features)[0])
+        return expanded(self, features, pair_features, products, edges)
 
     def get_config(self):
         return super().get_config() | {
@@ -89,6 +86,15 @@ class MultipoleExpansion(keras.layers.Layer):
             "pair_size": self.pair_size,
             "coefficient_scale": self.coefficient_scale,
         }
+
+
+def expanded(layer, features, pair_features, products, edges):
+    """Σ_j c_ij^k R_ij^k, packed [n_atoms, n_components], with the coefficients c of the layer's perceptron ``coefficients`` times its
+    ``coefficient_scale``; the other arguments as in :class:`MultipoleExpansion`."""
+    of_monomials = functools.partial(multipole_ops.spread, max_order=layer.max_order)
+    coefficients = layer.coefficients(features, pair_features, edges, transform=of_monomials)
+    coefficients = layer.coefficient_scale * weighted(coefficients, edges)
+    return multipole_ops.expand(coefficients, products, edges.receivers, ops.shape(features)[0])
 
 
 def anisotropic_features(radial_weights, projections_i: tuple, projections_j: tuple):

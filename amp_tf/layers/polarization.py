@@ -1,13 +1,10 @@
 """Direct polarization of the multipoles by charges that are not part of the graph (Eq. 10, second sum)."""
 
-import functools
-
 import keras
 from keras import ops
 
-from amp_tf.layers.anisotropic import RadialWeights, anisotropic_features, outer_features
+from amp_tf.layers.anisotropic import RadialWeights, anisotropic_features, expanded, outer_features
 from amp_tf.layers.dense import REGISTERED, PairPerceptron
-from amp_tf.layers.edges import weighted
 from amp_tf.ops import multipoles as multipole_ops
 from amp_tf.ops import safe
 from amp_tf.ops.interactions import n_interaction_terms, projections
@@ -72,10 +69,7 @@ class DirectPolarization(keras.layers.Layer):
         else:
             of_atoms = projections(safe.gather(multipoles, edges.receivers), edges.unit_vectors)
             pair_features = anisotropic_features(radial_weights, of_atoms, projections(at_senders, edges.unit_vectors))
-        of_monomials = functools.partial(multipole_ops.spread, max_order=self.max_order)
-        coefficients = self.coefficients(features, pair_features, edges, transform=of_monomials)
-        coefficients = self.coefficient_scale * weighted(coefficients, edges)
-        return multipole_ops.expand(coefficients, products, edges.receivers, ops.shape(features)[0])
+        return expanded(self, features, pair_features, products, edges)
 
     def get_config(self):
         return super().get_config() | {
