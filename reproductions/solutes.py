@@ -65,7 +65,7 @@ PRESETS = {
     ),
     "laptop": Preset(
         {"Uracil": 5000, "RA": 800, "SAM": 400},
-        {"Uracil": 480, "RA": 160, "SAM": 160},
+        {"Uracil": 1000, "RA": 800, "SAM": 400},
         8,
         {"batch_size": 2, "learning_rate": 1e-3, "ema_momentum": 0.99, "xla": True},
         {},
