@@ -369,7 +369,7 @@ def _test_error(entry: Mapping[str, Any]) -> str:
 
 
 def ship_weights(folder: Path = RUNS, target: Path = WEIGHTS) -> list[Path]:
-    """Copy the shuffled potentials of Table 1 (laptop) of :data:`SHIPS` that are finished to where they ship, compressed, with a model card each."""
+    """Copy the finished shuffled potentials of Table 1 (laptop) of :data:`SHIPS` to where they ship, compressed, with a model card each."""
     from amp_tf.models import load_potential
 
     shipped = []
