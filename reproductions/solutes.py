@@ -72,7 +72,7 @@ PRESETS = {
         8,
         {"batch_size": 2, "learning_rate": 1e-3, "ema_momentum": 0.99, "xla": True},
         {},
-        "batches of 2 for uracil (paper: 5), 64 features for the others (paper: 128), factor 1e-2 for uracil and 1e-3 for them on the "
+        "batches of 2 for uracil (paper: 5), 64 features for the others (paper: 128), factor 1e-2, for them 1e-3, on the "
         "coefficients (paper: 1e-4), learning rate from 1e-3 (paper: 5e-4), smooth edges (paper: abrupt), moving average of the weights "
         "(0.99; paper: none), and as many frames and steps as the table says (paper: 10 000, 400 000; Table 2 200 000)",
         {system: {"batch_size": 1, "model": {"n_features": 64, "coefficient_scale": 1e-3}} for system in ("RA", "SAM")},
@@ -305,11 +305,11 @@ def result_name(table: str, systems: Sequence[str], preset: str, files: Mapping[
 
 def differs(preset: str, data: Mapping[str, dict[str, Any]]) -> str:
     """One line that says what differs from the paper."""
-    origins = "; ".join(
-        f"{system} {record['level_of_theory']}"
-        + (" from our own QM/MM dynamics in SPC/E water, every molecule with an atom within 14 angstrom embedded" if record["ours"] else "")
-        for system, record in data.items()
-    )
+    systems: dict[str, list[str]] = {}
+    for system, record in data.items():
+        dynamics = " from our own QM/MM dynamics in SPC/E water, every molecule with an atom within 14 angstrom embedded"
+        systems.setdefault(record["level_of_theory"] + (dynamics if record["ours"] else ""), []).append(system)
+    origins = "; ".join(f"{', '.join(names)}: {origin}" for origin, names in systems.items())
     return f"Differs from the paper: the data ({origins}; the paper's are DFT); one seed; {PRESETS[preset].differs}."
 
 
@@ -355,7 +355,10 @@ def curves(found: Sequence[Outcome]) -> list[dict[str, Any]]:
 
 
 def extrapolated(steps: Sequence[int], errors: Sequence[float], at: int) -> float | None:
-    """The error at step ``at`` by a power law through the points of the second half of the steps; None with fewer than three of them."""
+    """The error at step ``at`` by a power law through the points of the second half of the steps; None with fewer than three of them, and
+    beyond a hundred times the steps, where a power law says nothing."""
+    if at > 100 * steps[-1]:
+        return None
     chosen = [(step, error) for step, error in zip(steps, errors, strict=True) if step >= 0.5 * steps[-1] and error > 0]
     if len(chosen) < 3:
         return None

@@ -326,5 +326,7 @@ def test_a_file_with_fewer_frames_than_the_preset_asks_for_is_made_longer(tmp_pa
 
 def test_a_power_law_is_extrapolated_as_one():
     steps = [100, 200, 400, 600, 800, 1000]
-    assert solutes.extrapolated(steps, [7.0 * step**-0.5 for step in steps], 10**6) == pytest.approx(7e-3)
-    assert solutes.extrapolated(steps[:2], [1.0, 0.5], 10**6) is None
+    errors = [7.0 * step**-0.5 for step in steps]
+    assert solutes.extrapolated(steps, errors, 10**5) == pytest.approx(7.0 * 10**-2.5)
+    assert solutes.extrapolated(steps, errors, 10**6) is None
+    assert solutes.extrapolated(steps[:2], [1.0, 0.5], 10**3) is None
