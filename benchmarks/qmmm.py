@@ -8,8 +8,6 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-import resource
-import sys
 import time
 
 import numpy as np
@@ -18,7 +16,7 @@ import tensorflow as tf
 import amp_tf
 from amp_tf.data.hdf5 import read_reference_data
 from amp_tf.graph import MolecularGraph, System
-from benchmarks.step_time import QUANTITIES, RESULTS, matrix_product_operations, matrix_product_rate, median_time
+from benchmarks.step_time import QUANTITIES, RESULTS, largest_memory, matrix_product_operations, matrix_product_rate, median_time
 from datasets.qmmm_solutes import SHIPPED_FILE
 from reproductions import paper
 from reproductions.common import Row, format_table, row, write_result
@@ -73,8 +71,7 @@ def measure(n_mm: int, rate: float) -> list[Row]:
     mm = system.mm_positions, system.mm_charges
     seconds = median_time(lambda: potential.compute(system.atomic_numbers, system.positions, *mm))
     rows.append(row("time", "ms", 1e3 * seconds, published, **who, work="compute"))
-    unit = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss, bytes
-    rows.append(row("memory", "GB", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9, None, **who, work="compute"))
+    rows.append(row("memory", "GB", largest_memory(), None, **who, work="compute"))
     return rows
 
 

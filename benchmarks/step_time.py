@@ -9,7 +9,9 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+import resource
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -52,6 +54,14 @@ def median_time(function: Callable[[], object], seconds: float = 2.0) -> float:
         function()
         times.append(time.perf_counter() - start)
     return statistics.median(times)
+
+
+def largest_memory() -> float:
+    """The largest memory that this process held, GB; Linux hands ru_maxrss on to the processes that a process starts."""
+    status = Path("/proc/self/status")
+    if status.is_file():
+        return next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM")) * 1024 / 1e9
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e9
 
 
 def matrix_product_rate(dtype: str) -> float:

@@ -9,8 +9,6 @@ import os
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import multiprocessing
-import resource
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -19,7 +17,7 @@ import numpy as np
 import typer
 
 from amp_tf.data.hdf5 import FrameGroup, Provenance, read_reference_data, write_reference_data
-from benchmarks.step_time import RESULTS
+from benchmarks.step_time import RESULTS, largest_memory
 from datasets.qmmm_solutes import SHIPPED_FILE
 from reproductions.common import Row, format_table, row, write_result
 from reproductions.solutes import MODEL, PAPER_SETTINGS
@@ -51,18 +49,10 @@ def write_random_data(path: Path, n_frames: int) -> None:
     write_reference_data(path, Provenance(**words, random_seed=0), (group,))
 
 
-def _memory() -> float:
-    """The largest memory that this process held, GB; Linux hands ru_maxrss on to the processes that a process starts."""
-    status = Path("/proc/self/status")
-    if status.is_file():
-        return next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM")) * 1024 / 1e9
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e9
-
-
 def _read(path: Path, results) -> None:
     started = time.perf_counter()
     read_reference_data(path)
-    results.put((time.perf_counter() - started, _memory()))
+    results.put((time.perf_counter() - started, largest_memory()))
 
 
 def _train(path: Path, xla: bool, results) -> None:
@@ -79,7 +69,7 @@ def _train(path: Path, xla: bool, results) -> None:
     batches = GraphBatches(potential, frames, LABELS, xla)
     potential.fit(batches.training(1, config.seed, STEPS), steps_per_epoch=STEPS, verbose=0, shuffle=False)
     evaluate(potential, frames[np.arange(EVALUATED)])
-    results.put((time.perf_counter() - started, _memory()))
+    results.put((time.perf_counter() - started, largest_memory()))
 
 
 def _in_a_process(work, *arguments) -> tuple[float, float]:

@@ -57,17 +57,12 @@ def evaluate(potential: Potential, frames: Frames, mean_energy: float | None = N
         first += len(batch)
         for label in labels:
             if label == "energy":
-                reference, null = frames.energies[numbers], mean_energy
+                found, reference, null = predicted[label], frames.energies[numbers], mean_energy
             else:
-                reference, null = np.concatenate([getattr(frames, label)[number] for number in numbers]), 0.0
-            found = predicted[label] if label == "energy" else np.concatenate(predicted[label])
+                reference = np.concatenate([getattr(frames, label)[number] for number in numbers])
+                found, null = np.concatenate(predicted[label]), 0.0
             sums[label] += np.abs(found - reference).sum(), np.abs(null - reference).sum(), reference.size
     return [
-        {
-            "metric": f"{label}_mae",
-            "unit": UNIT_OF_LABEL[label],
-            "value": float(error / count),
-            "null_model": float(null / count),
-        }
+        {"metric": f"{label}_mae", "unit": UNIT_OF_LABEL[label], "value": float(error / count), "null_model": float(null / count)}
         for label, (error, null, count) in sums.items()
     ]
