@@ -213,7 +213,11 @@ def read_reference_data(path: Path | str) -> ReferenceData:
         file = h5py.File(path, "r")
         try:
             provenance, groups = _read_open_file(path, file)
-            digest, expected = content_sha256(provenance, groups), str(file.attrs["sha256"])
+            digest = content_sha256(provenance, groups)
+            if digest != str(file.attrs["sha256"]):
+                raise DataFileError(
+                    f"{path}: the content was altered after it was written (its sha256 is not the recorded one); copy or build it again."
+                )
         except BaseException:
             file.close()
             raise
@@ -221,12 +225,6 @@ def read_reference_data(path: Path | str) -> ReferenceData:
         raise
     except (OSError, KeyError, RuntimeError, TypeError, ValueError, AttributeError) as error:  # what h5py makes of damaged bytes
         raise DataFileError(f"{path}: truncated, damaged or not an HDF5 file of amp_tf ({error}); copy or build it again.") from error
-    if not any(isinstance(array, h5py.Dataset) for group in groups for array in group.arrays().values()) or digest != expected:
-        file.close()
-    if digest != expected:
-        raise DataFileError(
-            f"{path}: the content was altered after it was written (its sha256 is not the recorded one); copy or build it again."
-        )
     return ReferenceData(provenance, groups, str(path), digest)
 
 
