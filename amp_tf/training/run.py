@@ -181,6 +181,6 @@ def _check_folder(folder: Path, config: TrainingConfig, data: ReferenceData) -> 
         raise InputError(f"{folder} is a file; give a folder for the run.")
     record = yaml.safe_dump(config.as_json() | {"data": Path(config.data).name, "data_sha256": data.sha256}, sort_keys=False)
     path = folder / "config.yaml"
-    if path.is_file() and path.read_text() != record:
+    if path.is_file() and yaml.safe_load(path.read_text()) != yaml.safe_load(record):
         raise InputError(f"{folder} holds a run with another configuration or other data; choose another run folder or remove that one.")
     return record
