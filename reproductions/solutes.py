@@ -74,7 +74,7 @@ PRESETS = {
         {"coefficient_scale": 1e-3},
         "batches of 2 and energies read out in units of 10 kJ/mol for uracil (paper: 5 and 1), 64 features for the others (paper: 128), "
         "factor 1e-3 on the coefficients (paper: 1e-4), learning rate from 1e-3 (paper: 5e-4), smooth edges (paper: abrupt), moving "
-        "average of the weights (0.99; paper: none), and as many frames and steps as the table says (paper: 10 000, 400 000; Table 2 200 000)",
+        "average of the weights (0.99; paper: none), frames and steps as in the table (paper: 10 000, 400 000; Table 2 200 000)",
         {"Uracil": {"model": {"energy_scale": 10.0}}}
         | {system: {"batch_size": 1, "model": {"n_features": 64}} for system in ("RA", "SAM")},
     ),
