@@ -110,6 +110,10 @@ class GraphBatches:
             changes nothing (:func:`amp_tf.graph.filled_graph`; the mean of the MM gradients' loss counts the added particles, whose
             gradients are zero). Only for one number of atoms, and only where edges end smoothly; otherwise the frames stay as they are.
 
+    Attributes:
+        one_shape: whether the frames have been given one shape.
+        n_values: of each label in the data, by name.
+
     Raises:
         InputError: if there is no frame, or an element is unknown to the potential.
         DataFileError: if the data lack a label.
@@ -132,8 +136,10 @@ class GraphBatches:
             energies.append(np.array([energy - potential.reference_energies([system])[0]], potential.compute_dtype))
             n_mm.append(len(system.mm_charges))
         self._largest_pairs = max(len(graph.atomic_numbers) * n for graph, n in zip(graphs, n_mm, strict=True))
-        one_shape = one_shape and potential.message_cutoff == "smooth" and not potential.mm_nodes
-        if one_shape and len({len(graph.atomic_numbers) for graph in graphs}) == 1:
+        n_atoms = [len(graph.atomic_numbers) for graph in graphs]
+        self.n_values = {"energy": len(graphs), "qm_gradients": 3 * sum(n_atoms), "mm_gradients": 3 * sum(n_mm)}
+        self.one_shape = one_shape and potential.can_be_filled and len(set(n_atoms)) == 1
+        if self.one_shape:
             n_mm = [max(n_mm)] * len(n_mm)
             n_neighbours = max(count_neighbours(graph.positions, potential.cutoff) for graph in graphs)
             pairs = [nearest_pairs(graph.positions, n_neighbours) for graph in graphs]

@@ -100,6 +100,11 @@ class Potential(keras.Model):
     sees_total_charge: bool = False
     """Whether the energy depends on the total charge."""
 
+    @property
+    def can_be_filled(self) -> bool:
+        """Whether edges and MM particles can be added to a graph that change nothing (:func:`amp_tf.graph.filled_graph`)."""
+        return self.message_cutoff == "smooth" and not self.mm_nodes
+
     def energy_terms(self, graph: MolecularGraph) -> tuple[dict[str, Any], dict[str, Any]]:
         """The parts of the energy by name, each [n_systems] in kJ/mol, and the properties of atoms that come with them."""
         raise TypeError(f"{type(self).__name__} does not define energy_terms.")
@@ -316,9 +321,7 @@ class Potential(keras.Model):
 
     def _filled_graph(self, systems: Sequence[System]) -> MolecularGraph:
         """As :meth:`build_graph`, edges and MM particles of each system filled up to numbers that seldom change."""
-        require(
-            self.message_cutoff == "smooth" and not self.mm_nodes, "xla: this model's edges end abruptly or MM particles are its nodes."
-        )
+        require(self.can_be_filled, "xla: this model's edges end abruptly or MM particles are its nodes.")
         self.check_systems(systems)
         graphs = []
         for system in systems:

@@ -12,6 +12,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from amp_tf import units
+from amp_tf.data.pipeline import GraphBatches
 from amp_tf.errors import DataFileError, TrainingError
 from amp_tf.files import whole_file, write_text
 
@@ -80,29 +81,27 @@ class Validation(keras.callbacks.Callback):
     """Mean absolute errors on validation data after each interval, into the logs as ``val_<label>_mae``; stands before what reads the logs.
 
     With averaged weights (``ema_momentum``) these are validated. Keras's own validation is not used: it cannot be combined with several
-    training steps per call of the compiled function.
+    training steps per call of the compiled function. Frames of one shape are evaluated with XLA.
     """
 
-    def __init__(self, batches: tf.data.Dataset):
+    def __init__(self, batches: GraphBatches, batch_size: int):
         super().__init__()
-        self._batches, self._absolute_errors = batches, None
+        self._batches, self._dataset, self._absolute_errors = batches, batches.evaluation(batch_size), None
 
     def on_epoch_end(self, epoch, logs=None):
         if self._absolute_errors is None:
-            self._absolute_errors = tf.function(self._sums, input_signature=self._batches.element_spec)
+            self._absolute_errors = tf.function(self._sums, input_signature=self._dataset.element_spec, jit_compile=self._batches.one_shape)
         averaging = keras.callbacks.SwapEMAWeights() if self.model.optimizer.use_ema else keras.callbacks.Callback()
         averaging.set_model(self.model)
         averaging.on_test_begin()
-        sums = [self._absolute_errors(graph, labels) for graph, labels in self._batches]
+        sums = [self._absolute_errors(graph, labels) for graph, labels in self._dataset]
         averaging.on_test_end()
         for label in sums[0]:
-            total, count = np.sum([[float(value) for value in batch[label]] for batch in sums], axis=0)
-            logs[f"val_{label}_mae"] = total / count
+            logs[f"val_{label}_mae"] = sum(float(batch[label]) for batch in sums) / self._batches.n_values[label]
 
     def _sums(self, graph, labels):
         predictions = self.model.predict_labels(graph, labels)
-        errors = {label: tf.abs(predictions[label] - values) for label, values in labels.items()}
-        return {label: (tf.reduce_sum(error), tf.size(error)) for label, error in errors.items()}
+        return {label: tf.reduce_sum(tf.abs(predictions[label] - values)) for label, values in labels.items()}
 
 
 class Progress(keras.callbacks.Callback):

@@ -60,8 +60,7 @@ def train(config: TrainingConfig, folder: Path | str, progress: bool = True) -> 
     keras.utils.set_random_seed(config.seed)
     potential = make_potential(config, data, splits["train"])
     labels = _labels(config, splits["train"])
-    shapes = {"train": config.xla, "validation": False}
-    batches = {name: GraphBatches(potential, splits[name], labels, shapes[name]) for name in shapes if name in splits}
+    batches = {name: GraphBatches(potential, splits[name], labels, config.xla) for name in ("train", "validation") if name in splits}
     compile_potential(potential, config, labels)
     write_text(folder / "config.yaml", record)
     _fit(potential, config, batches, folder, progress)
@@ -69,7 +68,11 @@ def train(config: TrainingConfig, folder: Path | str, progress: bool = True) -> 
     potential = potential.copy_for_inference()
     potential.provenance |= {"training_seconds": round(history[-1]["seconds"], 1)}
     mean_energy = float(np.mean(splits["train"].energies))
-    metrics = [{"split": name, **row} for name, frames in splits.items() for row in evaluate(potential, frames, mean_energy)]
+    metrics = [
+        {"split": name, **row}
+        for name, frames in splits.items()
+        for row in evaluate(potential, frames, mean_energy, batches["train"].one_shape)
+    ]
     with whole_file(folder / "potential.keras") as partial:
         potential.save(partial)
     write_text(folder / "metrics.json", json.dumps(metrics, indent=1))
@@ -143,7 +146,7 @@ def _fit(potential: Potential, config: TrainingConfig, batches: dict[str, GraphB
     first_step = checkpoint.restore()
     callbacks = [StopOnNaN()]
     if "validation" in batches:
-        callbacks.append(Validation(batches["validation"].evaluation(EVALUATION_BATCH)))
+        callbacks.append(Validation(batches["validation"], EVALUATION_BATCH))
     if progress:
         callbacks.append(Progress(config.steps, first_step))
     if config.tensorboard:
