@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from amp_tf.data.convert import KEYS
 from amp_tf.errors import AmpTFError, DataFileError, InputError
 
 app = typer.Typer(
@@ -51,28 +52,38 @@ def evaluate(
 @app.command()
 def predict(
     potential: Annotated[Path, typer.Argument(help="A saved potential, *.keras.")],
-    source: Annotated[Path, typer.Argument(help="Systems: reference data (*.h5) or extended xyz (charge=... a frame).")],
-    output: Annotated[Path, typer.Argument(help="*.h5 (kJ/mol, all gradients) or *.xyz (eV, QM atoms).")],
+    source: Annotated[Path, typer.Argument(help="Systems: reference data (*.h5) or extended xyz (charge=... a frame, else 0).")],
+    output: Annotated[
+        Path,
+        typer.Argument(help="*.h5 (kJ/mol: energies, QM and MM gradients, dipoles) or *.xyz (eV: energies, forces, charges, dipoles)"),
+    ],
+    pc: Annotated[Path | None, typer.Option(help="Point charges around an extended xyz: a frame is a count, then lines q x y z.")] = None,
 ) -> None:
-    """Energies, gradients, charges and dipoles of all frames of a file."""
+    """Energies and gradients of all frames of a file."""
     from amp_tf.models import load_potential
     from amp_tf.predict import predict_file
 
-    command = shlex.join(["amp-tf", "predict", potential.name, source.name, output.name])
-    typer.echo(f"{output}: {predict_file(load_potential(potential), source, output, command)} frames")
+    command = shlex.join(["amp-tf", "predict", potential.name, source.name, output.name, *([] if pc is None else [f"--pc={pc.name}"])])
+    typer.echo(f"{output}: {predict_file(load_potential(potential), source, output, command, pc)} frames")
+
+
+_FORM_HELP = "amp_qmmm (a folder of orca_coordinates.npy and so on), hdf5, emle (qm.xyz with energies, and pc.xyz) or xyz (extended)."
+_KEY_HELP = f"hdf5: OURS=DATASET, such as energies=E; once for each of {', '.join(KEYS)}; qm_forces and mm_forces instead of gradients."
 
 
 @app.command()
 def convert(
     source: Annotated[Path, typer.Argument(help="A folder (amp_qmmm) or a file.")],
     output: Annotated[Path, typer.Argument(help="Reference data to write, *.h5.")],
-    form: Annotated[str, typer.Option("--format", help="amp_qmmm, hdf5, emle or xyz.")],
+    form: Annotated[str, typer.Option("--format", help=_FORM_HELP)],
     level_of_theory: Annotated[str, typer.Option(help="Of the energies, as text; recorded.")],
-    key: Annotated[list[str] | None, typer.Option(help="OURS=DATASET for hdf5, such as energies=E; repeat it.")] = None,
+    key: Annotated[list[str] | None, typer.Option(help=_KEY_HELP)] = None,
     length_unit: Annotated[str | None, typer.Option(help="hdf5: angstrom, bohr or nm.")] = None,
     energy_unit: Annotated[str | None, typer.Option(help="kJ/mol, kcal/mol, eV or hartree; eV by default for xyz and emle.")] = None,
     gradient_unit: Annotated[str | None, typer.Option(help="hdf5: ENERGY/LENGTH; of the other two units by default.")] = None,
-    charge: Annotated[float | None, typer.Option(help="Total charge of every frame, e.")] = None,
+    charge: Annotated[
+        float | None, typer.Option(help="Total charge of every frame, e; 0 by default, or that of an xyz frame (charge=...).")
+    ] = None,
     prefix: Annotated[str, typer.Option(help="amp_qmmm: orca or xtb.")] = "orca",
     pc: Annotated[Path | None, typer.Option(help="emle: the file of point charges; pc.xyz beside the source by default.")] = None,
     allow_pickle: Annotated[bool, typer.Option(help="amp_qmmm: read arrays of objects, which may run code.")] = False,
@@ -101,13 +112,16 @@ def convert(
         frames = readers.read_emle(source, pc or source.with_name("pc.xyz"), energy_unit or "eV", charge)
     else:
         raise InputError(f"--format must be amp_qmmm, hdf5, emle or xyz, got {form!r}.")
-    options = [f"--{name}={value}" for name, value in (("length-unit", length_unit), ("energy-unit", energy_unit)) if value]
+    said = {"length-unit": length_unit, "energy-unit": energy_unit, "gradient-unit": gradient_unit, "charge": charge, "prefix": prefix}
+    options = [f"--{name}={value}" for name, value in said.items() if value is not None and (name != "prefix" or form == "amp_qmmm")]
+    options += [f"--key={pair}" for pair in key or []]
     command = shlex.join(["amp-tf", "convert", source.name, output.name, f"--format={form}", *options])
     data = readers.as_reference_data(frames, str(source), level_of_theory, command)
     if plausibility_check:
         readers.check_plausible(data)
     digest = write_reference_data(output, data.provenance, data.groups)
-    typer.echo(f"{output}: {len(data)} frames in {len(data.groups)} group(s), sha256 {digest}")
+    charges = ", ".join(f"{total:g}" for total in sorted({group.total_charge for group in data.groups}))
+    typer.echo(f"{output}: {len(data)} frames in {len(data.groups)} group(s), total charge {charges} e, sha256 {digest}")
 
 
 @app.command()

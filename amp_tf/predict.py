@@ -1,5 +1,6 @@
 """Predictions of a saved potential for the frames of a file, written to a file: what ``amp-tf predict`` does."""
 
+import warnings
 from importlib.metadata import version
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from amp_tf import units
-from amp_tf.data.convert import read_atoms, total_charge
+from amp_tf.data.convert import read_geometries
 from amp_tf.data.hdf5 import FrameGroup, Provenance, read_reference_data, write_reference_data
 from amp_tf.errors import DataFileError, InputError
 from amp_tf.files import whole_file
@@ -20,7 +21,7 @@ from amp_tf.training.evaluation import predict
 XYZ = (".xyz", ".extxyz")
 
 
-def predict_file(potential: Potential, source: Path, output: Path, command: str = "") -> int:
+def predict_file(potential: Potential, source: Path, output: Path, command: str = "", pc: Path | None = None) -> int:
     """Predict every frame of ``source`` and write ``output``; returns the number of frames.
 
     Args:
@@ -29,16 +30,19 @@ def predict_file(potential: Potential, source: Path, output: Path, command: str 
         output: ``.h5``: reference data of ours with energies, all gradients and dipoles, in kJ/mol and angstrom. ``.xyz`` or ``.extxyz``:
             ASE's units, eV and eV/angstrom; energies, forces, charges, dipoles of the QM atoms; MM particles do not fit this format.
         command: recorded in ``.h5``.
+        pc: the MM particles of the frames of an extended xyz: for each a count, then lines ``q x y z``.
 
     Raises:
         InputError: for another ending, or systems that the potential does not know.
-        DataFileError: if ``source`` cannot be read.
+        DataFileError: if ``source`` or ``pc`` cannot be read.
     """
     if output.suffix not in (".h5", *XYZ):
         raise InputError(f"{output}: the ending must be .h5, .xyz or .extxyz.")
     if output.resolve() == source.resolve():
         raise InputError(f"{output} is the source; choose another output.")
-    names, systems = _read(source)
+    names, systems = _read(source, pc)
+    if potential.embeds_charges and not any(len(system.mm_charges) for system in systems):
+        warnings.warn(f"{source}: no frame has MM particles, so these are energies without surroundings; see --pc.", stacklevel=2)
     potential.check_charges(systems)
     results = predict(potential, systems, everything=True)
     of_frames = [{key: values[frame] for key, values in results.items()} for frame in range(len(systems))]
@@ -50,18 +54,22 @@ def predict_file(potential: Potential, source: Path, output: Path, command: str 
     return len(systems)
 
 
-def _read(source: Path) -> tuple[list[str], list[System]]:
+def _read(source: Path, pc: Path | None) -> tuple[list[str], list[System]]:
     """Systems in the order of the file, and the group that each belongs to: one composition and charge."""
     if not source.is_file():
         raise DataFileError(f"{source}: no such file.")
     if source.suffix == ".h5":
+        if pc is not None:
+            raise InputError(f"--pc goes with extended xyz; {source} holds its own MM particles.")
         data = read_reference_data(source)
         return data.frame_groups, [group.system(frame) for group in data.groups for frame in range(len(group))]
     if source.suffix not in XYZ:
         raise InputError(f"{source}: the ending must be .h5, .xyz or .extxyz; amp-tf convert reads other formats.")
-    frames = read_atoms(source)
-    systems = [System(frame.numbers, frame.positions, total_charge(frame, source)) for frame in frames]
-    return [f"{frame.symbols}{system.total_charge:+g}" for frame, system in zip(frames, systems, strict=True)], systems
+    systems = [
+        System(frame.atomic_numbers, frame.positions, frame.charge, frame.mm_positions, frame.mm_charges)
+        for frame in read_geometries(source, pc)
+    ]
+    return [f"{ase.Atoms(numbers=system.atomic_numbers).symbols}{system.total_charge:+g}" for system in systems], systems
 
 
 def _as_atoms(system: System, result: dict) -> ase.Atoms:

@@ -6,6 +6,7 @@ geometries of an existing file with another one, so that a cheap method can samp
 Run ``make dataset-uracil``, ``-retinoic-acid``, ``-sam-cysteine``, or ``python -m datasets.qmmm_solutes --help``.
 """
 
+import dataclasses
 import hashlib
 import os
 import shlex
@@ -18,7 +19,8 @@ import numpy as np
 import typer
 from scipy.spatial.distance import pdist
 
-from amp_tf.data.hdf5 import FrameGroup, Provenance, ReferenceData, read_reference_data, write_reference_data
+from amp_tf.data.convert import as_reference_data, read_geometries
+from amp_tf.data.hdf5 import FrameGroup, Provenance, ReferenceData, content_sha256, read_reference_data, write_reference_data
 from amp_tf.errors import InputError
 from datasets.engines import EMBEDDING_ENGINES, Calculation, ConvergenceError, EmbeddingEngine, XTBEngine
 from datasets.parts import Arrays, Parts, report, run_all
@@ -179,6 +181,16 @@ def relabel(
     return write_reference_data(output, provenance, tuple(groups)), all_failures
 
 
+def geometries(path: Path, pc: Path, charge: int | None = None) -> ReferenceData:
+    """The frames of an extended xyz and of its point charges, as :func:`relabel` takes them: the energies are 0.
+
+    Raises:
+        InputError, DataFileError: as :func:`amp_tf.data.convert.read_geometries`.
+    """
+    data = as_reference_data(read_geometries(path, pc, charge), str(path), "none, geometries alone", "")
+    return dataclasses.replace(data, sha256=content_sha256(data.provenance, data.groups))
+
+
 def _identity(solute: Solute) -> dict[str, object]:
     """What a solute is, for the record of a trajectory."""
     digest = hashlib.sha256(np.round(pdist(solute.positions), 2).tobytes()).hexdigest()[:12]
@@ -260,8 +272,10 @@ def sample_command(
 
 @app.command("relabel")
 def relabel_command(
-    source: Annotated[Path, typer.Argument(help="QM/MM reference data, *.h5.")],
+    source: Annotated[Path, typer.Argument(help="QM/MM reference data, *.h5; or, with --pc, the geometries of an extended xyz.")],
     output: Annotated[Path, typer.Argument(help="The file to write; finished calculations are kept beside it in OUTPUT.parts.")],
+    pc: Annotated[Path | None, typer.Option(help="Point charges around an extended xyz: a frame is a count, then lines q x y z.")] = None,
+    charge: Annotated[int | None, typer.Option(help="Total charge of an extended xyz, e; that of its frames (charge=...) or 0.")] = None,
     engine: ENGINE = "pyscf",
     method: METHOD = None,
     basis: BASIS = None,
@@ -269,11 +283,14 @@ def relabel_command(
     threads: THREADS = 1,
     dask: DASK = None,
 ) -> None:
-    """Compute the geometries of a file anew with another method."""
+    """Compute the geometries of a file anew with another method: two calculations a frame, with and without the charges."""
 
     def work():
         chosen = make_engine(engine, method, basis, threads)
-        return output, *relabel(read_reference_data(source), output, chosen, workers, _command(), dask)
+        if charge is not None and pc is None:
+            raise InputError("--charge goes with --pc and an extended xyz; reference data state their charge.")
+        data = read_reference_data(source) if pc is None else geometries(source, pc, charge)
+        return output, *relabel(data, output, chosen, workers, _command(), dask)
 
     report(work)
 

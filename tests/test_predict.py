@@ -40,13 +40,28 @@ def test_from_reference_data_to_both_formats(potential, tmp_path):
 def test_from_extended_xyz_in_the_order_of_the_file(potential, tmp_path):
     water, dimer = ase.Atoms("OH2", [[0, 0, 0], [0.96, 0, 0], [-0.24, 0.93, 0]]), ase.Atoms("O2", [[0, 0, 0], [1.2, 0, 0]])
     ase.io.write(tmp_path / "in.xyz", [water, dimer, water], format="extxyz")
-    assert predict_file(potential, tmp_path / "in.xyz", tmp_path / "out.extxyz") == 3
+    with pytest.warns(UserWarning, match="without surroundings"):
+        assert predict_file(potential, tmp_path / "in.xyz", tmp_path / "out.extxyz") == 3
     frames = ase.io.read(tmp_path / "out.extxyz", index=":")
     assert [len(frame) for frame in frames] == [3, 2, 3]
     energy = potential.compute(water.numbers, water.positions)["energy"]
     assert frames[2].get_potential_energy() * units.EV == pytest.approx(energy, abs=1e-4)
-    assert predict_file(potential, tmp_path / "in.xyz", tmp_path / "out.h5") == 3
+    with pytest.warns(UserWarning, match="without surroundings"):
+        assert predict_file(potential, tmp_path / "in.xyz", tmp_path / "out.h5") == 3
     assert [len(group) for group in read_reference_data(tmp_path / "out.h5").groups] == [1, 2]
+
+
+def test_from_extended_xyz_with_point_charges(potential, tmp_path):
+    water, source = ase.Atoms("OH2", [[0, 0, 0], [0.96, 0, 0], [-0.24, 0.93, 0]]), tmp_path / "in.xyz"
+    ase.io.write(source, water, format="extxyz")
+    with pytest.warns(UserWarning, match="no frame has MM particles, so these are energies without surroundings; see --pc"):
+        predict_file(potential, source, tmp_path / "out.h5")
+    (tmp_path / "pc.xyz").write_text("1\n0.5 0 0 4\n")
+    assert predict_file(potential, source, tmp_path / "out.h5", pc=tmp_path / "pc.xyz") == 1
+    expected = potential.compute(water.numbers, water.positions, [[0, 0, 4.0]], [0.5])
+    np.testing.assert_allclose(read_reference_data(tmp_path / "out.h5").groups[0].mm_gradients, expected["mm_gradients"], atol=1e-5)
+    with pytest.raises(InputError, match="--pc goes with extended xyz"):
+        predict_file(potential, SHIPPED_FILE, tmp_path / "out.h5", pc=tmp_path / "pc.xyz")
 
 
 def test_a_total_charge_that_was_not_trained_is_refused(potential, tmp_path):

@@ -1,8 +1,10 @@
 """Reference data of others as ours: the authors' .npy folders, any HDF5 with a key map, EMLE's qm.xyz and pc.xyz, extended xyz.
 
-Nothing is guessed: what a source does not state (units of an HDF5 file, keys that are not there) is refused with the names that were found.
+What a source does not state is refused with the names that were found (units of an HDF5 file, keys that are not there), except that
+total charges are 0 and extended xyz is in ASE's units unless an option says otherwise.
 """
 
+import dataclasses
 import itertools
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,6 +26,8 @@ ENERGY_UNITS = {"kJ/mol": 1.0, "kcal/mol": units.KCAL_PER_MOL, "eV": units.EV, "
 
 KEYS = ("atomic_numbers", "positions", "energies", "qm_gradients", "mm_positions", "mm_charges", "mm_gradients", "dipoles")
 REQUIRED = KEYS[:3]
+FORCES = {"qm_forces": "qm_gradients", "mm_forces": "mm_gradients"}
+"""What an HDF5 file may hold instead of gradients: their negative."""
 
 THERMAL_DISPLACEMENT = 0.05
 """By how much atoms of a molecule at room temperature deviate from rest, angstrom."""
@@ -101,7 +105,8 @@ def read_hdf5(
 
     Args:
         path: the file.
-        keys: our name (:data:`KEYS`) to the path of the dataset inside; frames are the first axis, atomic numbers [n_qm] or [n, n_qm].
+        keys: our name (:data:`KEYS`, or :data:`FORCES`) to the path of the dataset inside; frames are the first axis, atomic numbers
+            [n_qm] or [n, n_qm], MM arrays [n, n_mm, 3] and [n, n_mm], where particles of no charge at the origin are padding.
         length_unit, energy_unit: of :data:`LENGTH_UNITS` and :data:`ENERGY_UNITS`.
         gradient_unit: ``ENERGY/LENGTH``; of the two units by default. Dipoles are in e times the length unit.
         charge: total charge, e.
@@ -117,16 +122,18 @@ def read_hdf5(
         with h5py.File(path, "r") as file:
             found: list[str] = []
             file.visititems(lambda name, item: found.append(name) if isinstance(item, h5py.Dataset) else None)
-            unknown, absent = sorted(set(keys) - set(KEYS)), sorted(set(keys.values()) - set(found))
+            unknown, absent = sorted(set(keys) - {*KEYS, *FORCES}), sorted(set(keys.values()) - set(found))
+            twice = [forces for forces, gradients in FORCES.items() if {forces, gradients} <= set(keys)]
             missing = [key for key in REQUIRED if key not in keys]
-            if unknown or absent or missing:
+            if unknown or absent or missing or twice:
                 problem = (
-                    f"--key {unknown[0]}=… is unknown, known are {', '.join(KEYS)}" if unknown
+                    f"--key {unknown[0]}=… is unknown, known are {', '.join((*KEYS, *FORCES))}" if unknown
+                    else f"--key {twice[0]}=… and {FORCES[twice[0]]}=… are the same but for the sign, give one of them" if twice
                     else f"there is no dataset {', '.join(absent)}" if absent
                     else f"give --key {missing[0]}=DATASET"
                 )  # fmt: skip
                 raise InputError(f"{path}: {problem}; the file holds {', '.join(found[:40]) or 'no dataset'}.")
-            arrays = {key: file[name][()] for key, name in keys.items()}
+            arrays = {FORCES.get(key, key): -file[name][()] if key in FORCES else file[name][()] for key, name in keys.items()}
     except OSError as error:
         raise DataFileError(f"{path}: cannot be read as HDF5 ({error}).") from error
     return _frames(str(path), arrays, length, energy, gradient, charge, dipole=length)
@@ -147,7 +154,10 @@ def read_xyz(path: Path, energy_unit: str = "eV", charge: float | None = None) -
         results = {} if atoms.calc is None else atoms.calc.results
         if "energy" not in results:
             held = sorted({*atoms.info, *atoms.arrays, *results})
-            raise InputError(f"{path}, frame {number}: there is no key 'energy'; the frame holds {', '.join(held)}. Rename its energy key.")
+            raise InputError(
+                f"{path}, frame {number}: there is no key 'energy'; the frame holds {', '.join(held)}. Rename its energy key, or have "
+                "the geometries labelled: python -m datasets.qmmm_solutes relabel."
+            )
         frames.append(
             RawFrame(
                 atoms.numbers,
@@ -167,11 +177,28 @@ def read_emle(qm: Path, pc: Path, energy_unit: str = "eV", charge: float | None 
     Raises:
         InputError, DataFileError: as :func:`read_xyz`, and where the two files do not fit.
     """
-    frames, charges = read_xyz(qm, energy_unit, charge), list(read_point_charges(pc))
+    return _with_point_charges(read_xyz(qm, energy_unit, charge), qm, pc)
+
+
+def read_geometries(path: Path, pc: Path | None = None, charge: float | None = None) -> list[RawFrame]:
+    """The frames of an extended xyz file without labels (their energies are 0), with the point charges of ``pc`` where it is given.
+
+    Raises:
+        InputError, DataFileError: as :func:`read_xyz`, and where the two files do not fit.
+    """
+    frames = [
+        RawFrame(atoms.numbers, atoms.positions, 0.0, charge=total_charge(atoms, path) if charge is None else charge)
+        for atoms in read_atoms(path)
+    ]
+    return frames if pc is None else _with_point_charges(frames, path, pc)
+
+
+def _with_point_charges(frames: list[RawFrame], qm: Path, pc: Path) -> list[RawFrame]:
+    charges = list(read_point_charges(pc))
     if len(frames) != len(charges):
         raise DataFileError(f"{qm} has {len(frames)} frames, but {pc} has {len(charges)}; give files of one simulation.")
     return [
-        RawFrame(**vars(frame) | {"mm_charges": columns[:, 0], "mm_positions": columns[:, 1:]})
+        dataclasses.replace(frame, mm_charges=columns[:, 0], mm_positions=columns[:, 1:])
         for frame, columns in zip(frames, charges, strict=True)
     ]
 

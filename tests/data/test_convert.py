@@ -154,9 +154,17 @@ def test_hdf5_with_a_key_map(tmp_path, hdf5, arrays):
     np.testing.assert_allclose(data.groups[0].energies, arrays["energies"] * units.HARTREE)
 
 
+def test_forces_become_gradients_by_their_sign(hdf5, arrays):
+    keys = {key.replace("gradients", "forces"): name for key, name in KEYS.items()}
+    frames = convert.read_hdf5(hdf5, keys, "angstrom", "hartree", "hartree/bohr")
+    np.testing.assert_allclose(frames[1].qm_gradients, -arrays["engrad"][1] * units.HARTREE / units.BOHR)
+    np.testing.assert_allclose(frames[1].mm_gradients, -arrays["pcgrad"][1] * units.HARTREE / units.BOHR)
+
+
 @pytest.mark.parametrize(
     ("changes", "unit", "complaint"),
     [
+        ({"qm_forces": "run/engrad"}, "eV", "--key qm_forces=… and qm_gradients=… are the same but for the sign, give one"),
         ({"energies": "run/E"}, "eV", "there is no dataset run/E; the file holds run/coordinates"),
         ({"energies": None}, "eV", "give --key energies=DATASET; the file holds"),
         ({"forces": "run/engrad"}, "eV", "--key forces=… is unknown, known are atomic_numbers"),

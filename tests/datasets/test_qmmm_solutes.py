@@ -4,6 +4,8 @@ import shutil
 from collections import Counter
 from dataclasses import replace
 
+import ase
+import ase.io
 import numpy as np
 import pytest
 from ase.data import chemical_symbols
@@ -334,6 +336,20 @@ def test_relabel_computes_the_same_geometries_anew(sampled, tmp_path):
     np.testing.assert_array_equal(new.groups[0].qm_positions, source.groups[0].qm_positions)
     np.testing.assert_allclose(np.diff(new.groups[0].energies), np.diff(source.groups[0].energies), atol=1e-2)
     assert new.provenance.settings["geometries_sha256"] == source.sha256
+
+
+def test_relabel_labels_the_geometries_of_xyz_files(sampled, tmp_path):
+    group = read_reference_data(sampled[0]).groups[0]
+    systems = [group.system(frame) for frame in range(2)]
+    with open(tmp_path / "pc.xyz", "w") as pc:
+        for system in systems:
+            np.savetxt(pc, np.column_stack([system.mm_charges, system.mm_positions]), header=str(len(system.mm_charges)), comments="")
+    ase.io.write(tmp_path / "qm.xyz", [ase.Atoms(system.atomic_numbers, system.positions) for system in systems], format="extxyz")
+    data = qmmm_solutes.geometries(tmp_path / "qm.xyz", tmp_path / "pc.xyz")
+    qmmm_solutes.relabel(data, tmp_path / "new.h5", PointChargeEngine(), 1, "test")
+    new = read_reference_data(tmp_path / "new.h5")
+    np.testing.assert_allclose(np.diff(new.groups[0].energies), np.diff(group.energies[:2]), atol=1e-2)
+    assert new.provenance.settings["geometries_sha256"] == data.sha256
 
 
 def test_relabel_with_other_charges_computes_anew_and_never_over_its_source(sampled, tmp_path):
