@@ -357,15 +357,15 @@ def curves(found: Sequence[Outcome]) -> list[dict[str, Any]]:
 
 
 def extrapolated(steps: Sequence[int], errors: Sequence[float], at: int) -> float | None:
-    """The error at step ``at`` by a power law through the points of the second half of the steps; None with fewer than three of them, and
-    beyond a hundred times the steps, where a power law says nothing."""
+    """The error at step ``at`` by a power law through the points of the second half of the steps; None with fewer than three of them, where
+    the errors do not fall, and beyond a hundred times the steps, where a power law says nothing."""
     if at > 100 * steps[-1]:
         return None
     chosen = [(step, error) for step, error in zip(steps, errors, strict=True) if step >= 0.5 * steps[-1] and error > 0]
     if len(chosen) < 3:
         return None
     slope, offset = np.polyfit(*np.log(np.array(chosen)).T, 1)
-    return float(np.exp(offset + slope * np.log(at)))
+    return float(np.exp(offset + slope * np.log(at))) if slope < 0 else None
 
 
 def _test_error(entry: Mapping[str, Any]) -> str:
@@ -396,7 +396,8 @@ def ship_weights(folder: Path = RUNS, target: Path = WEIGHTS) -> list[Path]:
             errors=", ".join(_test_error(entry) for entry in metrics if entry["split"] == "test"),
             level_of_theory=provenance["level_of_theory"], energy_reference=provenance["energy_reference"].partition(";")[0],
             charge=f"{data.groups[0].total_charge:g}", steps=provenance["training"]["steps"],
-            minutes=round(provenance["training_seconds"] / 60),
+            minutes=round(provenance["training_seconds"] / 60), zone=data.provenance.settings["zone"],
+            charges=" and ".join(f"{charge:g}" for charge in sorted(set(data.provenance.settings["water_charges_e"]))),
         )  # fmt: skip
         write_text(path.with_suffix(".md"), card)
         shipped += [path, path.with_suffix(".md")]

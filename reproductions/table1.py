@@ -54,14 +54,16 @@ def table(rows: list[Row]) -> str:
     values = {(entry["system"], entry["ordering"], entry["metric"]): entry["value"] for entry in rows}
     pointing = [
         [system, ordering, *(values.get((system, ordering, f"extrapolated_{label}_mae")) for label in LABELS)]
-        for system, ordering in dict.fromkeys((entry["system"], entry["ordering"]) for entry in rows)
-        if (system, ordering, "extrapolated_energy_mae") in values
+        for system, ordering in dict.fromkeys(
+            (entry["system"], entry["ordering"]) for entry in rows if entry["metric"].startswith("extrapolated")
+        )
     ]
     if pointing:
         titles = [f"{TITLES[label]}, {unit}" for label, unit in LABELS.items()]
         text += (
             f"\n\nWhere the validation errors point to at {PAPER_STEPS} steps, by a power law through the second half of the steps. "
-            "A direction, no prediction: the learning rate falls within these steps, and a longer run has another schedule.\n\n"
+            "A direction, no prediction: the learning rate falls within these steps, and a longer run has another schedule. "
+            "–: the errors no longer fall.\n\n"
         )
         text += format_table(["system", "ordering", *titles], pointing)
     return text

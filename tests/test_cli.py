@@ -75,6 +75,15 @@ def test_errors_are_one_sentence_without_a_traceback(tmp_path):
         assert "Traceback" not in finished.stderr
 
 
+@pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("*.yaml")), ids=lambda path: path.stem)
+def test_the_examples_train(example, tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    short = ["steps=2", "interval=2", "model.n_features=4", "xla=false"]
+    result = CliRunner().invoke(cli.app, ["train", str(example), str(tmp_path / "run"), *short], catch_exceptions=False)
+    assert result.exit_code == 0
+    assert "energy_mae" in result.output
+
+
 def test_purposeful_errors_reach_the_caller_of_the_app(tmp_path):
     (tmp_path / "config.yaml").write_text(yaml.safe_dump({"data": "none.h5", "model": {"type": "AMP"}}))
     result = CliRunner().invoke(cli.app, ["train", str(tmp_path / "config.yaml"), str(tmp_path / "run")])

@@ -216,7 +216,7 @@ class Potential(keras.Model):
             unknown = sorted({chemical_symbols[number] for number in system.atomic_numbers} - set(self.elements))
             require(not unknown, f"the model knows {', '.join(self.elements)}, not {', '.join(unknown)}; train one with these elements.")
             if len(system.mm_charges) and not self.embeds_charges:
-                raise InputError("this model has no term for MM particles; leave them out or use a model with -D or -P.")
+                raise InputError("this model has no term for MM particles; leave them out, or use direct_polarization or pairwise_coulomb.")
 
     def check_charges(self, systems: Sequence[System]) -> None:
         """Refuse total charges that the model would ignore.
