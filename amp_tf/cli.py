@@ -45,8 +45,9 @@ def evaluate(
     from amp_tf.models import load_potential
     from amp_tf.training import evaluate as run
 
-    frames = Frames.from_reference_data(read_reference_data(data))
-    _print_metrics([{"split": "all", **row} for row in run(load_potential(potential), frames)])
+    model, reference = load_potential(potential), read_reference_data(data)
+    model.check_charges([group.system(0) for group in reference.groups])
+    _print_metrics([{"split": "all", **row} for row in run(model, Frames.from_reference_data(reference))])
 
 
 @app.command()

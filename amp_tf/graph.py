@@ -276,7 +276,7 @@ def make_systems(atomic_numbers, positions, mm_positions, mm_charges, total_char
         "mm_total_charge": [mm_total_charge] * n_systems if np.ndim(mm_total_charge) == 0 else mm_total_charge,
     }
     for name, column in columns.items():
-        if np.ndim(column) == 0 and not isinstance(column, list):
+        if not isinstance(column, list | tuple) and np.ndim(column) == 0:
             raise InputError(f"{name} must have one entry for each of the {n_systems} systems.")
         if len(column) != n_systems:
             raise InputError(f"{n_systems} systems were given, but {name} has {len(column)} entries; give one a system.")

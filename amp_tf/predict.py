@@ -42,7 +42,8 @@ def predict_file(potential: Potential, source: Path, output: Path, command: str 
         raise InputError(f"{output} is the source; choose another output.")
     names, systems = _read(source, pc)
     if potential.embeds_charges and not any(len(system.mm_charges) for system in systems):
-        warnings.warn(f"{source}: no frame has MM particles, so these are energies without surroundings; see --pc.", stacklevel=2)
+        remedy = "" if source.suffix == ".h5" else " (--pc gives them)"
+        warnings.warn(f"{source}: no frame has MM particles{remedy}; these are energies without surroundings.", stacklevel=2)
     potential.check_charges(systems)
     results = predict(potential, systems, everything=True)
     of_frames = [{key: values[frame] for key, values in results.items()} for frame in range(len(systems))]

@@ -36,7 +36,7 @@ PresetName = Annotated[str, typer.Option("--preset", help="smoke, laptop or pape
 def reproduce(preset: str, retrain: bool = False, results: Path = RESULTS, runs: Path = RUNS) -> Path:
     """Train or load, evaluate, write the result file."""
     started = now()
-    found, data = outcomes(preset, retrain, runs), read_reference_data(data_file(preset))
+    found, data = outcomes(preset, retrain, runs), read_reference_data(data_file(preset, runs))
     rows = error_rows(found, data) + size_rows(found) + term_rows(found, data)
     return write_result("figure3", preset, rows, started, results, seeds=[0], data=data_record(), differs=differs(preset))
 

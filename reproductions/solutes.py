@@ -138,7 +138,7 @@ def data_file(system: str, preset: str, files: Mapping[str, Path], runs: Path = 
     is missing and made longer if it has fewer frames than the preset asks for.
 
     Raises:
-        InputError: if a given file is missing.
+        InputError: if a given file is missing, or another file is where ours would be.
     """
     if system in files:
         if not files[system].is_file():
@@ -148,8 +148,13 @@ def data_file(system: str, preset: str, files: Mapping[str, Path], runs: Path = 
         return SHIPPED_FILE
     name = SOLUTES[system]
     path, n_frames = runs / f"{name}.h5", FRAMES[preset][name]
-    n_left_out = len(read_reference_data(path).provenance.settings.get("left_out", ())) if path.is_file() else 0
-    if not path.is_file() or len(read_reference_data(path)) + n_left_out < n_frames:
+    n_found = 0
+    if path.is_file():
+        data = read_reference_data(path)
+        if "left_out" not in (settings := data.provenance.settings) or "water" not in settings:
+            raise InputError(f"{path} was not made by datasets.qmmm_solutes sample; give it as --data {system}={path}, or move it away.")
+        n_found = len(data) + len(settings["left_out"])
+    if n_found < n_frames:
         print(f"{system}: building {n_frames} frames, {path}", flush=True)
         command = f"python -m datasets.qmmm_solutes sample {name} --frames {n_frames}"
         engine = make_engine("xtb", None, None, 1)

@@ -135,22 +135,22 @@ class Outcome:
     seconds: float
 
 
-def configuration(model: str, preset: str) -> dict[str, Any]:
-    """The training configuration of a model."""
+def configuration(model: str, preset: str, data: Path | str = DATA) -> dict[str, Any]:
+    """The training configuration of a model on a data file."""
     chosen = PRESETS[preset]
     arguments = {**MODELS[model], **chosen.sizes[model]}
     if arguments["type"] == "AMP":
         arguments |= chosen.model
     settings = {**PAPER_SETTINGS, **chosen.settings}
     settings |= chosen.of_model.get(model, {})
-    return {"data": str(data_file(preset)), "model": arguments, "seed": 0, "xla": arguments["type"] == "AMP"} | settings
+    return {"data": str(data), "model": arguments, "seed": 0, "xla": arguments["type"] == "AMP"} | settings
 
 
-def data_file(preset: str) -> Path:
-    """The reference data of a preset: for ``smoke`` every twentieth frame of the file that ships, written anew each time."""
+def data_file(preset: str, runs: Path = RUNS) -> Path:
+    """The reference data of a preset: for ``smoke`` every twentieth frame of the file that ships, written anew below ``runs``."""
     if preset != "smoke":
         return DATA
-    data, path = read_reference_data(DATA), RUNS / "water_clusters" / "smoke.h5"
+    data, path = read_reference_data(DATA), runs / "water_clusters" / "smoke.h5"
     write_reference_data(path, data.provenance, tuple(group.subset(range(0, len(group), 20)) for group in data.groups))
     return path
 
@@ -164,7 +164,7 @@ def outcomes(preset: str, retrain: bool = False, folder: Path = RUNS) -> list[Ou
         folder: holds one run folder each, ``water_clusters/<preset>/<model>``, that an interrupted call goes on with.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    data = read_reference_data(data_file(preset))
+    data = read_reference_data(data_file(preset, folder))
     found = []
     for model in MODELS:
         potential = _potential(model, preset, data, retrain, folder)
@@ -192,7 +192,7 @@ def _potential(model: str, preset: str, data: ReferenceData, retrain: bool, fold
         return potential
     keras.utils.clear_session()
     print(f"{model}:", flush=True)
-    return train(make_config(configuration(model, preset)), run).potential
+    return train(make_config(configuration(model, preset, data.source)), run).potential
 
 
 def test_groups(data: ReferenceData) -> dict[int, FrameGroup]:

@@ -54,7 +54,7 @@ def test_from_extended_xyz_in_the_order_of_the_file(potential, tmp_path):
 def test_from_extended_xyz_with_point_charges(potential, tmp_path):
     water, source = ase.Atoms("OH2", [[0, 0, 0], [0.96, 0, 0], [-0.24, 0.93, 0]]), tmp_path / "in.xyz"
     ase.io.write(source, water, format="extxyz")
-    with pytest.warns(UserWarning, match="no frame has MM particles, so these are energies without surroundings; see --pc"):
+    with pytest.warns(UserWarning, match=r"no frame has MM particles \(--pc gives them\); these are energies without surroundings"):
         predict_file(potential, source, tmp_path / "out.h5")
     (tmp_path / "pc.xyz").write_text("1\n0.5 0 0 4\n")
     assert predict_file(potential, source, tmp_path / "out.h5", pc=tmp_path / "pc.xyz") == 1

@@ -94,6 +94,7 @@ class FrameGroup:
             value = getattr(self, entry.name)
             if entry.name not in ("name", "total_charge", "frame_properties") and not isinstance(value, h5py.Dataset | None):
                 object.__setattr__(self, entry.name, np.asarray(value))
+        object.__setattr__(self, "total_charge", float(self.total_charge))
         object.__setattr__(self, "frame_properties", {name: np.asarray(values) for name, values in self.frame_properties.items()})
         _check_group(self)
 

@@ -385,7 +385,7 @@ def _signed(charge: float) -> str:
 def _is_batch(positions) -> bool:
     """Whether ``positions`` are those of several systems: a list of arrays, or one array [n_systems, n_atoms, 3]."""
     try:
-        return np.ndim(positions) == 3 or len(positions) == 0 or np.ndim(positions[0]) == 2
+        return len(positions) == 0 or np.ndim(positions[0]) == 2
     except (TypeError, ValueError, IndexError):
         return False
 

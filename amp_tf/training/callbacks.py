@@ -96,7 +96,7 @@ class Validation(keras.callbacks.Callback):
         averaging.on_test_begin()
         sums = [self._absolute_errors(graph, labels) for graph, labels in self._dataset]
         averaging.on_test_end()
-        for label in sums[0]:
+        for label in (label for label in sums[0] if self._batches.n_values[label]):
             logs[f"val_{label}_mae"] = sum(float(batch[label]) for batch in sums) / self._batches.n_values[label]
 
     def _sums(self, graph, labels):

@@ -1,6 +1,7 @@
 """The configuration of a training run: validated, with unit and published value of each key."""
 
 import inspect
+import re
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +14,13 @@ from amp_tf.errors import InputError
 from amp_tf.models import AMP, GNN, PaiNN, Potential, SchNet
 
 MODELS: dict[str, type[Potential]] = {"AMP": AMP, "GNN": GNN, "PaiNN": PaiNN, "SchNet": SchNet}
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML takes 1e-3, without a dot, for text; here it is a number, as in YAML 1.2."""
+
+
+_Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789"))
 
 
 class TrainingConfig(pydantic.BaseModel):
@@ -44,7 +52,9 @@ class TrainingConfig(pydantic.BaseModel):
         "fit", description="atomic energies: least-squares fit to the training set (for one composition, its mean), or none"
     )
     seed: int = Field(0, ge=0, description="of initial weights and order of the batches")
-    interval: int = Field(1_000, ge=1, description="steps between two validations, each with a checkpoint")
+    interval: int = Field(
+        1_000, ge=1, description="steps between two validations; the first one after 30 seconds, and so on, writes a checkpoint"
+    )
     xla: bool = Field(
         False, description="compile the step with XLA: faster where all frames have one number of atoms, unless MM particles are nodes"
     )
@@ -89,7 +99,7 @@ def read_config(path: Path | str, overrides: tuple[str, ...] = ()) -> TrainingCo
     """
     path = Path(path)
     try:
-        values = yaml.safe_load(path.read_text())
+        values = yaml.load(path.read_text(), _Loader)
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file; see examples/water_dimer.yaml for a configuration.") from error
     except (OSError, UnicodeDecodeError) as error:
@@ -107,7 +117,7 @@ def read_config(path: Path | str, overrides: tuple[str, ...] = ()) -> TrainingCo
             target = values
             for parent in parents:
                 target = target.setdefault(parent, {})
-            target[last] = yaml.safe_load(value)
+            target[last] = yaml.load(value, _Loader)
         except (AttributeError, TypeError, yaml.YAMLError) as error:
             raise InputError(f"{override!r}: not an override of this configuration ({' '.join(str(error).split())}).") from error
     return make_config(values, str(path))

@@ -46,7 +46,7 @@ def evaluate(potential: Potential, frames: Frames, mean_energy: float | None = N
         xla: frame by frame with XLA, see :meth:`Potential.compute`: faster where the frames are large and of much the same size.
 
     Returns:
-        A record a label: ``metric``, ``unit``, ``value`` and ``null_model``.
+        A record for each label of which ``frames`` have a value: ``metric``, ``unit``, ``value`` and ``null_model``.
     """
     mean_energy = float(np.mean(frames.energies)) if mean_energy is None else mean_energy
     labels = [label for label in UNIT_OF_LABEL if label == "energy" or getattr(frames, label) is not None]
@@ -66,4 +66,5 @@ def evaluate(potential: Potential, frames: Frames, mean_energy: float | None = N
     return [
         {"metric": f"{label}_mae", "unit": UNIT_OF_LABEL[label], "value": float(error / count), "null_model": float(null / count)}
         for label, (error, null, count) in sums.items()
+        if count
     ]

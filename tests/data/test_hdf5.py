@@ -2,6 +2,7 @@
 
 import contextlib
 import shutil
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -51,6 +52,12 @@ def test_round_trip(file, random):
     for name, array in written.arrays().items():
         np.testing.assert_array_equal(data.groups[0].arrays()[name], array, err_msg=name)
     assert data.groups[0].total_charge == 1.0
+
+
+@pytest.mark.parametrize("charge", [-1, np.float64(-1.0), np.int32(-1)])
+def test_total_charges_of_any_number_type_are_read_back(tmp_path, random, charge):
+    write_reference_data(tmp_path / "data.h5", PROVENANCE, (replace(make_group(random), total_charge=charge),))
+    assert read_reference_data(tmp_path / "data.h5").groups[0].total_charge == -1.0
 
 
 def test_a_subset_keeps_what_belongs_to_its_frames(random):

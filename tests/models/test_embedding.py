@@ -92,8 +92,8 @@ def test_a_changing_number_of_particles_traces_once(random):
     assert potential.n_traces == 2
 
 
-@pytest.mark.parametrize("mm_potentials", [False, True])
-def test_pairs_summed_in_chunks_give_the_same(random, monkeypatch, mm_potentials):
+@pytest.mark.parametrize(("mm_potentials", "xla"), [(False, False), (True, False), (True, True)])
+def test_pairs_summed_in_chunks_give_the_same(random, monkeypatch, mm_potentials, xla):
     """Energies and all derivatives, whether the last chunk is full or not; the chunks are used, which the count of traces tells."""
     systems = [embedded(random), embedded(random, n_mm=7)]
     potential = make(order=2)
@@ -102,8 +102,8 @@ def test_pairs_summed_in_chunks_give_the_same(random, monkeypatch, mm_potentials
         monkeypatch.setattr("amp_tf.models.potential.CHUNK", chunk)
         chunked = make(order=2)
         chunked.set_weights(potential.get_weights())
-        found = chunked.compute_systems(systems, mm_potentials)
-        assert list(chunked._compiled) == [(mm_potentials, True, False)]
+        found = chunked.compute_systems(systems, mm_potentials, xla)
+        assert list(chunked._compiled) == [(mm_potentials, True, xla)]
         np.testing.assert_allclose(found["energy"], expected["energy"], atol=1e-9)
         for name in ("qm_gradients", "mm_gradients", "charges", *(["mm_potentials"] if mm_potentials else [])):
             for ours, wanted in zip(found[name], expected[name], strict=True):

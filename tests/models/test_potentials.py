@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import amp_tf
+from amp_tf.errors import InputError
 from amp_tf.graph import System
 from tests.models.physics import run_physics_test
 
@@ -98,6 +99,20 @@ class TestCompute:
         np.testing.assert_allclose(batch["energy"], single["energy"], rtol=1e-13)
         np.testing.assert_allclose(batch["qm_gradients"][1], single["qm_gradients"], atol=1e-11)
         np.testing.assert_allclose(single["dipole"], single["charges"] @ dimer.positions, atol=1e-13)
+
+    def test_systems_of_different_size_share_a_list(self, dimer):
+        potential = make("AMP(2)-DP", "float64")
+        numbers, positions = [dimer.atomic_numbers, dimer.atomic_numbers[:3]], [dimer.positions, dimer.positions[:3]]
+        mm_positions, mm_charges = [None, np.array([[0.0, 6.0, 0.0], [0.0, 7.0, 0.0]])], [None, np.array([0.4, -0.4])]
+        for atoms in ((numbers, positions), (numbers[:1] * 2, positions[:1] * 2)):
+            batch = potential.compute(*atoms, mm_positions, mm_charges)
+            for number, (of_atoms, at) in enumerate(zip(*atoms, strict=True)):
+                single = potential.compute(of_atoms, at, mm_positions[number], mm_charges[number])
+                assert batch["energy"][number] == pytest.approx(single["energy"], rel=1e-12)
+                np.testing.assert_allclose(batch["qm_gradients"][number], single["qm_gradients"], atol=1e-10)
+                np.testing.assert_allclose(batch["mm_gradients"][number], single["mm_gradients"], atol=1e-10)
+        with pytest.raises(InputError, match="mm_positions"):
+            potential.compute(dimer.atomic_numbers, dimer.positions, [[0.0, 6.0, 0.0], [1.0]], [0.4, 0.4])
 
     def test_an_array_of_several_systems_is_a_batch(self, dimer):
         potential = make("AMP(1)", "float64")

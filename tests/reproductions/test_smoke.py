@@ -158,7 +158,7 @@ def test_the_tables_are_the_rows_of_figure3(cluster_results):
 def test_the_errors_and_terms_of_figure3_are_recomputed(cluster_results, folders):
     """From the potential of a run, frame by frame."""
     potential = load_potential(folders[0] / "water_clusters" / "smoke" / "AMP(2)" / "potential.keras")
-    group = next(group for group in read_reference_data(water_clusters.data_file("smoke")).groups if group.name == "n14")
+    group = next(group for group in read_reference_data(water_clusters.data_file("smoke", folders[0])).groups if group.name == "n14")
     found = [potential.compute_systems([group.system(frame)]) for frame in range(len(group))]
     rows = {(row["metric"], row["model"], row["size"], row.get("term")): row["value"] for row in cluster_results[0]["rows"]}
     energy_error = np.mean([abs(result["energy"][0] - energy) for result, energy in zip(found, group.energies, strict=True)])
@@ -322,6 +322,9 @@ def test_a_file_with_fewer_frames_than_the_preset_asks_for_is_made_longer(tmp_pa
     monkeypatch.setitem(solutes.FRAMES["paper"], "uracil", 50)
     solutes.data_file("Uracil", "paper", {}, tmp_path)
     assert calls == [10_000]
+    shutil.copy(water_clusters.DATA, tmp_path / "uracil.h5")
+    with pytest.raises(InputError, match=r"uracil\.h5 was not made by datasets\.qmmm_solutes sample; give it as --data Uracil="):
+        solutes.data_file("Uracil", "paper", {}, tmp_path)
 
 
 def test_a_power_law_is_extrapolated_as_one():

@@ -278,6 +278,13 @@ def test_evaluation_takes_frames_with_and_without_mm_particles(random):
     for order in ([0, 1], [1, 0]):
         rows = evaluate(potential, frames[np.array(order)])
         assert [row["metric"] for row in rows] == ["energy_mae", "mm_gradients_mae"]
+    potential.compile(keras.optimizers.Adam())
+    without = frames[np.array([1])]
+    assert [row["metric"] for row in evaluate(potential, without)] == ["energy_mae"]
+    validation, logs = callbacks.Validation(GraphBatches(potential, without, ("energy", "mm_gradients")), 2), {}
+    validation.set_model(potential)
+    validation.on_epoch_end(0, logs)
+    assert list(logs) == ["val_energy_mae"]
 
 
 def test_nan_stops_with_a_sentence_and_keeps_the_checkpoint(config, tmp_path, monkeypatch):
@@ -394,6 +401,8 @@ class TestConfiguration:
         path.write_text(yaml.safe_dump(config().as_json()))
         changed = read_config(path, ("model.max_order=3", "learning_rate=1e-3", "ema_momentum=null"))
         assert (changed.model["max_order"], changed.learning_rate, changed.ema_momentum) == (3, 1e-3, None)
+        for text, number in (("1e-3", 1e-3), ("-2.5E+1", -25.0), ("2", 2), ("1e", "1e")):
+            assert read_config(path, (f"model.coefficient_scale={text}",)).model["coefficient_scale"] == number
         for override, sentence in (("steps", "has the form key=value"), ("steps.x=1", "not an override"), ("steps=[", "not an override")):
             with pytest.raises(InputError, match=sentence):
                 read_config(path, (override,))
