@@ -93,6 +93,7 @@ def convert(
     """Reference data of others as ours."""
     from amp_tf.data import convert as readers
     from amp_tf.data.hdf5 import write_reference_data
+    from amp_tf.data.plausibility import check_plausible
 
     if output.resolve() == source.resolve():
         raise InputError(f"{output} is the source; choose another output.")
@@ -119,7 +120,7 @@ def convert(
     command = shlex.join(["amp-tf", "convert", source.name, output.name, f"--format={form}", *options])
     data = readers.as_reference_data(frames, str(source), level_of_theory, command)
     if plausibility_check:
-        readers.check_plausible(data)
+        check_plausible(data)
     digest = write_reference_data(output, data.provenance, data.groups)
     charges = ", ".join(f"{total:g}" for total in sorted({group.total_charge for group in data.groups}))
     typer.echo(f"{output}: {len(data)} frames in {len(data.groups)} group(s), total charge {charges} e, sha256 {digest}")
