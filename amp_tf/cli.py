@@ -69,7 +69,7 @@ def predict(
 
 
 _FORM_HELP = "amp_qmmm (a folder of orca_coordinates.npy and so on), hdf5, emle (qm.xyz with energies, and pc.xyz) or xyz (extended)."
-_KEY_HELP = f"hdf5: OURS=DATASET, such as energies=E; once for each of {', '.join(KEYS)}; qm_forces and mm_forces instead of gradients."
+_KEY_HELP = f"hdf5: OURS=DATASET, such as energies=E; of {', '.join(KEYS)} or, instead of gradients, qm_forces and mm_forces; repeat it."
 
 
 @app.command()
@@ -116,7 +116,7 @@ def convert(
         raise InputError(f"--format must be amp_qmmm, hdf5, emle or xyz, got {form!r}.")
     said = {"length-unit": length_unit, "energy-unit": energy_unit, "gradient-unit": gradient_unit, "charge": charge, "prefix": prefix}
     options = [f"--{name}={value}" for name, value in said.items() if value is not None and (name != "prefix" or form == "amp_qmmm")]
-    options += [f"--key={pair}" for pair in key or []]
+    options += [f"--key={pair}" for pair in key or []] + ([] if pc is None else [f"--pc={pc.name}"])
     command = shlex.join(["amp-tf", "convert", source.name, output.name, f"--format={form}", *options])
     data = readers.as_reference_data(frames, str(source), level_of_theory, command)
     if plausibility_check:

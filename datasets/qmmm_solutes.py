@@ -287,6 +287,8 @@ def relabel_command(
 
     def work():
         chosen = make_engine(engine, method, basis, threads)
+        if source.suffix in (".xyz", ".extxyz") and pc is None:
+            raise InputError(f"{source}: an extended xyz needs --pc, the file of its point charges.")
         if charge is not None and pc is None:
             raise InputError("--charge goes with --pc and an extended xyz; reference data state their charge.")
         data = read_reference_data(source) if pc is None else geometries(source, pc, charge)

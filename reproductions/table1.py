@@ -63,7 +63,7 @@ def table(rows: list[Row]) -> str:
         text += (
             f"\n\nWhere the validation errors point to at {PAPER_STEPS} steps, by a power law through the second half of the steps. "
             "A direction, no prediction: the learning rate falls within these steps, and a longer run has another schedule. "
-            "–: the errors no longer fall.\n\n"
+            "–: those errors no longer fall.\n\n"
         )
         text += format_table(["system", "ordering", *titles], pointing)
     return text

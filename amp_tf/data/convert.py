@@ -123,7 +123,9 @@ def read_hdf5(
                     else f"give --key {missing[0]}=DATASET"
                 )  # fmt: skip
                 raise InputError(f"{path}: {problem}; the file holds {', '.join(found[:40]) or 'no dataset'}.")
-            arrays = {FORCES.get(key, key): -file[name][()] if key in FORCES else file[name][()] for key, name in keys.items()}
+            arrays = {key: file[name][()] for key, name in keys.items()}
+            for forces in FORCES.keys() & arrays.keys():
+                arrays[FORCES[forces]] = -_numbers(arrays.pop(forces), f"{path}: {forces}", float)
     except OSError as error:
         raise DataFileError(f"{path}: cannot be read as HDF5 ({error}).") from error
     return _frames(str(path), arrays, length, energy, gradient, charge, dipole=length)
@@ -145,8 +147,8 @@ def read_xyz(path: Path, energy_unit: str = "eV", charge: float | None = None) -
         if "energy" not in results:
             held = sorted({*atoms.info, *atoms.arrays, *results})
             raise InputError(
-                f"{path}, frame {number}: there is no key 'energy'; the frame holds {', '.join(held)}. Rename its energy key, or have "
-                "the geometries labelled: python -m datasets.qmmm_solutes relabel."
+                f"{path}, frame {number}: there is no key 'energy'; the frame holds {', '.join(held)}. Rename its energy key; "
+                "geometries with point charges are labelled by python -m datasets.qmmm_solutes relabel --pc."
             )
         frames.append(
             RawFrame(

@@ -216,16 +216,19 @@ class Potential(keras.Model):
             unknown = sorted({chemical_symbols[number] for number in system.atomic_numbers} - set(self.elements))
             require(not unknown, f"the model knows {', '.join(self.elements)}, not {', '.join(unknown)}; train one with these elements.")
             if len(system.mm_charges) and not self.embeds_charges:
-                raise InputError("this model has no term for MM particles; leave them out, or use direct_polarization or pairwise_coulomb.")
+                raise InputError(
+                    "this model has no term for MM particles; leave them out, or train one "
+                    "with direct_polarization, pairwise_coulomb or mm_types."
+                )
 
     def check_charges(self, systems: Sequence[System]) -> None:
         """Refuse total charges that the model would ignore.
 
         Raises:
-            InputError: for a model that does not see the total charge, unless it is 0 or that of all its training data.
+            InputError: for a model that does not see the total charge, unless it is 0 or one of its training data.
         """
         trained = self.provenance.get("total_charges", [0.0])
-        known = [0.0, *(trained if len(trained) == 1 else [])]
+        known = [0.0, *trained]
         require(
             self.sees_total_charge or all(np.any(np.isclose(system.total_charge, known)) for system in systems),
             "this model does not see the total charge; leave it at 0, or use pairwise_coulomb=True (-P).",
@@ -246,7 +249,7 @@ class Potential(keras.Model):
             positions: [n_atoms, 3], angstrom, or a list.
             mm_positions: [n_mm, 3], angstrom, or a list; None without MM particles.
             mm_charges: [n_mm], e, or a list.
-            total_charge: of the atoms, e, or a list; refused unless 0 by a model without -P, which cannot see it.
+            total_charge: of the atoms, e, or a list; without -P, which sees it, only 0 or one of the training data.
             mm_total_charge: what the MM charges should sum to, e, or a list; a warning tells where they do not. None: no check.
             mm_potentials: also give the derivatives of the energy by the MM charges, the electrostatic potential at their sites.
             xla: compile with XLA, which takes seconds and then computes half again as fast: for many calls on one molecule. Edges and MM

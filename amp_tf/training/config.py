@@ -56,7 +56,9 @@ class TrainingConfig(pydantic.BaseModel):
         1_000, ge=1, description="steps between two validations; the first one after 30 seconds, and so on, writes a checkpoint"
     )
     xla: bool = Field(
-        False, description="compile the step with XLA: faster where all frames have one number of atoms, unless MM particles are nodes"
+        False,
+        description="compile training and validation with XLA: faster where all frames have one number of atoms, unless MM particles are "
+        "nodes",
     )
     tensorboard: bool = Field(False, description="also write TensorBoard logs to <run>/tensorboard")
 

@@ -36,14 +36,13 @@ def _batches(systems: Sequence[System]) -> Iterator[list[System]]:
     yield batch
 
 
-def evaluate(potential: Potential, frames: Frames, mean_energy: float | None = None, xla: bool = False) -> list[dict[str, Any]]:
+def evaluate(potential: Potential, frames: Frames, mean_energy: float | None = None) -> list[dict[str, Any]]:
     """Mean absolute errors.
 
     Args:
         potential: the model.
         frames: the data.
         mean_energy: what the null model predicts, kJ/mol; by default the mean of ``frames``. Its gradients are zero.
-        xla: frame by frame with XLA, see :meth:`Potential.compute`: faster where the frames are large and of much the same size.
 
     Returns:
         A record for each label of which ``frames`` have a value: ``metric``, ``unit``, ``value`` and ``null_model``.
@@ -52,8 +51,8 @@ def evaluate(potential: Potential, frames: Frames, mean_energy: float | None = N
     labels = [label for label in UNIT_OF_LABEL if label == "energy" or getattr(frames, label) is not None]
     sums = {label: np.zeros(3) for label in labels}  # absolute errors, those of the null model, how many
     first = 0
-    for batch in ([system] for system in frames.systems) if xla else _batches(frames.systems):
-        predicted = potential.compute_systems(batch, xla=xla)
+    for batch in _batches(frames.systems):
+        predicted = potential.compute_systems(batch)
         numbers = range(first, first + len(batch))
         first += len(batch)
         for label in labels:

@@ -68,11 +68,7 @@ def train(config: TrainingConfig, folder: Path | str, progress: bool = True) -> 
     potential = potential.copy_for_inference()
     potential.provenance |= {"training_seconds": round(history[-1]["seconds"], 1)}
     mean_energy = float(np.mean(splits["train"].energies))
-    metrics = [
-        {"split": name, **row}
-        for name, frames in splits.items()
-        for row in evaluate(potential, frames, mean_energy, batches["train"].one_shape)
-    ]
+    metrics = [{"split": name, **row} for name, frames in splits.items() for row in evaluate(potential, frames, mean_energy)]
     with whole_file(folder / "potential.keras") as partial:
         potential.save(partial)
     write_text(folder / "metrics.json", json.dumps(metrics, indent=1))
@@ -184,6 +180,14 @@ def _check_folder(folder: Path, config: TrainingConfig, data: ReferenceData) -> 
         raise InputError(f"{folder} is a file; give a folder for the run.")
     record = yaml.safe_dump(config.as_json() | {"data": Path(config.data).name, "data_sha256": data.sha256}, sort_keys=False)
     path = folder / "config.yaml"
-    if path.is_file() and yaml.safe_load(path.read_text()) != yaml.safe_load(record):
+    if path.is_file() and _settings(path) != yaml.safe_load(record):
         raise InputError(f"{folder} holds a run with another configuration or other data; choose another run folder or remove that one.")
     return record
+
+
+def _settings(path: Path) -> Any:
+    """The content of a ``config.yaml``, None if it is no YAML."""
+    try:
+        return yaml.safe_load(path.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError):
+        return None

@@ -333,3 +333,4 @@ def test_a_power_law_is_extrapolated_as_one():
     assert solutes.extrapolated(steps, errors, 10**5) == pytest.approx(7.0 * 10**-2.5)
     assert solutes.extrapolated(steps, errors, 10**6) is None
     assert solutes.extrapolated(steps[:2], [1.0, 0.5], 10**3) is None
+    assert solutes.extrapolated(steps, [2.0, 1.0, 0.9, 1.0, 1.1, 1.2], 10**5) is None

@@ -250,7 +250,7 @@ def test_mm_gradients_enter_the_loss_with_their_factor(config, random):
     assert graph.mm_positions.shape == (2, 3)
 
 
-def test_errors_with_xla_leave_out_the_particles_that_fill_up(random):
+def test_validation_with_xla_leaves_out_the_particles_that_fill_up(random):
     numbers, labels = np.array([8, 1, 1]), ("energy", "qm_gradients", "mm_gradients")
     positions = np.array([[0.0, 0, 0], [0, 0, 1], [0, 1, 0]])
     systems = [System(numbers, positions, 0.0, random.normal(size=(n, 3)) + 6.0, random.normal(size=n)) for n in (1, 4, 2, 3, 1)]
@@ -259,9 +259,7 @@ def test_errors_with_xla_leave_out_the_particles_that_fill_up(random):
     frames = Frames(systems, random.normal(size=5), qm_gradients, mm_gradients)
     potential = amp_tf.AMP(("H", "O"), 1, n_layers=1, n_features=4, direct_polarization=True, pairwise_coulomb=True)
     potential.compile(keras.optimizers.Adam())
-    plain, with_xla = evaluate(potential, frames), evaluate(potential, frames, xla=True)
-    for expected, found in zip(plain, with_xla, strict=True):
-        assert found == expected | {key: pytest.approx(expected[key], rel=1e-4) for key in ("value", "null_model")}
+    plain = evaluate(potential, frames)
     for one_shape in (False, True):
         validation, logs = callbacks.Validation(GraphBatches(potential, frames, labels, one_shape), 2), {}
         validation.set_model(potential)
