@@ -197,6 +197,10 @@ def test_potentials_of_solutes_that_ship_have_a_card_and_load():
     for path in shipped:
         potential, card = load_potential(path), path.with_suffix(".md").read_text()
         assert potential.provenance["data_sha256"][:12] in card
+        system = next(system for system, solute in solutes.SOLUTES.items() if solute == path.stem)
+        settings = solutes.configuration(solutes.Job(1, system), "laptop", qmmm_solutes.SHIPPED_FILE)
+        trained = potential.provenance["training"]
+        assert (trained["steps"], trained["batch_size"], trained["model"]) == tuple(settings[k] for k in ("steps", "batch_size", "model"))
         assert all(word in card for word in ("Limits", "Licence", "F_MM", potential.provenance["level_of_theory"]))
 
 

@@ -90,6 +90,15 @@ def test_training_on_gradients_learns_a_spring(springs, tmp_path):
     assert result.potential.provenance["data_sha256"]
 
 
+def test_training_and_validation_with_xla_give_the_same(springs, tmp_path):
+    model = {"type": "AMP", "max_order": 1, "cutoff": 3.0, "n_layers": 1, "n_features": 4, "dtype": "float64"}
+    settings = {"data": str(springs), "model": model, "steps": 4, "batch_size": 8, "interval": 4}
+    plain, compiled = (train(make_config(settings | {"xla": xla}), tmp_path / str(xla), progress=False) for xla in (False, True))
+    for key in ("loss", "val_energy_mae", "val_qm_gradients_mae"):
+        assert compiled.history[-1][key] == pytest.approx(plain.history[-1][key], rel=1e-4)
+    assert [row["value"] for row in compiled.metrics] == pytest.approx([row["value"] for row in plain.metrics], rel=1e-4)
+
+
 def validation_frames(path):
     """The validation part of the default split."""
     frames = Frames.from_reference_data(amp_tf.read_reference_data(path))
