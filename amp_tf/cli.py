@@ -56,7 +56,7 @@ def predict(
     source: Annotated[Path, typer.Argument(help="Systems: reference data (*.h5) or extended xyz (charge=... a frame, else 0).")],
     output: Annotated[
         Path,
-        typer.Argument(help="*.h5 (kJ/mol: energies, QM and MM gradients, dipoles) or *.xyz (eV: energies, forces, charges, dipoles)"),
+        typer.Argument(help="*.h5 (kJ/mol: energies, all gradients, charges, dipoles) or *.xyz (eV: energies, forces, charges, dipoles)"),
     ],
     pc: Annotated[Path | None, typer.Option(help="Point charges around an extended xyz: a frame is a count, then lines q x y z.")] = None,
 ) -> None:

@@ -27,7 +27,7 @@ def predict_file(potential: Potential, source: Path, output: Path, command: str 
     Args:
         potential: a loaded potential.
         source: reference data (``.h5``, whose labels are not used) or extended xyz (``charge=…`` of a frame is its total charge).
-        output: ``.h5``: reference data of ours with energies, all gradients and dipoles, in kJ/mol and angstrom. ``.xyz`` or ``.extxyz``:
+        output: ``.h5``: reference data of ours: energies, all gradients, charges, dipoles; kJ/mol, angstrom. ``.xyz`` or ``.extxyz``:
             ASE's units, eV and eV/angstrom; energies, forces, charges, dipoles of the QM atoms; MM particles do not fit this format.
         command: recorded in ``.h5``.
         pc: the MM particles of the frames of an extended xyz: for each a count, then lines ``q x y z``.
@@ -102,6 +102,7 @@ def _write_hdf5(potential: Potential, output: Path, predicted: list[tuple[str, S
                 np.stack([system.positions for system in systems]),
                 np.array(results["energy"]),
                 np.stack(results["qm_gradients"]),
+                charges=np.stack(results["charges"]) if "charges" in results else None,
                 dipoles=np.stack(results["dipole"]) if "dipole" in results else None,
                 total_charge=systems[0].total_charge,
                 **mm,

@@ -80,6 +80,7 @@ def make_group(name: str, calculations: Sequence[Calculation], results: Sequence
         mm_positions=np.concatenate([calculation.mm_positions for calculation in calculations]).astype(np.float32),
         mm_charges=np.concatenate([calculation.mm_charges for calculation in calculations]).astype(np.float32),
         mm_gradients=np.concatenate([result["mm_gradients"] for result in results]),
+        charges=np.stack([result["charges"] for result in results]),
         dipoles=np.stack([result["dipole"] for result in results]),
         total_charge=float(first.charge),
         frame_properties={"isolated_energy": np.array([result["isolated_energy"] for result in results]) - reference_energy},

@@ -32,6 +32,7 @@ def test_from_reference_data_to_both_formats(potential, tmp_path):
     span = slice(group.mm_offsets[3], group.mm_offsets[4])
     np.testing.assert_allclose(group.energies[3], expected["energy"][0], atol=1e-2)
     np.testing.assert_allclose(group.mm_gradients[span], expected["mm_gradients"][0], atol=1e-3)
+    np.testing.assert_allclose(group.charges[3], expected["charges"][0], atol=1e-4)
     np.testing.assert_allclose(atoms.get_potential_energy() * units.EV, expected["energy"][0], atol=1e-2)
     np.testing.assert_allclose(-atoms.get_forces() * units.EV, expected["qm_gradients"][0], atol=1e-2)
     np.testing.assert_allclose(atoms.calc.results["charges"], expected["charges"][0], atol=1e-4)

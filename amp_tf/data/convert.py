@@ -24,7 +24,7 @@ from amp_tf.errors import DataFileError, InputError
 LENGTH_UNITS = {"angstrom": 1.0, "bohr": units.BOHR, "nm": 10.0}
 ENERGY_UNITS = {"kJ/mol": 1.0, "kcal/mol": units.KCAL_PER_MOL, "eV": units.EV, "hartree": units.HARTREE}
 
-KEYS = ("atomic_numbers", "positions", "energies", "qm_gradients", "mm_positions", "mm_charges", "mm_gradients", "dipoles")
+KEYS = ("atomic_numbers", "positions", "energies", "qm_gradients", "mm_positions", "mm_charges", "mm_gradients", "charges", "dipoles")
 REQUIRED = KEYS[:3]
 FORCES = {"qm_forces": "qm_gradients", "mm_forces": "mm_gradients"}
 """What an HDF5 file may hold instead of gradients: their negative."""
@@ -48,6 +48,7 @@ class RawFrame:
     mm_positions: np.ndarray | None = None
     mm_charges: np.ndarray | None = None
     mm_gradients: np.ndarray | None = None
+    charges: np.ndarray | None = None
     dipole: np.ndarray | None = None
     charge: float = 0.0
 
@@ -156,6 +157,7 @@ def read_xyz(path: Path, energy_unit: str = "eV", charge: float | None = None) -
                 atoms.positions,
                 float(results["energy"]) * energy,
                 None if "forces" not in results else -np.asarray(results["forces"]) * energy,
+                charges=None if "charges" not in results else np.asarray(results["charges"]),
                 dipole=None if "dipole" not in results else np.asarray(results["dipole"]),
                 charge=total_charge(atoms, path) if charge is None else charge,
             )
@@ -254,6 +256,7 @@ def as_reference_data(frames: Sequence[RawFrame], source: str, level_of_theory: 
                 np.stack([frame.positions for frame in of_system]),
                 np.array([frame.energy for frame in of_system]),
                 None if columns["qm_gradients"] is None else np.stack(columns["qm_gradients"]),
+                charges=None if columns["charges"] is None else np.stack(columns["charges"]),
                 dipoles=None if columns["dipole"] is None else np.stack(columns["dipole"]),
                 total_charge=charge,
                 **mm,
@@ -271,7 +274,7 @@ def as_reference_data(frames: Sequence[RawFrame], source: str, level_of_theory: 
     return ReferenceData(provenance, tuple(groups), source)
 
 
-_OPTIONAL = ("qm_gradients", "mm_positions", "mm_charges", "mm_gradients", "dipole")
+_OPTIONAL = ("qm_gradients", "mm_positions", "mm_charges", "mm_gradients", "charges", "dipole")
 
 
 def _column(values: list, key: str, source: str) -> list | None:
@@ -314,6 +317,7 @@ def _frames(
                 of_frame,
                 part["positions"] * length,
                 float(part["energies"]) * energy,
+                charges=part.get("charges"),
                 dipole=part["dipoles"] * dipole if "dipoles" in part else None,
                 charge=charge,
                 **scaled,
@@ -333,7 +337,7 @@ def _check_shapes(part: Mapping[str, np.ndarray], n_atoms: int, where: str) -> N
     """Complain about the first array of a frame whose shape does not fit the others."""
     n_mm = len(part["mm_charges"]) if np.ndim(part.get("mm_charges")) == 1 else -1
     of_mm = {"mm_charges": (n_mm,), "mm_positions": (n_mm, 3), "mm_gradients": (n_mm, 3)}
-    shapes = {"energies": (), "positions": (n_atoms, 3), "qm_gradients": (n_atoms, 3), "dipoles": (3,)} | of_mm
+    shapes = {"energies": (), "positions": (n_atoms, 3), "qm_gradients": (n_atoms, 3), "charges": (n_atoms,), "dipoles": (3,)} | of_mm
     for key, array in part.items():
         if array.shape != shapes[key]:
             raise DataFileError(

@@ -13,6 +13,7 @@ mm_offsets          [n + 1]             int64; frame f owns the MM particles mm_
 mm_positions        [n_mm_total, 3]     angstrom
 mm_charges          [n_mm_total]        e
 mm_gradients        [n_mm_total, 3]     optional; kJ/mol/angstrom
+charges             [n, n_qm]           optional; partial charges of the QM atoms, e
 dipoles             [n, 3]              optional; e*angstrom
 frame_properties/*  [n]                 optional; any further number per frame, for example ``angle`` (degrees)
 ==================  ==================  =======================================================================
@@ -85,6 +86,7 @@ class FrameGroup:
     mm_positions: np.ndarray | h5py.Dataset | None = None
     mm_charges: np.ndarray | h5py.Dataset | None = None
     mm_gradients: np.ndarray | h5py.Dataset | None = None
+    charges: np.ndarray | None = None
     dipoles: np.ndarray | None = None
     total_charge: float = 0.0
     frame_properties: Mapping[str, np.ndarray] = field(default_factory=dict)
@@ -115,7 +117,7 @@ class FrameGroup:
 
     def subset(self, frames: Sequence[int]) -> "FrameGroup":
         """The group with the frames of the given numbers alone, in memory."""
-        per_frame = ("qm_positions", "energies", "qm_gradients", "dipoles")
+        per_frame = ("qm_positions", "energies", "qm_gradients", "charges", "dipoles")
         changes = {name: getattr(self, name)[frames] for name in per_frame if getattr(self, name) is not None}
         if self.mm_offsets is not None:
             of_mm = {name: getattr(self, name) for name in OF_MM_PARTICLES if getattr(self, name) is not None}
@@ -282,7 +284,7 @@ def _check_group(group: FrameGroup) -> None:
     expected = {
         "qm_atomic_numbers": (n_qm,), "qm_positions": (n_frames, n_qm, 3), "energies": (n_frames,), "qm_gradients": (n_frames, n_qm, 3),
         "mm_offsets": (n_frames + 1,), "mm_positions": (n_mm, 3), "mm_charges": (n_mm,), "mm_gradients": (n_mm, 3),
-        "dipoles": (n_frames, 3),
+        "charges": (n_frames, n_qm), "dipoles": (n_frames, 3),
     }  # fmt: skip
     for name, array in group.arrays().items():
         shape = expected.get(name, (n_frames,))

@@ -30,6 +30,7 @@ def arrays(random):
         "pc_coordinates": mm_positions,
         "pc_charges": mm_charges,
         "pcgrad": 0.001 * random.normal(size=(N_FRAMES, 4, 3)),
+        "charges": random.normal(size=(N_FRAMES, 3)),
         "dipoles": random.normal(size=(N_FRAMES, 3)),
     }
 
@@ -91,7 +92,7 @@ def test_ragged_arrays_of_objects_are_read_only_when_asked(tmp_path, arrays):
 
 def test_missing_files_are_named_beside_those_that_are_there(tmp_path, arrays):
     del arrays["pcgrad"]
-    with pytest.raises(InputError, match=r"lacks orca_pcgrad\.npy; it holds orca_coordinates\.npy"):
+    with pytest.raises(InputError, match=r"lacks orca_pcgrad\.npy; it holds orca_charges\.npy"):
         convert.read_amp_qmmm(write_npy(tmp_path / "npy", arrays))
 
 
@@ -143,6 +144,7 @@ def hdf5(tmp_path, arrays):
 KEYS = {
     "atomic_numbers": "run/species", "positions": "run/coordinates", "energies": "run/energies", "qm_gradients": "run/engrad",
     "mm_positions": "run/pc_coordinates", "mm_charges": "run/pc_charges", "mm_gradients": "run/pcgrad",
+    "charges": "run/charges",
 }  # fmt: skip
 
 
@@ -152,6 +154,7 @@ def test_hdf5_with_a_key_map(tmp_path, hdf5, arrays):
     data = converted(hdf5, tmp_path / "out.h5", "--format", "hdf5", *keys, *unit)
     np.testing.assert_allclose(data.groups[0].qm_gradients, arrays["engrad"] * units.HARTREE / units.BOHR)
     np.testing.assert_allclose(data.groups[0].energies, arrays["energies"] * units.HARTREE)
+    np.testing.assert_array_equal(data.groups[0].charges, arrays["charges"])
 
 
 def test_forces_become_gradients_by_their_sign(hdf5, arrays):
@@ -165,7 +168,7 @@ def test_forces_become_gradients_by_their_sign(hdf5, arrays):
     ("changes", "unit", "complaint"),
     [
         ({"qm_forces": "run/engrad"}, "eV", "--key qm_forces=… and qm_gradients=… are the same but for the sign, give one"),
-        ({"energies": "run/E"}, "eV", "there is no dataset run/E; the file holds run/coordinates"),
+        ({"energies": "run/E"}, "eV", "there is no dataset run/E; the file holds run/charges"),
         ({"energies": None}, "eV", "give --key energies=DATASET; the file holds"),
         ({"forces": "run/engrad"}, "eV", "--key forces=… is unknown, known are atomic_numbers"),
         ({}, None, "--energy-unit must be one of kJ/mol, kcal/mol, eV, hartree, got None; the source does not state"),
@@ -179,10 +182,11 @@ def test_what_is_ambiguous_is_refused(hdf5, changes, unit, complaint):
 
 def write_xyz(path, arrays, key="energy"):
     frames = []
-    for positions, energy, gradients in zip(arrays["coordinates"], arrays["energies"], arrays["engrad"], strict=True):
+    columns = [arrays[name] for name in ("coordinates", "energies", "engrad", "charges")]
+    for positions, energy, gradients, charges in zip(*columns, strict=True):
         atoms = ase.Atoms(NUMBERS, positions, info={"charge": 1})
         if key == "energy":
-            atoms.calc = SinglePointCalculator(atoms, energy=energy, forces=-gradients)
+            atoms.calc = SinglePointCalculator(atoms, energy=energy, forces=-gradients, charges=charges)
         else:
             atoms.info[key] = energy
         frames.append(atoms)
@@ -196,6 +200,7 @@ def test_extended_xyz(tmp_path, arrays):
     assert group.total_charge == 1.0
     np.testing.assert_allclose(group.energies, arrays["energies"] * units.EV)
     np.testing.assert_allclose(group.qm_gradients, arrays["engrad"] * units.EV, atol=1e-5)
+    np.testing.assert_allclose(group.charges, arrays["charges"], atol=1e-7)
     assert group.mm_offsets is None
 
 

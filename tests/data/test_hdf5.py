@@ -32,6 +32,7 @@ def make_group(random, n_frames=3, **change):
         "mm_positions": random.normal(size=(5, 3)),
         "mm_charges": random.normal(size=5),
         "mm_gradients": random.normal(size=(5, 3)),
+        "charges": random.normal(size=(n_frames, 2)),
         "dipoles": random.normal(size=(n_frames, 3)),
     }
     return FrameGroup("pair", **arrays | change, total_charge=1.0, frame_properties={"angle": np.arange(float(n_frames))})
@@ -203,6 +204,7 @@ def test_damage_is_named(file, damage, sentence):
         ({"qm_positions": np.zeros((3, 2, 3))}, "frame 0: atoms 0 and 1 lie on one point"),
         ({"mm_offsets": np.array([0, 3, 2, 5])}, "mm_offsets must rise"),
         ({"dipoles": np.zeros((2, 3))}, "dipoles has shape"),
+        ({"charges": np.zeros((3, 3))}, r"charges has shape \[3, 3\], expected \[3, 2\]"),
         ({"qm_atomic_numbers": np.array([8, 0])}, "positive integers of elements"),
         ({"qm_atomic_numbers": np.array([8.7, 1.0])}, "positive integers of elements"),
         (

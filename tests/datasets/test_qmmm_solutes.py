@@ -220,6 +220,7 @@ def test_every_frame_is_what_the_engine_gives_at_its_geometry(sampled):
         np.testing.assert_allclose(group.qm_gradients[frame], result.qm_gradients, atol=1e-3)
         span = slice(group.mm_offsets[frame], group.mm_offsets[frame + 1])
         np.testing.assert_allclose(group.mm_gradients[span], result.mm_gradients, atol=1e-3)
+        np.testing.assert_allclose(group.charges[frame], result.charges, atol=1e-9)
         assert np.linalg.norm(system.mm_positions[1::3] - system.mm_positions[::3], axis=1) == pytest.approx(1.0, abs=1e-3)  # SPC/E
     moved = np.abs(np.diff(group.qm_positions, axis=0)).max(axis=(1, 2))
     assert np.all(moved > 1e-4)
@@ -389,6 +390,12 @@ def test_the_sample_that_ships():
         span = slice(group.mm_offsets[frame], group.mm_offsets[frame + 1])
         total = group.qm_gradients[frame].sum(axis=0) + group.mm_gradients[span].sum(axis=0)
         np.testing.assert_allclose(total, 0.0, atol=0.05)
+        system = group.system(frame)
+        vectors = system.mm_positions[:, None] - system.positions
+        fields = np.einsum(
+            "ijx,j,i->ix", vectors / cdist(system.mm_positions, system.positions)[:, :, None] ** 3, group.charges[frame], system.mm_charges
+        )
+        np.testing.assert_allclose(group.mm_gradients[span], -units.COULOMB_CONSTANT * fields, atol=1e-2)  # xtb: charges on charges alone
 
 
 @needs_xtb
