@@ -34,6 +34,8 @@ class AMP(MessagePassingPotential):
             cut-off, for -D the ``source_charges`` that a readout of its own predicts from the state before the polarization.
         long_range_cutoff: of the direct polarization, with a smooth switch, angstrom (paper: 50, 30 for the clusters).
         n_long_range_weights: radial weights of the direct polarization (paper: 8).
+        field_polarization: the coefficients of the direct polarization carry the charge and the decay of its field, which are then not
+            learnt (paper: False): :class:`amp_tf.layers.DirectPolarization`, ``field_shaped``.
         coefficient_scale: factor on the predicted coefficients c (paper: 1e-4, "for stability"; larger values learn sooner).
         energy_scale: factor on the energy readout, kJ/mol: the size of the energies to be learnt (paper: 1). Steps of the optimizer move
             the energy in proportion to it.
@@ -50,20 +52,22 @@ class AMP(MessagePassingPotential):
     def __init__(
         self, elements: Sequence[str], max_order: int = 2, cutoff: float = 5.0, n_layers: int = 3, n_features: int = 128,
         n_radial_weights: int = 16, direct_polarization: bool = False, pairwise_coulomb: bool = False, long_range_partners: str = "mm",
-        long_range_cutoff: float = 50.0, n_long_range_weights: int = 8, coefficient_scale: float = 1e-2, energy_scale: float = 1.0,
-        message_cutoff: str = "smooth", n_radial: int = 20, atomic_energies: Mapping[str, float] | None = None,
-        provenance: Mapping[str, Any] | None = None, dtype: str = "float32", **kwargs,
+        long_range_cutoff: float = 50.0, n_long_range_weights: int = 8, field_polarization: bool = False,
+        coefficient_scale: float = 1e-2, energy_scale: float = 1.0, message_cutoff: str = "smooth", n_radial: int = 20,
+        atomic_energies: Mapping[str, float] | None = None, provenance: Mapping[str, Any] | None = None, dtype: str = "float32", **kwargs,
     ):  # fmt: skip
         require_whole(0, max_order=max_order)
         require_whole(1, n_radial_weights=n_radial_weights, n_long_range_weights=n_long_range_weights)
         require_positive(long_range_cutoff=long_range_cutoff, coefficient_scale=coefficient_scale)
-        require(isinstance(direct_polarization, bool), f"direct_polarization must be true or false, got {direct_polarization!r}.")
+        for name, value in {"direct_polarization": direct_polarization, "field_polarization": field_polarization}.items():
+            require(isinstance(value, bool), f"{name} must be true or false, got {value!r}.")
         super().__init__(
             elements, cutoff, n_layers, n_features, pairwise_coulomb, long_range_partners, energy_scale,
             message_cutoff=message_cutoff, n_radial=n_radial, atomic_energies=atomic_energies, provenance=provenance, dtype=dtype, **kwargs,
         )  # fmt: skip
         self.max_order, self.n_radial_weights, self.direct_polarization = max_order, n_radial_weights, direct_polarization
         self.long_range_cutoff, self.n_long_range_weights = float(long_range_cutoff), n_long_range_weights
+        self.field_polarization = field_polarization
         self.coefficient_scale = coefficient_scale
         self._set_long_range(self.is_polarized or pairwise_coulomb)
         self.sums_in_chunks = self.is_polarized and long_range_partners == "mm"
@@ -104,7 +108,7 @@ class AMP(MessagePassingPotential):
         if self.is_polarized:
             self.polarization = DirectPolarization(
                 self.max_order, 0, self.n_features, n_elements, self.n_radial, self.n_long_range_weights, self.coefficient_scale,
-                dtype=policy, name="polarization",
+                self.field_polarization, dtype=policy, name="polarization",
             )  # fmt: skip
             if self.long_range_partners == "qm":
                 self.source_charge_readout = self._perceptron("source_charge_readout", state_size)
@@ -180,5 +184,6 @@ class AMP(MessagePassingPotential):
             "direct_polarization": self.direct_polarization,
             "long_range_cutoff": self.long_range_cutoff,
             "n_long_range_weights": self.n_long_range_weights,
+            "field_polarization": self.field_polarization,
             "coefficient_scale": self.coefficient_scale,
         }

@@ -98,6 +98,11 @@ CASES = {
         lambda dtype: (features(dtype), one_hot(dtype), multipoles(dtype), random_tensor(4, (N_ATOMS, 1), dtype), edges(dtype)),
         ((2 + 5) * 2 + 2) + ((6 + 2 * 5) * 6 + 6) + (6 * 6 + 6) + (6 * 2 + 2),
     ),
+    "DirectPolarization, field-shaped": (
+        lambda dtype: DirectPolarization(ORDER, 0, N_FEATURES, N_ELEMENTS, N_RADIAL, 2, 0.5, True, dtype=dtype),
+        lambda dtype: (features(dtype), one_hot(dtype), multipoles(dtype), random_tensor(4, (N_ATOMS, 1), dtype), edges(dtype)),
+        ((2 + 5) * 2 + 2) + ((6 + 2 * 5) * 6 + 6) + (6 * 6 + 6) + (6 * 2 + 2),
+    ),
     "DirectPolarization by dipoles": (
         lambda dtype: DirectPolarization(ORDER, 1, N_FEATURES, N_ELEMENTS, N_RADIAL, 2, 0.5, dtype=dtype),
         lambda dtype: (features(dtype), one_hot(dtype), multipoles(dtype), multipoles(dtype)[:, : n_components(1)], edges(dtype)),
@@ -138,8 +143,22 @@ def test_pair_dense_equals_a_dense_layer_on_the_concatenation(with_sender):
     np.testing.assert_allclose(layer(atoms, pairs, geometry), linear / (1.0 + np.exp(-linear)), rtol=1e-12, atol=1e-13)
 
 
-def test_direct_polarization_leaves_the_monopoles_alone():
-    make_layer, make_inputs, _ = CASES["DirectPolarization"]
+def test_field_shaped_polarization_is_the_field_where_the_response_is_constant():
+    """With φ = 1 the dipole is Σ q b² r, b = 3/√(r² + 1): far away nine times the field of the charges."""
+    make_layer, make_inputs, _ = CASES["DirectPolarization, field-shaped"]
+    layer, inputs = make_layer("float64"), make_inputs("float64")
+    last = layer.coefficients.rest.dense[-1]
+    last.set_weights([np.zeros(last.kernel.shape), np.ones(last.bias.shape)])
+    charges, pairs = np.array(inputs[3])[:, 0], inputs[4]
+    expected = np.zeros((N_ATOMS, 3))
+    factors = charges[pairs.senders] * 9.0 / (np.array(pairs.distances) ** 2 + 1.0) * np.array(pairs.weights)[:, 0]
+    np.add.at(expected, np.array(pairs.receivers), 0.5 * factors[:, None] * np.array(pairs.unit_vectors))
+    np.testing.assert_allclose(unpack(layer(*inputs))[1], expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("case", ["DirectPolarization", "DirectPolarization, field-shaped"])
+def test_direct_polarization_leaves_the_monopoles_alone(case):
+    make_layer, make_inputs, _ = CASES[case]
     added = unpack(make_layer("float64")(*make_inputs("float64")))
     np.testing.assert_array_equal(added[0], 0.0)
     assert all(np.any(np.array(moment) != 0.0) for moment in added[1:])

@@ -17,6 +17,7 @@ AMP_CASES = {
     "AMP(2)-D": {"max_order": 2, "direct_polarization": True, "long_range_cutoff": 12.0},
     "AMP(0)-DP": {"max_order": 0, **LONG_RANGED},
     "AMP(2)-DP": {"max_order": 2, **LONG_RANGED},
+    "AMP(2)-DP, field-shaped": {"max_order": 2, "field_polarization": True, **LONG_RANGED},
     "AMP(3)-DP among QM atoms": {"max_order": 3, "long_range_partners": "qm", **LONG_RANGED},
     "AMP(2), abrupt": {"max_order": 2, "message_cutoff": "none"},
 }
