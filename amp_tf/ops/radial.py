@@ -2,6 +2,7 @@
 
 import math
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -36,9 +37,9 @@ def bessel_basis(distances, cutoff: float, n_functions: int = 20, exponent: int 
     Returns:
         [n_pairs, n_functions]; smooth everywhere, zero distance included, two continuous derivatives at the cut-off.
     """
-    frequencies = ops.convert_to_tensor(np.arange(1, n_functions + 1) * math.pi, dtype=distances.dtype)
-    envelope = cutoff_function(distances, cutoff, exponent)
-    return envelope[:, None] * frequencies * _sinc((distances / cutoff)[:, None] * frequencies)
+    numbers = ops.convert_to_tensor(np.arange(1, n_functions + 1), dtype=distances.dtype)
+    envelope = math.pi * cutoff_function(distances, cutoff, exponent)
+    return envelope[:, None] * numbers * _sinc((distances / cutoff)[:, None] * numbers)
 
 
 def _power(values, exponent: int):
@@ -49,10 +50,25 @@ def _power(values, exponent: int):
     return half * values if exponent % 2 else half
 
 
-def _sinc(angle):
-    """sin(a)/a, by its series where the quotient of derivatives would cancel; the two branches differ by less than 1e-15 at the seam."""
-    is_small = angle < 1e-2
-    squared = ops.square(angle)
-    series = 1.0 - squared / 6.0 * (1.0 - squared / 20.0)
-    angle = ops.where(is_small, ops.ones_like(angle), angle)
-    return ops.where(is_small, series, ops.sin(angle) / angle)
+def _sinc(values):
+    """sin(πv)/(πv) for v >= 0 by the Taylor series of the sine around the nearest whole number w, sin(πv) = (−1)^w sin(π(v − w)).
+
+    Additions and multiplications alone: XLA on CPU computes sines one by one, which took a tenth of an inference with 1 000 MM particles.
+    """
+    whole = ops.round(values)
+    rest = values - whole
+    half = 0.5 * whole
+    sign = 1.0 - 4.0 * ops.abs(half - ops.round(half))
+    is_small = whole == 0.0
+    ratio = ops.where(is_small, ops.ones_like(values), sign * rest / ops.where(is_small, ops.ones_like(values), values))
+    squared, series = ops.square(rest), 0.0
+    for coefficient in reversed(_SINC_SERIES[keras.backend.standardize_dtype(values.dtype)]):
+        series = coefficient + squared * series
+    return ratio * series
+
+
+_SINC_SERIES = {
+    dtype: [(-1) ** k * math.pi ** (2 * k) / math.factorial(2 * k + 1) for k in range(n_terms)]
+    for dtype, n_terms in {"float32": 7, "float64": 12}.items()
+}
+"""Taylor coefficients of sin(πv)/(πv) in v², as many as its value and two derivatives need for |v| <= 1/2."""

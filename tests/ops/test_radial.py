@@ -53,7 +53,23 @@ def test_cutoff_function_falls_from_one_to_zero():
     np.testing.assert_allclose(values[20], reference.cutoff_function(20 / 49, 5), rtol=1e-13)
 
 
-def test_series_and_quotient_meet_without_a_step():
-    angles = np.array([1e-2 - 1e-12, 1e-2 + 1e-12]) / np.pi * CUTOFF
-    values = np.array(radial.bessel_basis(tf.constant(angles), CUTOFF, n_functions=1))
-    np.testing.assert_allclose(values[0], values[1], rtol=1e-13)
+@pytest.mark.parametrize("number", [0.5, 3.5])
+def test_series_around_neighbouring_zeros_meet_without_a_step(number):
+    seam = number * CUTOFF / 4  # of the fourth function
+    results = [derivatives(lambda d: radial.bessel_basis(d, CUTOFF, 4)[:, 3], np.array([seam + step])) for step in (-1e-13, 1e-13)]
+    for below, above in zip(*results, strict=True):
+        np.testing.assert_allclose(below, above, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize(("dtype", "bounds"), [("float32", (3e-5, 1e-3, 1e-1)), ("float64", (1e-13, 1e-11, 1e-9))])
+def test_bessel_functions_and_two_derivatives_equal_those_of_sines(dtype, bounds):
+    """Of all distances and twenty functions; the largest are 60, 900 and 20 000 in size."""
+    distances = np.linspace(0.05, CUTOFF - 0.01, 400)
+
+    def sines(d):
+        angles = d[:, None] * (np.pi / CUTOFF * np.arange(1.0, 21.0))
+        return radial.cutoff_function(d, CUTOFF)[:, None] * CUTOFF / d[:, None] * tf.sin(angles)
+
+    found = derivatives(lambda d: radial.bessel_basis(d, CUTOFF), distances.astype(dtype))
+    for ours, wanted, bound in zip(found, derivatives(sines, distances), bounds, strict=True):
+        np.testing.assert_allclose(ours, wanted, atol=bound)
