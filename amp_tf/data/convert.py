@@ -97,7 +97,7 @@ def read_hdf5(
     Args:
         path: the file.
         keys: our name (:data:`KEYS`, or :data:`FORCES`) to the path of the dataset inside; frames are the first axis, atomic numbers
-            [n_qm] or [n, n_qm], MM arrays [n, n_mm, 3] and [n, n_mm], where particles of no charge at the origin are padding.
+            [n_qm] or [n, n_qm], charges in e, MM arrays [n, n_mm, 3] and [n, n_mm], where particles of no charge at the origin are padding.
         length_unit, energy_unit: of :data:`LENGTH_UNITS` and :data:`ENERGY_UNITS`.
         gradient_unit: ``ENERGY/LENGTH``; of the two units by default. Dipoles are in e times the length unit.
         charge: total charge, e.
@@ -244,6 +244,7 @@ def as_reference_data(frames: Sequence[RawFrame], source: str, level_of_theory: 
     for number, ((numbers, charge), of_system) in enumerate(by_system.items()):
         name = str(ase.Atoms(numbers=numbers).symbols)
         columns = {key: _column([getattr(frame, key) for frame in of_system], key, source) for key in _OPTIONAL}
+        charges = [frame.charges for frame in of_system]  # no label of training: left out where only some frames have them
         mm = {}
         if columns["mm_positions"] is not None:
             lengths = [len(part) for part in columns["mm_positions"]]
@@ -256,7 +257,7 @@ def as_reference_data(frames: Sequence[RawFrame], source: str, level_of_theory: 
                 np.stack([frame.positions for frame in of_system]),
                 np.array([frame.energy for frame in of_system]),
                 None if columns["qm_gradients"] is None else np.stack(columns["qm_gradients"]),
-                charges=None if columns["charges"] is None else np.stack(columns["charges"]),
+                charges=None if any(of_frame is None for of_frame in charges) else np.stack(charges),
                 dipoles=None if columns["dipole"] is None else np.stack(columns["dipole"]),
                 total_charge=charge,
                 **mm,
@@ -274,7 +275,7 @@ def as_reference_data(frames: Sequence[RawFrame], source: str, level_of_theory: 
     return ReferenceData(provenance, tuple(groups), source)
 
 
-_OPTIONAL = ("qm_gradients", "mm_positions", "mm_charges", "mm_gradients", "charges", "dipole")
+_OPTIONAL = ("qm_gradients", "mm_positions", "mm_charges", "mm_gradients", "dipole")
 
 
 def _column(values: list, key: str, source: str) -> list | None:

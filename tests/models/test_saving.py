@@ -28,7 +28,7 @@ json.dump(answer, open(sys.argv[3], "w"))
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_a_fresh_process_computes_the_same(dtype, dimer, tmp_path):
     keras.utils.set_random_seed(1)
-    settings = SMALL | {"long_range_partners": "qm", "pairwise_coulomb": True, "direct_polarization": True}
+    settings = SMALL | {"long_range_partners": "qm", "pairwise_coulomb": True, "direct_polarization": True, "field_polarization": True}
     energies = {"O": -197_000.123456789, "H": -1_310.5}
     potential = amp_tf.AMP(ELEMENTS, 2, dtype=dtype, atomic_energies=energies, provenance={"data": "none"}, **settings)
     expected = potential.compute(dimer.atomic_numbers, dimer.positions)
