@@ -70,10 +70,10 @@ PRESETS = {
         {"Uracil": 16_000, "RA": 800, "SAM": 400},
         {"Uracil": 2000, "RA": 800, "SAM": 400},
         8,
-        {"batch_size": 1, "learning_rate": 1e-3, "ema_momentum": 0.99, "mm_gradient_factor": 1e3, "xla": True},
+        {"batch_size": 1, "learning_rate": 1e-3, "ema_momentum": 0.99, "xla": True},
         {"coefficient_scale": 1e-3, "field_polarization": True},
-        "polarization that starts from the field of each charge (paper: all learnt), MM gradients with the factor 2e4 in the loss for "
-        "uracil and 1e3 for the others (paper: 100), batches of 1 (paper: 5 for uracil), uracil's energies read out in units of 10 kJ/mol "
+        "polarization that starts from the field of each charge (paper: all learnt), uracil's MM gradients with the factor 2e4 in the loss "
+        "(paper: 100), batches of 1 (paper: 5 for uracil), uracil's energies read out in units of 10 kJ/mol "
         "(paper: 1), 64 features for the others (paper: 128), factor 1e-3 on the coefficients (paper: 1e-4), learning rate from 1e-3 "
         "(paper: 5e-4), smooth edges (paper: abrupt), moving average of the weights (0.99; paper: none), frames and steps as in the table "
         "(paper: 10 000, 400 000; Table 2 200 000)",
