@@ -11,6 +11,7 @@ import time
 
 import keras
 import tensorflow as tf
+import typer
 
 from amp_tf.data.hdf5 import FrameGroup, read_reference_data
 from amp_tf.graph import MolecularGraph
@@ -120,4 +121,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)

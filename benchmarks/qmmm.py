@@ -12,6 +12,7 @@ import time
 
 import numpy as np
 import tensorflow as tf
+import typer
 
 import amp_tf
 from amp_tf.data.hdf5 import read_reference_data
@@ -100,4 +101,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)
