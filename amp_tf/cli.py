@@ -123,7 +123,9 @@ def convert(
         check_plausible(data)
     digest = write_reference_data(output, data.provenance, data.groups)
     charges = ", ".join(f"{total:g}" for total in sorted({group.total_charge for group in data.groups}))
-    typer.echo(f"{output}: {len(data)} frames in {len(data.groups)} group(s), total charge {charges} e, sha256 {digest}")
+    names = [name for name in KEYS[2:] if name != "mm_positions"]
+    labels = ", ".join(name for name in names if all(getattr(group, name) is not None for group in data.groups))
+    typer.echo(f"{output}: {len(data)} frames in {len(data.groups)} group(s) with {labels}; total charge {charges} e; sha256 {digest}")
 
 
 @app.command()

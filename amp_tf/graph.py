@@ -1,7 +1,8 @@
 """MolecularGraph, the one record that every model reads: neighbour search and the concatenation of systems into a batch."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -280,7 +281,22 @@ def make_systems(atomic_numbers, positions, mm_positions, mm_charges, total_char
             raise InputError(f"{name} must have one entry for each of the {n_systems} systems.")
         if len(column) != n_systems:
             raise InputError(f"{n_systems} systems were given, but {name} has {len(column)} entries; give one a system.")
-    return [System(**dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True)]
+    systems = []
+    for number, row in enumerate(zip(*columns.values(), strict=True)):
+        with naming(f"system {number}", n_systems > 1):
+            systems.append(System(**dict(zip(columns, row, strict=True))))
+    return systems
+
+
+@contextmanager
+def naming(where: str, wanted: bool = True) -> Iterator[None]:
+    """Put ``where`` in front of the :class:`InputError` that the block raises."""
+    try:
+        yield
+    except InputError as error:
+        if not wanted:
+            raise
+        raise InputError(f"{where}: {error}") from error
 
 
 def _system_graph(system: System, cutoff: float, far_from: float | None, mm_nodes: bool) -> MolecularGraph:

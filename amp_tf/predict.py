@@ -14,7 +14,7 @@ from amp_tf.data.convert import read_geometries
 from amp_tf.data.hdf5 import FrameGroup, Provenance, read_reference_data, write_reference_data
 from amp_tf.errors import DataFileError, InputError
 from amp_tf.files import whole_file
-from amp_tf.graph import System
+from amp_tf.graph import System, naming
 from amp_tf.models import Potential
 from amp_tf.training.evaluation import predict
 
@@ -33,7 +33,7 @@ def predict_file(potential: Potential, source: Path, output: Path, command: str 
         pc: the MM particles of the frames of an extended xyz: for each a count, then lines ``q x y z``.
 
     Raises:
-        InputError: for another ending, or systems that the potential does not know.
+        InputError: for another ending, or systems that the potential does not know; names the frame.
         DataFileError: if ``source`` or ``pc`` cannot be read.
     """
     if output.suffix not in (".h5", *XYZ):
@@ -44,7 +44,10 @@ def predict_file(potential: Potential, source: Path, output: Path, command: str 
     if potential.embeds_charges and not any(len(system.mm_charges) for system in systems):
         remedy = "" if source.suffix == ".h5" else " (--pc gives them)"
         warnings.warn(f"{source}: no frame has MM particles{remedy}; these are energies without surroundings.", stacklevel=2)
-    potential.check_charges(systems)
+    for frame, system in enumerate(systems):
+        with naming(f"{source}, frame {frame}"):
+            potential.check_systems([system])
+            potential.check_charges([system])
     results = predict(potential, systems, everything=True)
     of_frames = [{key: values[frame] for key, values in results.items()} for frame in range(len(systems))]
     if output.suffix == ".h5":
@@ -66,10 +69,10 @@ def _read(source: Path, pc: Path | None) -> tuple[list[str], list[System]]:
         return data.frame_groups, [group.system(frame) for group in data.groups for frame in range(len(group))]
     if source.suffix not in XYZ:
         raise InputError(f"{source}: the ending must be .h5, .xyz or .extxyz; amp-tf convert reads other formats.")
-    systems = [
-        System(frame.atomic_numbers, frame.positions, frame.charge, frame.mm_positions, frame.mm_charges)
-        for frame in read_geometries(source, pc)
-    ]
+    systems = []
+    for number, frame in enumerate(read_geometries(source, pc)):
+        with naming(f"{source}, frame {number}"):
+            systems.append(System(frame.atomic_numbers, frame.positions, frame.charge, frame.mm_positions, frame.mm_charges))
     return [f"{ase.Atoms(numbers=system.atomic_numbers).symbols}{system.total_charge:+g}" for system in systems], systems
 
 

@@ -32,7 +32,7 @@ class Parts:
         self.folder.mkdir(parents=True, exist_ok=True)
         record = self.folder / "settings.json"
         text = json.dumps(settings, sort_keys=True, indent=1)
-        if record.is_file() and record.read_text() != text:
+        if record.is_file() and record.read_text() != text and any(self.folder.glob("*.npz")):
             raise InputError(
                 f"{self.folder} holds parts of another engine, version or setting; remove that folder or choose another output."
             )
@@ -51,6 +51,9 @@ class Parts:
     def __setitem__(self, name: str, arrays: Arrays) -> None:
         with whole_file(self._path(name)) as partial:
             np.savez(partial, **arrays)
+
+    def __delitem__(self, name: str) -> None:
+        self._path(name).unlink()
 
     def _path(self, name: str) -> Path:
         return self.folder / f"{name}.npz"
@@ -95,7 +98,8 @@ def run_all(
 
 def _on_this_machine(compute, waiting: Mapping[str, object], workers: int) -> Iterator[tuple[str, Arrays]]:
     calls = (joblib.delayed(_named)(compute, name, task) for name, task in waiting.items())
-    yield from joblib.Parallel(n_jobs=workers, return_as="generator_unordered", pre_dispatch="2*n_jobs")(calls)
+    # one task at a time: joblib would send short ones in batches, which kill -9 loses whole
+    yield from joblib.Parallel(n_jobs=workers, return_as="generator_unordered", pre_dispatch="2*n_jobs", batch_size=1)(calls)
 
 
 def _on_dask(compute, waiting: Mapping[str, object], address: str) -> Iterator[tuple[str, Arrays]]:
@@ -123,6 +127,21 @@ def _on_dask(compute, waiting: Mapping[str, object], address: str) -> Iterator[t
 
 def _named(compute: Callable[[object], Arrays], name: str, task: object) -> tuple[str, Arrays]:
     return name, compute(task)
+
+
+def failures_of(results: Mapping[str, Arrays], parts: Parts) -> list[str]:
+    """A line for every part that holds a ``failure`` instead of results.
+
+    Raises:
+        EngineError: if all do: then something else is wrong than single frames. Their parts are deleted, so that the same command tries
+            them again.
+    """
+    failures = [f"{name}: {result['failure']}" for name, result in results.items() if "failure" in result]
+    if failures and len(failures) == len(results):
+        for name in results:
+            del parts[name]
+        raise EngineError(f"all {len(results)} calculations failed, the first: {failures[0]}")
+    return failures
 
 
 def report(build: Callable[[], tuple[Path, str, list[str]]]) -> None:

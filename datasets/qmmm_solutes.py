@@ -21,11 +21,11 @@ from scipy.spatial.distance import pdist
 
 from amp_tf.data.convert import as_reference_data, read_geometries
 from amp_tf.data.hdf5 import FrameGroup, Provenance, ReferenceData, content_sha256, read_reference_data, write_reference_data
-from amp_tf.errors import InputError
-from datasets.engines import EMBEDDING_ENGINES, Calculation, ConvergenceError, EmbeddingEngine, XTBEngine
-from datasets.parts import Arrays, Parts, report, run_all
+from amp_tf.errors import EngineError, InputError
+from datasets.engines import EMBEDDING_ENGINES, Calculation, EmbeddingEngine, XTBEngine
+from datasets.parts import Arrays, Parts, failures_of, report, run_all
 from datasets.qmmm_sampling import Sampling, Trajectory, sampling_record
-from datasets.solutes import PAPER_SOLUTES, Solute, lennard_jones, relaxed, solute_by_name, solute_from_smiles, solute_from_xyz
+from datasets.solutes import PAPER_SOLUTES, Solute, check_shell, lennard_jones, relaxed, solute_by_name, solute_from_smiles, solute_from_xyz
 
 SHIPPED_FILE = Path(__file__).with_name("uracil_sample.h5")
 """The first 50 frames of a trajectory of uracil, for tests and the smoke preset."""
@@ -39,12 +39,12 @@ FRAMES = {
 
 
 def label(task: tuple[EmbeddingEngine, Calculation]) -> Arrays:
-    """What one snapshot's part holds; a calculation that does not converge is recorded as ``failure``."""
+    """What one snapshot's part holds; a calculation that fails is recorded as ``failure``."""
     engine, calculation = task
     isolated = Calculation(calculation.atomic_numbers, calculation.positions, charge=calculation.charge)
     try:
         result, alone = engine.embedded(calculation), engine.embedded(isolated)
-    except ConvergenceError as error:
+    except EngineError as error:
         return {"failure": np.array(str(error))}
     return {
         "energy": np.array(result.energy),
@@ -59,10 +59,14 @@ def label(task: tuple[EmbeddingEngine, Calculation]) -> Arrays:
 def label_all(
     calculations: Mapping[str, Calculation], engine: EmbeddingEngine, parts: Parts, workers: int, dask: str | None
 ) -> tuple[dict[str, Arrays], list[str]]:
-    """The labels by name of the part, in the order of ``calculations``, and a line for every one that did not converge."""
+    """The labels by name of the part, in the order of ``calculations``, and a line for every one that failed.
+
+    Raises:
+        EngineError: if all failed.
+    """
     run_all({name: (engine, calculation) for name, calculation in calculations.items()}, label, parts, workers, "labels", dask)
     results = {name: parts[name] for name in calculations}
-    failures = [f"{name}: {result['failure']}" for name, result in results.items() if "failure" in result]
+    failures = failures_of(results, parts)
     return {name: result for name, result in results.items() if "failure" not in result}, failures
 
 
@@ -94,7 +98,7 @@ def sample(
     """Sample and label, resuming from what is kept beside ``output``, and write the reference data file.
 
     Returns:
-        The sha256 of the file's content, and a line for every frame that did not converge and is left out.
+        The sha256 of the file's content, and a line for every frame that failed and is left out.
     """
     if not solute.name or "/" in solute.name:
         raise InputError(f"the name {solute.name!r} must be a word without '/'; it names the group of the file.")
@@ -110,8 +114,6 @@ def sample(
     trajectory.run()
     calculations = trajectory.calculations()
     results, failures = label_all(calculations, engine, Parts(output.with_name(f"{output.name}.parts"), method), workers, dask)
-    if not results:
-        raise InputError(f"no frame of {solute.name} converged; look at the first: {failures[0]}")
     group = make_group(solute.name, [calculations[name] for name in results], list(results.values()), energy)
     provenance = Provenance(
         engine=engine.name,
@@ -130,7 +132,7 @@ def relabel(
     source: ReferenceData, output: Path, engine: EmbeddingEngine, workers: int, command: str, dask: str | None = None
 ) -> tuple[str, list[str]]:
     """The geometries of ``source`` with the labels of another method; energies relative to the isolated molecule in its first frame (the
-    first that converged).
+    first that did not fail).
 
     Returns:
         As :func:`sample`.
@@ -139,12 +141,17 @@ def relabel(
         raise InputError(f"{output} is the source of the geometries; choose another output.")
     version = engine.version()
     method = {"engine": engine.name, "version": version, "level_of_theory": engine.level_of_theory}
-    parts = Parts(output.with_name(f"{output.name}.parts"), method)
-    groups, all_failures, references = [], [], {}
     for group in source.groups:
+        where = f"{source.source}: group {group.name!r}"
         if group.mm_offsets is None:
-            raise InputError(f"{source.source}: group {group.name!r} has no MM particles; relabel is for QM/MM data.")
-        calculations = {}
+            raise InputError(f"{where} has no MM particles; relabel is for QM/MM data.")
+        if not float(group.total_charge).is_integer():
+            raise InputError(f"{where} has a total charge of {group.total_charge:g} e, no whole number; correct it.")
+        check_shell(where, group.qm_atomic_numbers, round(group.total_charge))
+    parts = Parts(output.with_name(f"{output.name}.parts"), method)
+    of_groups: dict[str, dict[str, Calculation]] = {}
+    for group in source.groups:
+        calculations = of_groups.setdefault(group.name, {})
         for frame in range(len(group)):
             system = group.system(frame)
             digest = hashlib.sha256(repr((system.atomic_numbers.tolist(), group.total_charge)).encode())
@@ -154,14 +161,13 @@ def relabel(
                 system.atomic_numbers, system.positions, charge=round(group.total_charge), mm_positions=system.mm_positions,
                 mm_charges=system.mm_charges,
             )  # fmt: skip
-        results, failures = label_all(calculations, engine, parts, workers, dask)
-        all_failures += failures
-        if results:
-            references[group.name] = float(next(iter(results.values()))["isolated_energy"])
-            chosen = [calculations[name] for name in results]
-            groups.append(make_group(group.name, chosen, list(results.values()), references[group.name]))
-    if not groups:
-        raise InputError(f"{source.source}: no frame converged; look at the first: {all_failures[0]}")
+    together = {name: calculation for calculations in of_groups.values() for name, calculation in calculations.items()}
+    results, failures = label_all(together, engine, parts, workers, dask)
+    groups, references = [], {}
+    for group, calculations in of_groups.items():
+        if good := [name for name in calculations if name in results]:
+            references[group] = float(results[good[0]]["isolated_energy"])
+            groups.append(make_group(group, [calculations[name] for name in good], [results[name] for name in good], references[group]))
     old = source.provenance
     provenance = Provenance(
         engine=engine.name,
@@ -176,10 +182,10 @@ def relabel(
             "geometries_level_of_theory": old.level_of_theory,
             "geometries_settings": old.settings,
             "reference_energies_kj_per_mol": references,
-            "left_out": all_failures,
+            "left_out": failures,
         },
     )
-    return write_reference_data(output, provenance, tuple(groups)), all_failures
+    return write_reference_data(output, provenance, tuple(groups)), failures
 
 
 def geometries(path: Path, pc: Path, charge: int | None = None) -> ReferenceData:
@@ -231,7 +237,7 @@ def sample_command(
     stride: Annotated[int, typer.Option(min=1, help="Steps of 0.5 fs between two snapshots.")] = Sampling(1).stride,
     smiles: Annotated[str | None, typer.Option(help="A solute of your own.")] = None,
     xyz: Annotated[Path | None, typer.Option(help="A solute of your own, with --charge.")] = None,
-    charge: Annotated[int, typer.Option(help="Of the solute in --xyz, e.")] = 0,
+    charge: Annotated[int | None, typer.Option(help="Of the solute in --xyz, e; that of the file (charge=...) or 0.")] = None,
     engine: ENGINE = "xtb",
     method: METHOD = None,
     basis: BASIS = None,
@@ -250,7 +256,7 @@ def sample_command(
     def work():
         if smiles is not None and xyz is not None:
             raise InputError("give --smiles or --xyz, not both.")
-        if charge and xyz is None:
+        if charge is not None and xyz is None:
             raise InputError("--charge goes with --xyz; a SMILES states its charge.")
         if smiles is not None:
             solute = solute_from_smiles(smiles, name, seed)

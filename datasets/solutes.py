@@ -6,6 +6,7 @@ from pathlib import Path
 import ase.io
 import numpy as np
 from ase.data import chemical_symbols, covalent_radii
+from ase.symbols import Symbols
 from scipy.optimize import minimize
 from scipy.spatial.distance import cdist
 from scipy.spatial.transform import Rotation
@@ -58,6 +59,14 @@ def solute_by_name(name: str, seed: int = 0) -> Solute:
     return solute_from_smiles(smiles, name, seed, facing)
 
 
+def formula(name: str) -> str:
+    """The sum formula of one of :data:`PAPER_SOLUTES`, in Hill's order."""
+    from rdkit import Chem
+
+    molecule = Chem.AddHs(Chem.MolFromSmiles(PAPER_SOLUTES[name][0]))
+    return Symbols([atom.GetAtomicNum() for atom in molecule.GetAtoms()]).get_chemical_formula("hill")
+
+
 def solute_from_smiles(smiles: str, name: str = "solute", seed: int = 0, facing: tuple[str, str] | None = None) -> Solute:
     """A conformer by RDKit (ETKDG, then MMFF94); the molecules of a dotted SMILES are placed in contact, one after the other.
 
@@ -90,28 +99,36 @@ def solute_from_smiles(smiles: str, name: str = "solute", seed: int = 0, facing:
         pair = (anchors[0], anchors[which]) if which == 1 and facing else ((), ())
         together = np.concatenate([together, _in_contact(together, positions[which], *pair, np.random.default_rng([seed, which]))])
     solute = Solute(name, np.concatenate(numbers), together - together.mean(axis=0), charge)
-    _check_shell(solute)
+    check_shell(solute.name, solute.atomic_numbers, solute.charge)
     return solute
 
 
-def solute_from_xyz(path: Path, charge: int) -> Solute:
-    """The first structure of a file that ASE reads.
+def solute_from_xyz(path: Path, charge: int | None = None) -> Solute:
+    """The first structure of a file that ASE reads; its charge is that of the file (``charge=`` in an extended xyz) or 0 by default.
 
     Raises:
-        InputError: if the file cannot be read, or the shell is open.
+        InputError: if the file cannot be read, states another charge, or the shell is open.
     """
     try:
         atoms = ase.io.read(path, index=0)
     except Exception as error:  # each format of ASE raises its own
         raise InputError(f"{path}: ASE cannot read a structure from it ({' '.join(str(error).split())[:200]}).") from error
-    solute = Solute(Path(path).stem, atoms.numbers, atoms.positions - atoms.positions.mean(axis=0), charge)
-    _check_shell(solute)
+    stated = atoms.info.get("charge", charge or 0)
+    if stated != round(stated) or charge not in (None, stated):
+        raise InputError(
+            f"{path} states a charge of {stated:g} e, not {0 if charge is None else charge:+d} e; correct the file or --charge."
+        )
+    solute = Solute(Path(path).stem, atoms.numbers, atoms.positions - atoms.positions.mean(axis=0), round(stated))
+    check_shell(solute.name, solute.atomic_numbers, solute.charge)
     return solute
 
 
-def _check_shell(solute: Solute) -> None:
-    if (int(solute.atomic_numbers.sum()) - solute.charge) % 2:
-        raise InputError(f"{solute.name}: an odd number of electrons at charge {solute.charge:+d}; only closed shells are supported.")
+def check_shell(name: str, atomic_numbers: np.ndarray, charge: int) -> None:
+    """Raises:
+    InputError: for an odd number of electrons; ``name`` says of what.
+    """
+    if (int(np.sum(atomic_numbers)) - charge) % 2:
+        raise InputError(f"{name}: an odd number of electrons at charge {charge:+d}; only closed shells are supported, correct the charge.")
 
 
 def _in_contact(fixed: np.ndarray, moving: np.ndarray, face: tuple, moving_face: tuple, random: np.random.Generator) -> np.ndarray:

@@ -22,10 +22,10 @@ import numpy as np
 import typer
 
 from amp_tf.data.hdf5 import FrameGroup, Provenance, write_reference_data
-from amp_tf.errors import InputError
+from amp_tf.errors import EngineError, InputError
 from datasets.cluster_search import Minima, distinct, read_minima, search_record, walk, with_molecule_added
-from datasets.engines import ENGINES, Calculation, ConvergenceError, Engine
-from datasets.parts import Arrays, Parts, report, run_all
+from datasets.engines import ENGINES, Calculation, Engine
+from datasets.parts import Arrays, Parts, failures_of, report, run_all
 from datasets.water_dimer import MONOMER_NUMBERS, monomer_positions
 
 SHIPPED_FILE = Path(__file__).with_name("water_clusters.h5")
@@ -135,13 +135,13 @@ def calculation_of(frame: Frame, minima: Mapping[int, Minima], charges: tuple[fl
 
 
 def _effect_of_the_field(task: tuple[Engine, Calculation]) -> Arrays:
-    """Energy and gradients in the field less those of the isolated molecule; an SCF that does not converge is recorded."""
+    """Energy and gradients in the field less those of the isolated molecule; a calculation that fails is recorded."""
     engine, embedded = task
     isolated = Calculation(embedded.atomic_numbers, embedded.positions, embedded.basis, embedded.charge)
     try:
         energy, gradient = engine.energy_and_gradient(embedded)
         isolated_energy, isolated_gradient = engine.energy_and_gradient(isolated)
-    except ConvergenceError as error:
+    except EngineError as error:
         return {"failure": np.array(str(error))}
     return {
         "energy": np.array(energy - isolated_energy),
@@ -180,9 +180,11 @@ def build(
     """Find or read the minima, choose frames, compute them, resuming from the parts beside ``output``, and write the reference data file.
 
     Returns:
-        The sha256 of the file's content, and a line for every frame whose SCF did not converge and that is therefore left out.
+        The sha256 of the file's content, and a line for every frame that failed and is left out.
     """
     version = engine.version()
+    if not np.isfinite(charges).all():
+        raise InputError(f"the charges of a water molecule are {charges[0]:g} and {charges[1]:g} e; give numbers.")
     excess = charges[0] + 2 * charges[1]
     if abs(excess) > 1e-5:
         warnings.warn(
@@ -206,7 +208,7 @@ def build(
     tasks = {names[frame]: (engine, calculation) for frame, calculation in calculations.items()}
     run_all(tasks, _effect_of_the_field, parts, workers, title="molecules in the field of their clusters", dask=dask)
     results = {frame: parts[names[frame]] for frame in frames}
-    failures = [f"{names[frame]}: {results[frame]['failure']}" for frame in frames if "failure" in results[frame]]
+    failures = failures_of({names[frame]: results[frame] for frame in frames}, parts)
     groups = []
     for name in dict.fromkeys(frame.group for frame in frames):
         good = [frame for frame in frames if frame.group == name and "energy" in results[frame]]

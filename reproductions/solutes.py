@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from ase.symbols import Symbols
 
 from amp_tf.data.hdf5 import ReferenceData, read_reference_data
 from amp_tf.errors import InputError
 from amp_tf.files import write_text
 from datasets.qmmm_sampling import Sampling
 from datasets.qmmm_solutes import FRAMES, SHIPPED_FILE, make_engine, sample
-from datasets.solutes import solute_by_name
+from datasets.solutes import formula, solute_by_name
 from reproductions.common import RUNS, WEIGHTS, Row, copy_compressed, format_table, row
 
 SOLUTES = {"Uracil": "uracil", "RA": "retinoic-acid", "SAM": "sam-cysteine"}
@@ -64,7 +65,7 @@ class Preset:
 PRESETS = {
     "smoke": Preset(
         {"Uracil": 3}, {"Uracil": 3}, 1, {}, {"n_layers": 1, "n_features": 8, "n_radial_weights": 4},
-        "three steps of a one-layer model of eight features on 50 frames of uracil show that all runs, no result",
+        "three steps of a one-layer model of eight features, without --data on 50 frames of uracil, show that all runs, no result",
     ),
     "laptop": Preset(
         {"Uracil": 16_000, "RA": 800, "SAM": 400},
@@ -210,7 +211,13 @@ def run(job: Job, preset: str, data: Path, runs: Path = RUNS) -> Outcome:
 
 
 def outcomes(jobs: Sequence[Job], preset: str, files: Mapping[str, Path], runs: Path = RUNS) -> list[Outcome]:
-    """All runs in turn; the data files of all systems first."""
+    """All runs in turn; the data files of all systems first.
+
+    Raises:
+        InputError: if a file is given of a system that does not run, or its data lack what the tables need.
+    """
+    if unused := set(files) - {job.system for job in jobs}:
+        raise InputError(f"--data gives {', '.join(sorted(unused))}, which does not run; name it in --systems, or leave its --data out.")
     data = {system: data_file(system, preset, files, runs) for system in dict.fromkeys(job.system for job in jobs)}
     for system, path in data.items():
         check_labels(read_reference_data(path), system)
@@ -318,6 +325,9 @@ def differs(preset: str, data: Mapping[str, dict[str, Any]]) -> str:
         dynamics = " from our own QM/MM dynamics in SPC/E water, every molecule with an atom within 14 angstrom embedded"
         systems.setdefault(record["level_of_theory"] + (dynamics if record["ours"] else ""), []).append(system)
     origins = "; ".join(f"{', '.join(names)}: {origin}" for origin, names in systems.items())
+    for system, record in data.items():
+        if record["formulas"] != [expected := formula(SOLUTES[system])]:
+            origins += f"; what is called {system} is {', '.join(record['formulas'])}, the published errors are of {expected}"
     return f"Differs from the paper: the data ({origins}; the paper's are DFT); one seed; {PRESETS[preset].differs}."
 
 
@@ -340,6 +350,7 @@ def data_records(jobs: Sequence[Job], preset: str, files: Mapping[str, Path], ru
         records[system] = {
             "file": Path(data.source).name, "sha256": data.sha256, "level_of_theory": provenance.level_of_theory,
             "engine": f"{provenance.engine} {provenance.engine_version}", "builder_command": provenance.builder_command,
+            "formulas": sorted({str(Symbols(group.qm_atomic_numbers).get_chemical_formula("hill")) for group in data.groups}),
             "ours": system not in files,
         }  # fmt: skip
     return records

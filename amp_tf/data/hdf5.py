@@ -291,7 +291,7 @@ def _check_group(group: FrameGroup) -> None:
         if array.shape != shape:
             raise DataFileError(f"group {group.name!r}: {name} has shape {list(array.shape)}, expected {list(shape)}.")
         if array.dtype.kind not in "iuf" or not all(np.all(np.isfinite(block)) for block in _blocks(array)):
-            raise DataFileError(f"group {group.name!r}: {name} holds NaN, infinite or non-numeric values.")
+            raise DataFileError(f"group {group.name!r}: {name} holds NaN, infinite or non-numeric values; leave those frames out.")
     if group.mm_offsets is not None and (group.mm_offsets[0] != 0 or group.mm_offsets[-1] != n_mm or np.any(np.diff(group.mm_offsets) < 0)):
         raise DataFileError(f"group {group.name!r}: mm_offsets must rise from 0 to the number of MM particles, {n_mm}.")
     for frame in range(n_frames):

@@ -1,53 +1,112 @@
-"""Whether energies and gradients are in the units they are said to be in."""
+"""Whether positions, energies and gradients are in the units, and of the signs, that they are said to be in."""
 
 import numpy as np
+from ase.data import atomic_numbers
+from scipy.spatial.distance import cdist
 
 from amp_tf import units
 from amp_tf.data.convert import ENERGY_UNITS
-from amp_tf.data.hdf5 import ReferenceData
+from amp_tf.data.hdf5 import FrameGroup, ReferenceData
 from amp_tf.errors import InputError
 
 THERMAL_DISPLACEMENT = 0.05
 """By how much atoms of a molecule at room temperature deviate from rest, angstrom."""
 
 IMPLAUSIBLE_FACTOR = 50.0
-"""Energies that vary this much less or more than their gradients let expect are in another unit."""
+"""Energies that vary this much less or more than gradients let expect are in another unit."""
 
-THERMAL_GRADIENT, IMPLAUSIBLE_GRADIENT = 100.0, 25.0
+THERMAL_GRADIENT = 100.0
 """Root mean square of a component of the gradients of molecules at room temperature, kJ/mol/angstrom (ethanol, aspirin and uracil of rMD17,
-at 500 K: 115 to 132), and the factor off it from which on gradients are in another unit."""
+at 500 K: 115 to 132)."""
+
+PLAUSIBLE_GRADIENTS = THERMAL_GRADIENT / 25.0, THERMAL_GRADIENT * 10.0
+"""Beyond these gradients are in another unit: the next one up, hartree/bohr for eV/angstrom, is larger by 51."""
+
+HYDROGEN_DISTANCES = 0.6, 1.75
+"""From a hydrogen atom to the atom next to it, angstrom: 0.74 in H2, 0.96 in water, 1.09 in methane, 1.61 in HI. In bohr water has 1.81."""
+
+UNBALANCED = 0.5
+"""|Σ QM + Σ MM gradients| beyond this part of |Σ MM gradients|: moving everything together must not cost energy."""
+
+FRAMES = 200
+"""How many frames of a group are looked at, spread over it."""
 
 
 def check_plausible(data: ReferenceData) -> None:
-    """Compare the gradients, and how much the energies vary, with what is usual of molecules at room temperature.
+    """Compare positions, gradients, and how much the energies vary, with what is usual of molecules at room temperature.
 
     A molecule of N atoms whose gradient components have the root mean square g is away from its minimum by some 0.05 angstrom in each of
-    3N coordinates, so its energy varies by some 0.05 g sqrt(3N). Units that are wrong by a factor (hartree, eV; kcal/mol is too near)
-    miss that by far. Where both are in the same wrong unit, g is far from 100 kJ/mol/angstrom.
+    3N coordinates, so its energy varies by some 0.05 g sqrt(3N); without gradients g is taken to be 100 kJ/mol/angstrom. Units that are
+    wrong by a factor (hartree, eV; kcal/mol is too near) miss that by far. Where both are in the same wrong unit, g is far from
+    100 kJ/mol/angstrom. Gradients of QM and MM atoms sum to zero, unless one of the two is in another unit or is a force. Hydrogen atoms
+    are within 1.75 angstrom of another atom, unless positions are in bohr. Not noticed: QM and MM forces both taken for gradients.
 
     Raises:
-        InputError: if energies and gradients differ by more than a factor of 50, or gradients by more than 25 from the usual size.
+        InputError: naming what is implausible and what it looks like.
     """
     for group in data.groups:
-        if group.qm_gradients is None or len(group) < 5:
-            continue
-        gradient = float(np.sqrt(np.mean(group.qm_gradients**2)))
-        expected = THERMAL_DISPLACEMENT * gradient * np.sqrt(3 * len(group.qm_atomic_numbers))
-        found = float(np.std(group.energies))
-        if found and expected and not 1 / IMPLAUSIBLE_FACTOR < found / expected < IMPLAUSIBLE_FACTOR:
-            guess = min(ENERGY_UNITS, key=lambda unit: abs(np.log(found / expected * ENERGY_UNITS[unit])))
-            hint = f"they look like {guess}" if found < expected else "the gradients look too small"
-            raise InputError(
-                f"{data.source}: the energies of {group.name} vary by {found:.3g} kJ/mol, where their gradients let expect about "
-                f"{expected:.3g} kJ/mol ({hint}); correct the units, or pass --no-plausibility-check."
-            )
-        ratio = gradient / THERMAL_GRADIENT
-        if ratio and not 1 / IMPLAUSIBLE_GRADIENT < ratio < IMPLAUSIBLE_GRADIENT:
-            factors = {"eV/angstrom": units.EV, "hartree/bohr": units.HARTREE / units.BOHR, "hartree/angstrom": units.HARTREE}
-            guess = min(factors, key=lambda unit: abs(np.log(ratio * factors[unit])))
-            hint = f"they look like {guess}" if ratio < 1 else "they look too large"
-            raise InputError(
-                f"{data.source}: the gradients of {group.name} have a root mean square of {gradient:.3g} kJ/mol/angstrom, where molecules "
-                f"at room temperature have about {THERMAL_GRADIENT:g} ({hint}); correct the units, or pass --no-plausibility-check "
-                "if these are structures near a minimum."
-            )
+        where, chosen = f"{data.source}: group {group.name!r}", np.unique(np.linspace(0, len(group) - 1, FRAMES, dtype=int))
+        _check_distances(where, group, chosen)
+        gradient = THERMAL_GRADIENT
+        if group.qm_gradients is not None:
+            gradient = float(np.sqrt(np.mean(group.qm_gradients**2)))
+            _check_gradients(where, gradient)
+            if group.mm_gradients is not None:
+                _check_balance(where, group, chosen)
+        if len(group) >= 5:
+            _check_energies(where, group, gradient)
+
+
+def _check_distances(where: str, group: FrameGroup, frames: np.ndarray) -> None:
+    hydrogen = group.qm_atomic_numbers == atomic_numbers["H"]
+    if not hydrogen.any() or len(hydrogen) < 2:
+        return
+    apart = np.array([cdist(group.qm_positions[frame][hydrogen], group.qm_positions[frame]) for frame in frames])
+    apart[apart == 0.0] = np.inf
+    distance = float(np.median(apart.min(axis=-1)))
+    low, high = HYDROGEN_DISTANCES
+    if not low < distance < high:
+        guess = "bohr taken for angstrom" if distance > low else "angstrom taken for bohr"
+        guess = guess if 0.45 < distance < 2.5 else "another unit"
+        raise InputError(
+            f"{where}: hydrogen atoms are {distance:.3g} angstrom from the atom next to them, where 0.7 to 1.6 are usual (they look like "
+            f"{guess}); correct the unit of length, or pass --no-plausibility-check."
+        )
+
+
+def _check_gradients(where: str, gradient: float) -> None:
+    low, high = PLAUSIBLE_GRADIENTS
+    if not gradient or low < gradient < high:
+        return
+    factors = {"eV/angstrom": units.EV, "hartree/bohr": units.HARTREE / units.BOHR, "hartree/angstrom": units.HARTREE}
+    guess = min(factors, key=lambda unit: abs(np.log(gradient / THERMAL_GRADIENT * factors[unit])))
+    hint = f"they look like {guess}" if gradient < low else "they look too large"
+    raise InputError(
+        f"{where}: the gradients have a root mean square of {gradient:.3g} kJ/mol/angstrom, where molecules at room temperature have about "
+        f"{THERMAL_GRADIENT:g} ({hint}); correct the units, or pass --no-plausibility-check if these are structures near a minimum."
+    )
+
+
+def _check_balance(where: str, group: FrameGroup, frames: np.ndarray) -> None:
+    of_mm = np.array([np.sum(group.mm_gradients[group.mm_particles(frame)], axis=0, dtype=float) for frame in frames])
+    left = of_mm + group.qm_gradients[frames].sum(axis=1)
+    share = float(np.linalg.norm(left) / max(np.linalg.norm(of_mm), 1e-300))
+    if share > UNBALANCED and np.linalg.norm(left) > 1.0:
+        hint = "one of them looks like forces" if 1.8 < share < 2.2 else "one of them looks like another unit, or MM particles are missing"
+        raise InputError(
+            f"{where}: gradients of QM atoms and MM particles should sum to zero, but miss that by {100 * share:.0f} % of the MM part "
+            f"({hint}); correct them, or pass --no-plausibility-check."
+        )
+
+
+def _check_energies(where: str, group: FrameGroup, gradient: float) -> None:
+    expected = THERMAL_DISPLACEMENT * gradient * np.sqrt(3 * len(group.qm_atomic_numbers))
+    found = float(np.std(group.energies))
+    if found and expected and not 1 / IMPLAUSIBLE_FACTOR < found / expected < IMPLAUSIBLE_FACTOR:
+        guess = min(ENERGY_UNITS, key=lambda unit: abs(np.log(found / expected * ENERGY_UNITS[unit])))
+        known = group.qm_gradients is not None
+        hint = f"they look like {guess}" if found < expected else "the gradients look too small" if known else "they look too large"
+        raise InputError(
+            f"{where}: the energies vary by {found:.3g} kJ/mol, where {'their gradients' if known else 'thermal motion'} let"
+            f"{'' if known else 's'} expect about {expected:.3g} kJ/mol ({hint}); correct the units, or pass --no-plausibility-check."
+        )

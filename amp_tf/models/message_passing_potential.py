@@ -45,6 +45,15 @@ class MessagePassingPotential(Potential):
         """[Dense swish, Dense swish, Dense(1)], the form of the energy readout φ_V and of the charges φ_ρ (A.2)."""
         return Perceptron(input_size, (self.n_features, self.n_features), 1, dtype=self.dtype_policy, name=name)
 
+    def start_at_zero(self) -> None:
+        """Set the last kernels of the readouts of energies and charges to zero.
+
+        The untrained potential then gives the atomic energies and spreads the total charge evenly.
+        """
+        for readout in (self.readout, *([self.charge_readout] if self.pairwise_coulomb else [])):
+            kernel = readout.dense[-1].kernel
+            kernel.assign(ops.zeros_like(kernel))
+
     def _read_out(self, state, graph: MolecularGraph, distances=None, potentials=None) -> tuple[dict[str, Any], dict[str, Any]]:
         """Energy terms and properties from the final state [n_atoms, …] of the atoms.
 

@@ -48,6 +48,11 @@ class TrainingConfig(pydantic.BaseModel):
     ema_momentum: float | None = Field(
         None, gt=0, lt=1, description="momentum of the moving average of the weights that is evaluated and saved (paper: none)"
     )
+    start_at_zero: bool = Field(
+        False,
+        description="start from zero atomic energies and charges, not from random ones (paper: random), which among many MM particles are "
+        "errors of 1 000 kJ/mol",
+    )
     energy_reference: Literal["fit", "none"] = Field(
         "fit", description="atomic energies: least-squares fit to the training set (for one composition, its mean), or none"
     )

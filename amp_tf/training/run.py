@@ -92,11 +92,14 @@ def make_potential(config: TrainingConfig, data: ReferenceData, training_frames:
     }
     try:
         energies = fit_atomic_energies(training_frames, elements) if config.energy_reference == "fit" else None
-        return model(elements=elements, atomic_energies=energies, provenance=provenance, **settings)
+        potential = model(elements=elements, atomic_energies=energies, provenance=provenance, **settings)
     except InputError:
         raise
     except (TypeError, ValueError, KeyError) as error:
         raise InputError(f"model: {error}") from error
+    if config.start_at_zero:
+        potential.start_at_zero()
+    return potential
 
 
 def fit_atomic_energies(frames: Frames, elements: tuple[str, ...]) -> dict[str, float]:

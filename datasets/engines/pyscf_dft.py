@@ -57,7 +57,7 @@ class PySCFDFTEngine(EmbeddingEngine):
                 state.conv_tol, state.conv_tol_grad = 1e-10, 1e-6
                 state.kernel()
             except (KeyError, RuntimeError, ValueError) as error:
-                raise EngineError(f"PySCF: {' '.join(str(error).split())[:300]}; check functional and basis.") from error
+                raise EngineError(f"PySCF: {' '.join(str(error).split())[:300]}; check functional, basis and charge.") from error
             if not state.converged:
                 raise ConvergenceError(f"PySCF: {self.level_of_theory} did not converge; look at the geometry.")
             density = state.make_rdm1()

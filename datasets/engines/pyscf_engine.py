@@ -45,10 +45,13 @@ class PySCFEngine(Engine):
     def _reference(self, calculation: Calculation, density_fit: bool):
         """The converged Hartree-Fock state."""
         pyscf, positions = self._import(), calculation.positions_bohr
-        molecule = pyscf.M(
-            atom=[(int(number), tuple(point)) for number, point in zip(calculation.atomic_numbers, positions, strict=True)],
-            unit="Bohr", basis=calculation.basis, charge=calculation.charge, verbose=0,
-        )  # fmt: skip
+        try:
+            molecule = pyscf.M(
+                atom=[(int(number), tuple(point)) for number, point in zip(calculation.atomic_numbers, positions, strict=True)],
+                unit="Bohr", basis=calculation.basis, charge=calculation.charge, verbose=0,
+            )  # fmt: skip
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise EngineError(f"PySCF: {' '.join(str(error).split())[:300]}; check basis and charge.") from error
         reference = pyscf.scf.RHF(molecule)
         if density_fit:
             reference = reference.density_fit(auxbasis=f"{calculation.basis}-jkfit")

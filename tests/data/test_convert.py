@@ -1,5 +1,7 @@
 """Readers of other formats: units, refusals that name what was found, plausibility of energies."""
 
+from pathlib import Path
+
 import ase
 import ase.io
 import h5py
@@ -11,8 +13,10 @@ from typer.testing import CliRunner
 from amp_tf import cli, units
 from amp_tf.data import convert
 from amp_tf.data.hdf5 import read_reference_data
+from amp_tf.data.plausibility import check_plausible
 from amp_tf.errors import AmpTFError, DataFileError, InputError
 
+ROOT = Path(__file__).resolve().parent.parent.parent
 N_FRAMES, NUMBERS = 6, np.array([8, 1, 1])
 WATER = np.array([[0.0, 0.0, 0.0], [0.96, 0.0, 0.0], [-0.24, 0.93, 0.0]])
 
@@ -22,14 +26,17 @@ def arrays(random):
     """Frames in hartree, bohr-based gradients and angstrom, with four MM particles of which the last two of frame 0 are padding."""
     mm_positions, mm_charges = random.uniform(4.0, 9.0, size=(N_FRAMES, 4, 3)), random.normal(size=(N_FRAMES, 4))
     mm_positions[0, 2:], mm_charges[0, 2:] = 0.0, 0.0
+    qm_gradients, mm_gradients = 0.02 * random.normal(size=(N_FRAMES, 3, 3)), 0.001 * random.normal(size=(N_FRAMES, 4, 3))
+    mm_gradients[0, 2:] = 0.0
+    qm_gradients[:, 0] -= qm_gradients.sum(axis=1) + mm_gradients.sum(axis=1)
     return {
         "species": np.tile(NUMBERS, (N_FRAMES, 1)),
         "coordinates": WATER + 0.03 * random.normal(size=(N_FRAMES, 3, 3)),
         "energies": -76.0 + 0.01 * random.normal(size=N_FRAMES),
-        "engrad": 0.02 * random.normal(size=(N_FRAMES, 3, 3)),
+        "engrad": qm_gradients,
         "pc_coordinates": mm_positions,
         "pc_charges": mm_charges,
-        "pcgrad": 0.001 * random.normal(size=(N_FRAMES, 4, 3)),
+        "pcgrad": mm_gradients,
         "charges": random.normal(size=(N_FRAMES, 3)),
         "dipoles": random.normal(size=(N_FRAMES, 3)),
     }
@@ -245,3 +252,49 @@ def test_energies_in_the_wrong_unit_are_noticed(tmp_path, arrays):
     arrays["energies"] = arrays["energies"] / units.HARTREE  # labelled hartree, as if they were already kJ/mol
     with pytest.raises(AmpTFError, match=r"let expect about .* kJ/mol \(they look like"):
         converted(write_npy(tmp_path / "npy", arrays), tmp_path / "out.h5", "--format", "amp_qmmm")
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        (
+            {"coordinates": 1.0 / units.BOHR},
+            r"hydrogen atoms are 1\.8.* \(they look like bohr taken for angstrom\); correct the unit of length",
+        ),
+        ({"coordinates": units.BOHR}, r"hydrogen atoms are 0\.5.* \(they look like angstrom taken for bohr\)"),
+        ({"pcgrad": 51.4}, r"miss that by .* MM part \(one of them looks like another unit"),
+        ({"pcgrad": -1.0}, r"miss that by 200 % of the MM part \(one of them looks like forces\)"),
+        ({"engrad": 27.2, "pcgrad": 27.2, "energies": 27.2}, r"about 100 \(they look too large\); correct the units"),
+    ],
+)
+def test_other_mistakes_of_units_and_signs_are_noticed(tmp_path, arrays, changes, complaint):
+    scaled = arrays | {name: arrays[name] * factor for name, factor in changes.items()}
+    with pytest.raises(AmpTFError, match=complaint):
+        converted(write_npy(tmp_path / "npy", scaled), tmp_path / "out.h5", "--format", "amp_qmmm")
+
+
+def test_energies_alone_in_the_wrong_unit_are_noticed(tmp_path, arrays):
+    with h5py.File(tmp_path / "in.h5", "w") as file:
+        file["N"], file["R"], file["E"] = arrays["species"], arrays["coordinates"], arrays["energies"]
+    options = ["--format=hdf5", "--key=atomic_numbers=N", "--key=positions=R", "--key=energies=E", "--length-unit=angstrom"]
+    with pytest.raises(AmpTFError, match=r"where thermal motion lets expect about 15 kJ/mol \(they look like hartree\)"):
+        converted(tmp_path / "in.h5", tmp_path / "out.h5", *options, "--energy-unit=kJ/mol")
+    assert len(converted(tmp_path / "in.h5", tmp_path / "out.h5", *options, "--energy-unit=hartree")) == N_FRAMES
+
+
+@pytest.mark.parametrize("n_frames", [1, 4])
+def test_gradients_of_few_frames_are_looked_at_too(tmp_path, arrays, n_frames):
+    few = {name: array[-n_frames:] for name, array in arrays.items()} | {"engrad": arrays["engrad"][-n_frames:] / units.HARTREE}
+    with pytest.raises(AmpTFError, match=r"where molecules at room temperature have about 100"):
+        converted(write_npy(tmp_path / "npy", few), tmp_path / "out.h5", "--format", "amp_qmmm")
+
+
+def test_the_data_that_ship_are_plausible():
+    for name in ("uracil_sample", "water_clusters"):
+        check_plausible(read_reference_data(ROOT / "datasets" / f"{name}.h5"))
+
+
+def test_convert_says_which_labels_it_found(tmp_path, arrays):
+    arguments = [str(write_npy(tmp_path / "npy", arrays)), str(tmp_path / "out.h5"), "--format", "amp_qmmm", "--level-of-theory", "test"]
+    result = CliRunner().invoke(cli.app, ["convert", *arguments])
+    assert "with energies, qm_gradients, mm_charges, mm_gradients, dipoles; total charge 0 e" in result.output

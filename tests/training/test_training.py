@@ -15,13 +15,13 @@ import pytest
 import yaml
 
 import amp_tf
-from amp_tf.data.hdf5 import FrameGroup, Provenance, write_reference_data
+from amp_tf.data.hdf5 import FrameGroup, Provenance, ReferenceData, write_reference_data
 from amp_tf.data.pipeline import Frames, GraphBatches
 from amp_tf.data.splits import Split
 from amp_tf.errors import DataFileError, InputError, TrainingError
 from amp_tf.graph import System
 from amp_tf.training import callbacks, evaluate, make_config, read_config, train
-from amp_tf.training.run import compile_potential, fit_atomic_energies
+from amp_tf.training.run import compile_potential, fit_atomic_energies, make_potential
 
 MODEL = {
     "type": "AMP", "max_order": 1, "cutoff": 8.0, "n_layers": 1, "n_features": 8, "n_radial_weights": 2, "dtype": "float64",
@@ -483,3 +483,20 @@ def test_batches_read_from_a_file_let_go_of_it(embedded, monkeypatch):
     assert alive() is None
     with h5py.File(embedded, "r+"):
         pass
+
+
+@pytest.mark.parametrize("at_zero", [False, True])
+def test_a_start_at_zero_is_the_null_model(at_zero, random):
+    numbers, positions = np.array([8, 1, 1]), np.array([[0.0, 0, 0], [0, 0, 1], [0, 1, 0]])
+    group = FrameGroup(
+        "water", numbers, positions + 0.1 * random.normal(size=(4, 3, 3)), random.normal(size=4), total_charge=0.3,
+        mm_offsets=np.arange(5), mm_positions=random.normal(size=(4, 3)) + 5.0, mm_charges=random.normal(size=4),
+    )  # fmt: skip
+    words = dict.fromkeys(("engine", "engine_version", "level_of_theory", "builder_command", "energy_reference"), "none")
+    data = ReferenceData(Provenance(**words, random_seed=0), (group,))
+    model = {"type": "AMP", "max_order": 1, "n_layers": 1, "n_features": 4, "direct_polarization": True, "pairwise_coulomb": True}
+    config = make_config({"data": "water.h5", "model": model, "start_at_zero": at_zero})
+    potential = make_potential(config, data, Frames.from_reference_data(data))
+    result = potential.compute_systems([group.system(frame) for frame in range(4)])
+    assert np.allclose(result["charges"], 0.1, rtol=1e-6) == at_zero
+    assert np.all(result["energy_terms"]["atomic"] == 0.0) == at_zero
