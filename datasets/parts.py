@@ -89,7 +89,7 @@ def run_all(
         if isinstance(error, concurrent.futures.BrokenExecutor):
             reason = "A worker process was ended from outside (out of memory?)."
         else:
-            reason = "Interrupted." if isinstance(error, KeyboardInterrupt) else str(error)
+            reason = "Interrupted." if isinstance(error, KeyboardInterrupt) else f"{str(error).rstrip('.')}."
         n_finished = sum(name in parts for name in tasks)
         raise AmpTFError(
             f"{reason} {n_finished} of {len(tasks)} calculations are finished and kept in {parts.folder}; run the same command to go on."

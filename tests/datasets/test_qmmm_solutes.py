@@ -31,9 +31,9 @@ class PointChargeEngine(EmbeddingEngine):
 
     name, install = "model", "nothing"
 
-    def __init__(self, fails_on: int | None = None):
+    def __init__(self, fails_on: int | None = None, error: AmpTFError = ConvergenceError("springs: did not converge")):  # noqa: B008
         super().__init__("springs")
-        self.fails_on, self.n_calls = fails_on, 0
+        self.fails_on, self.error, self.n_calls = fails_on, error, 0
 
     def version(self):
         return "1"
@@ -41,7 +41,7 @@ class PointChargeEngine(EmbeddingEngine):
     def embedded(self, calculation: Calculation) -> EmbeddedResult:
         self.n_calls += 1
         if self.fails_on is not None and self.n_calls >= self.fails_on:
-            raise ConvergenceError("springs: did not converge")
+            raise self.error
         positions = np.asarray(calculation.positions)
         charges = np.where(np.arange(len(positions)) == 0, -0.8, 0.4)
         vectors = positions[1:] - positions[0]
@@ -163,6 +163,10 @@ def test_a_solute_from_an_xyz_file(tmp_path):
     assert solute_from_xyz(tmp_path / "hydroxide.xyz", -1).charge == -1
     with pytest.raises(InputError, match="an odd number of electrons at charge"):
         solute_from_xyz(tmp_path / "hydroxide.xyz", 0)
+    (tmp_path / "charged.xyz").write_text("2\ncharge=-1\nO 0 0 0\nH 0 0 0.97\n")
+    assert solute_from_xyz(tmp_path / "charged.xyz").charge == -1
+    with pytest.raises(InputError, match=r"states a charge of -1 e, not \+1 e; correct the file or --charge"):
+        solute_from_xyz(tmp_path / "charged.xyz", 1)
     (tmp_path / "broken.xyz").write_text("two\natoms\n")
     with pytest.raises(InputError, match="ASE cannot read a structure"):
         solute_from_xyz(tmp_path / "broken.xyz", 0)
@@ -374,13 +378,31 @@ def test_another_geometry_does_not_go_on_from_a_trajectory(tmp_path):
         qmmm_solutes.sample(tmp_path / "a.h5", replace(WATER, name="my/water"), PointChargeEngine(), SAMPLING, 1, "test")
 
 
-def test_frames_that_do_not_converge_are_left_out_and_named(sampled, tmp_path):
+@pytest.mark.parametrize("error", [ConvergenceError("springs: did not converge"), EngineError("springs: broke")])
+def test_frames_on_which_the_engine_fails_are_left_out_and_named(error, sampled, tmp_path):
     source = read_reference_data(sampled[0])
-    engine = PointChargeEngine(fails_on=7)  # two calculations a frame
+    engine = PointChargeEngine(fails_on=7, error=error)  # two calculations a frame
     _, failures = qmmm_solutes.relabel(source, tmp_path / "new.h5", engine, 1, "test")
     assert len(failures) == 2
-    assert "did not converge" in failures[0]
+    assert failures[0].startswith("water_000003_")
+    assert str(error) in failures[0]
     assert len(read_reference_data(tmp_path / "new.h5")) == 3
+
+
+def test_where_every_calculation_fails_nothing_is_kept(sampled, tmp_path):
+    source = read_reference_data(sampled[0])
+    with pytest.raises(EngineError, match=r"all 5 calculations failed, the first: water_000000_.*: springs: broke"):
+        qmmm_solutes.relabel(source, tmp_path / "new.h5", PointChargeEngine(1, EngineError("springs: broke")), 1, "test")
+    assert qmmm_solutes.relabel(source, tmp_path / "new.h5", PointChargeEngine(), 1, "test")[1] == []
+
+
+def test_relabel_refuses_open_shells_and_parts_of_electrons(sampled, tmp_path):
+    source = read_reference_data(sampled[0])
+    for charge, complaint in ((1.0, r"an odd number of electrons at charge \+1"), (0.4, "a total charge of 0.4 e, no whole number")):
+        data = replace(source, groups=tuple(replace(group, total_charge=charge) for group in source.groups))
+        with pytest.raises(InputError, match=rf"group 'water'.*{complaint}"):
+            qmmm_solutes.relabel(data, tmp_path / "new.h5", PointChargeEngine(), 1, "test")
+    assert not (tmp_path / "new.h5.parts").exists()
 
 
 def test_the_sample_that_ships():

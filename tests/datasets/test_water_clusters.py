@@ -177,6 +177,10 @@ class TestBuild:
         with pytest.warns(UserWarning, match=r"the charges of a water molecule sum to \+0\.2 e, not to 0"):
             build(tmp_path, charges=(-0.8, 0.5))
 
+    def test_charges_that_are_no_numbers_are_refused(self, tmp_path):
+        with pytest.raises(InputError, match=r"the charges of a water molecule are nan and 0\.5 e; give numbers"):
+            build(tmp_path, charges=(np.nan, 0.5))
+
     def test_broken_frames_are_named_and_left_out_on_request(self, tmp_path):
         build(tmp_path)
         shutil.rmtree(tmp_path / "clusters.h5.parts")

@@ -216,3 +216,17 @@ def test_the_engines_agree(angle):
     shipped = read_reference_data(water_dimer.SHIPPED_FILE)
     stored = shipped.groups[0].energies[int(angle)] + 2 * shipped.provenance.settings["monomer_energy_kj_per_mol"]
     assert abs(energies[1] - stored) < 1e-7 * units.HARTREE
+
+
+def test_settings_without_any_part_may_be_corrected(tmp_path):
+    Parts(tmp_path / "parts", {"box": 10})
+    run_all({"1": 1}, zero, Parts(tmp_path / "parts", {"box": 40}))
+    with pytest.raises(InputError, match="holds parts of another engine, version or setting; remove that folder"):
+        Parts(tmp_path / "parts", {"box": 10})
+
+
+@pytest.mark.filterwarnings("ignore:Basis may be available")
+def test_a_basis_that_pyscf_does_not_know_gets_a_sentence():
+    calculation = Calculation(water_dimer.MONOMER_NUMBERS, water_dimer.monomer_positions(), "nobasis")
+    with pytest.raises(EngineError, match=r"PySCF: .*nobasis.*; check basis and charge\."):
+        PySCFEngine().energy_and_gradient(calculation)

@@ -309,9 +309,18 @@ def test_bad_words_on_the_command_line_of_the_solutes(tmp_path):
         solutes.parse_systems("RA", "smoke")
     with pytest.raises(InputError, match="no such file; correct --data"):
         solutes.data_file("Uracil", "laptop", {"Uracil": tmp_path / "none.h5"})
+    with pytest.raises(InputError, match="--data gives RA, which does not run; name it in --systems"):
+        solutes.outcomes([solutes.Job(1, "Uracil")], "smoke", {"RA": qmmm_solutes.SHIPPED_FILE}, tmp_path)
     clusters = read_reference_data(water_clusters.DATA)
     with pytest.raises(InputError, match="lacks mm_gradients; the tables of Uracil need them"):
         solutes.check_labels(clusters, "Uracil")
+
+
+def test_another_molecule_under_the_name_of_a_system_is_said():
+    job = solutes.Job(1, "RA")
+    records = solutes.data_records([job], "smoke", {"RA": qmmm_solutes.SHIPPED_FILE})
+    assert "what is called RA is C4H4N2O2, the published errors are of C20H28O2" in solutes.differs("smoke", records)
+    assert "what is called" not in solutes.differs("smoke", solutes.data_records([solutes.Job(1, "Uracil")], "smoke", {}))
 
 
 def test_results_of_some_systems_or_other_data_have_names_of_their_own(tmp_path):
