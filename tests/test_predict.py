@@ -70,6 +70,19 @@ def test_a_total_charge_that_was_not_trained_is_refused(potential, tmp_path):
         potential.compute([8, 1], [[0, 0, 0], [0, 0, 1.0]], total_charge=1.0)
 
 
+def test_the_frame_that_cannot_be_predicted_is_named(potential, tmp_path):
+    water = ase.Atoms("OH2", [[0.0, 0, 0], [0.96, 0, 0], [-0.24, 0.93, 0]])
+    ase.io.write(tmp_path / "sulfur.xyz", [water, ase.Atoms("SH2", water.positions)], format="extxyz")
+    with pytest.raises(InputError, match=r"sulfur\.xyz, frame 1: the model knows H, C, N, O, not S"), pytest.warns(match="no frame has MM"):
+        predict_file(potential, tmp_path / "sulfur.xyz", tmp_path / "out.h5")
+    ase.io.write(tmp_path / "qm.xyz", [water, water], format="extxyz")
+    (tmp_path / "pc.xyz").write_text("1\n0.5 3 0 0\n\n1\n0.5 0.2 0 0\n")
+    with pytest.raises(InputError, match=r"qm\.xyz, frame 1: MM particle 0 is 0\.200 angstrom from QM atom 0"):
+        predict_file(potential, tmp_path / "qm.xyz", tmp_path / "out.h5", pc=tmp_path / "pc.xyz")
+    with pytest.raises(InputError, match="system 1: MM particle 0 is"):
+        potential.compute([water.numbers] * 2, [water.positions] * 2, [[[3.0, 0, 0]], [[0.2, 0, 0]]], [[0.5], [0.5]])
+
+
 def test_a_model_that_does_not_see_charges_stands_for_the_charge_of_its_data():
     trained = amp_tf.GNN(("H", "O"), n_features=4, n_layers=1, provenance={"total_charges": [-1.0]})
     hydroxide = {"atomic_numbers": [8, 1], "positions": [[0, 0, 0], [0, 0, 1.0]]}

@@ -190,6 +190,14 @@ def test_shipped_weights_belong_to_the_shipped_data_and_the_laptop_preset():
         assert provenance["training"]["steps"] == water_clusters.configuration(path.stem, "laptop")["steps"]
 
 
+@pytest.mark.parametrize("model", ["AMP(2)", "GNN-P", "SchNet"])
+def test_shipped_weights_refuse_a_charge_that_they_were_not_trained_on(model):
+    potential = load_potential(water_clusters.WEIGHTS / "laptop" / f"{model}.keras")
+    assert potential.provenance["total_charges"] == [0.0]
+    with pytest.raises(InputError, match="total charge"):
+        potential.compute([8, 1, 1], [[0.0, 0, 0], [0.96, 0, 0], [-0.24, 0.93, 0]], total_charge=-1.0)
+
+
 def test_potentials_of_solutes_that_ship_have_a_card_and_load():
     shipped = sorted((common.WEIGHTS / "solutes").glob("*.keras"))
     assert shipped
