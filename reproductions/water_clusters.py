@@ -65,7 +65,7 @@ LAPTOP_SIZES: dict[str, dict[str, Any]] = {
     "GNN": {"n_features": 120},
     "GNN-P": {"n_features": 112},
 }
-"""About 0.3 million each, so that two cores train all eight within an hour and the weights can ship."""
+"""About 0.3 million each, so that two cores train all eight in about two hours and the weights can ship."""
 
 
 @dataclass(frozen=True)
