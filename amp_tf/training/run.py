@@ -183,9 +183,15 @@ def _check_folder(folder: Path, config: TrainingConfig, data: ReferenceData) -> 
         raise InputError(f"{folder} is a file; give a folder for the run.")
     record = yaml.safe_dump(config.as_json() | {"data": Path(config.data).name, "data_sha256": data.sha256}, sort_keys=False)
     path = folder / "config.yaml"
-    if path.is_file() and _settings(path) != yaml.safe_load(record):
+    if path.is_file() and not _same_run(_settings(path), yaml.safe_load(record)):
         raise InputError(f"{folder} holds a run with another configuration or other data; choose another run folder or remove that one.")
     return record
+
+
+def _same_run(old: Any, new: dict[str, Any]) -> bool:
+    """Whether the settings are the same; a run of an earlier version lacks keys that are at their defaults now."""
+    defaults = {name: field.default for name, field in TrainingConfig.model_fields.items()}
+    return isinstance(old, dict) and {key: value for key, value in new.items() if key in old or value != defaults.get(key)} == old
 
 
 def _settings(path: Path) -> Any:

@@ -188,6 +188,16 @@ def test_a_folder_of_another_configuration_is_refused(config, tmp_path):
         train(config(steps=20), tmp_path / "run", progress=False)
 
 
+def test_a_run_of_an_earlier_version_goes_on_where_new_keys_are_at_their_defaults(config, tmp_path):
+    train(config(steps=10), tmp_path / "run", progress=False)
+    path = tmp_path / "run" / "config.yaml"
+    path.write_text("".join(line for line in path.read_text().splitlines(True) if not line.startswith("start_at_zero")))
+    assert "start_at_zero" not in yaml.safe_load(path.read_text())
+    train(config(steps=10), tmp_path / "run", progress=False)
+    with pytest.raises(InputError, match="another configuration"):
+        train(config(steps=10, start_at_zero=True), tmp_path / "run", progress=False)
+
+
 def test_weights_that_turn_nan_in_the_last_step_are_not_saved(config, tmp_path, monkeypatch):
     monkeypatch.setattr(callbacks, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     checkpoint = tmp_path / "run" / "checkpoint.weights.h5"
