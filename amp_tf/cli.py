@@ -88,7 +88,9 @@ def convert(
     prefix: Annotated[str, typer.Option(help="amp_qmmm: orca or xtb.")] = "orca",
     pc: Annotated[Path | None, typer.Option(help="emle: the file of point charges; pc.xyz beside the source by default.")] = None,
     allow_pickle: Annotated[bool, typer.Option(help="amp_qmmm: read arrays of objects, which may run code.")] = False,
-    plausibility_check: Annotated[bool, typer.Option(help="Find wrong units by the size of gradients and energies.")] = True,
+    plausibility_check: Annotated[
+        bool, typer.Option(help="Find wrong units and signs by the size of distances, gradients and energies, and by sums of gradients.")
+    ] = True,
 ) -> None:
     """Reference data of others as ours."""
     from amp_tf.data import convert as readers
@@ -123,8 +125,8 @@ def convert(
         check_plausible(data)
     digest = write_reference_data(output, data.provenance, data.groups)
     charges = ", ".join(f"{total:g}" for total in sorted({group.total_charge for group in data.groups}))
-    names = [name for name in KEYS[2:] if name != "mm_positions"]
-    labels = ", ".join(name for name in names if all(getattr(group, name) is not None for group in data.groups))
+    names = [name for name in KEYS[2:] if name not in ("mm_positions", "mm_charges")]
+    labels = ", ".join(name for name in names if any(getattr(group, name) is not None for group in data.groups))
     typer.echo(f"{output}: {len(data)} frames in {len(data.groups)} group(s) with {labels}; total charge {charges} e; sha256 {digest}")
 
 

@@ -296,7 +296,7 @@ def naming(where: str, wanted: bool = True) -> Iterator[None]:
     except InputError as error:
         if not wanted:
             raise
-        raise InputError(f"{where}: {error}") from error
+        raise type(error)(f"{where}: {error}") from error
 
 
 def _system_graph(system: System, cutoff: float, far_from: float | None, mm_nodes: bool) -> MolecularGraph:

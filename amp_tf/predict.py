@@ -1,6 +1,7 @@
 """Predictions of a saved potential for the frames of a file, written to a file: what ``amp-tf predict`` does."""
 
 import warnings
+from collections import Counter
 from importlib.metadata import version
 from pathlib import Path
 
@@ -44,8 +45,11 @@ def predict_file(potential: Potential, source: Path, output: Path, command: str 
     if potential.embeds_charges and not any(len(system.mm_charges) for system in systems):
         remedy = "" if source.suffix == ".h5" else " (--pc gives them)"
         warnings.warn(f"{source}: no frame has MM particles{remedy}; these are energies without surroundings.", stacklevel=2)
-    for frame, system in enumerate(systems):
-        with naming(f"{source}, frame {frame}"):
+    numbers = Counter()
+    for name, system in zip(names, systems, strict=True):
+        where = f"group {name!r}, frame {numbers[name]}" if source.suffix == ".h5" else f"frame {numbers.total()}"
+        numbers[name] += 1
+        with naming(f"{source}, {where}"):
             potential.check_systems([system])
             potential.check_charges([system])
     results = predict(potential, systems, everything=True)

@@ -30,13 +30,13 @@ class Parts:
     def __init__(self, folder: Path | str, settings: Mapping[str, object]):
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
-        record = self.folder / "settings.json"
-        text = json.dumps(settings, sort_keys=True, indent=1)
-        if record.is_file() and record.read_text() != text and any(self.folder.glob("*.npz")):
+        self._record, self._settings = self.folder / "settings.json", json.dumps(settings, sort_keys=True, indent=1)
+        finished = any(not path.name.startswith("partial.") for path in self.folder.glob("*.npz"))
+        if finished and self._record.is_file() and self._record.read_text() != self._settings:
             raise InputError(
                 f"{self.folder} holds parts of another engine, version or setting; remove that folder or choose another output."
             )
-        write_text(record, text)
+        write_text(self._record, self._settings)
 
     def __contains__(self, name: str) -> bool:
         return self._path(name).is_file()
@@ -49,6 +49,8 @@ class Parts:
             raise InputError(f"{self._path(name)} is damaged; delete it and run the same command again.") from error
 
     def __setitem__(self, name: str, arrays: Arrays) -> None:
+        if self._record.read_text() != self._settings:
+            raise InputError(f"{self.folder} was taken by a command with other settings; choose another output.")
         with whole_file(self._path(name)) as partial:
             np.savez(partial, **arrays)
 
@@ -75,7 +77,7 @@ def run_all(
             checkout (or with it on PYTHONPATH), with the engine that is installed here.
 
     Raises:
-        AmpTFError: if the run was interrupted, the disk is full, or a calculation failed; says how many are finished and how to go on.
+        AmpTFError: if the run was interrupted, the disk is full, or ``compute`` raised one; says how many are finished and how to go on.
     """
     waiting = {name: task for name, task in tasks.items() if name not in parts}
     bar = tqdm(total=len(tasks), initial=len(tasks) - len(waiting), desc=title, unit="calculation", smoothing=0.05)

@@ -21,8 +21,8 @@ from scipy.spatial.distance import pdist
 
 from amp_tf.data.convert import as_reference_data, read_geometries
 from amp_tf.data.hdf5 import FrameGroup, Provenance, ReferenceData, content_sha256, read_reference_data, write_reference_data
-from amp_tf.errors import EngineError, InputError
-from datasets.engines import EMBEDDING_ENGINES, Calculation, EmbeddingEngine, XTBEngine
+from amp_tf.errors import InputError
+from datasets.engines import EMBEDDING_ENGINES, Calculation, CalculationError, EmbeddingEngine, XTBEngine
 from datasets.parts import Arrays, Parts, failures_of, report, run_all
 from datasets.qmmm_sampling import Sampling, Trajectory, sampling_record
 from datasets.solutes import PAPER_SOLUTES, Solute, check_shell, lennard_jones, relaxed, solute_by_name, solute_from_smiles, solute_from_xyz
@@ -44,7 +44,7 @@ def label(task: tuple[EmbeddingEngine, Calculation]) -> Arrays:
     isolated = Calculation(calculation.atomic_numbers, calculation.positions, charge=calculation.charge)
     try:
         result, alone = engine.embedded(calculation), engine.embedded(isolated)
-    except EngineError as error:
+    except CalculationError as error:
         return {"failure": np.array(str(error))}
     return {
         "energy": np.array(result.energy),
@@ -136,17 +136,23 @@ def relabel(
 
     Returns:
         As :func:`sample`.
+
+    Raises:
+        InputError: for data without MM particles, open shells, and charges that are no whole numbers.
+        EngineError: if all calculations failed.
     """
     if output.resolve() == Path(source.source).resolve():
         raise InputError(f"{output} is the source of the geometries; choose another output.")
     version = engine.version()
     method = {"engine": engine.name, "version": version, "level_of_theory": engine.level_of_theory}
+    if len({group.name for group in source.groups}) < len(source.groups):
+        raise InputError(f"{source.source}: two groups have one name; give each its own.")
     for group in source.groups:
         where = f"{source.source}: group {group.name!r}"
         if group.mm_offsets is None:
             raise InputError(f"{where} has no MM particles; relabel is for QM/MM data.")
-        if not float(group.total_charge).is_integer():
-            raise InputError(f"{where} has a total charge of {group.total_charge:g} e, no whole number; correct it.")
+        if abs(group.total_charge - round(group.total_charge)) > 1e-6:
+            raise InputError(f"{where} has a total charge of {group.total_charge:.7g} e, no whole number; correct it.")
         check_shell(where, group.qm_atomic_numbers, round(group.total_charge))
     parts = Parts(output.with_name(f"{output.name}.parts"), method)
     of_groups: dict[str, dict[str, Calculation]] = {}

@@ -6,12 +6,12 @@ from pathlib import Path
 import ase.io
 import numpy as np
 from ase.data import chemical_symbols, covalent_radii
-from ase.symbols import Symbols
 from scipy.optimize import minimize
 from scipy.spatial.distance import cdist
 from scipy.spatial.transform import Rotation
 
 from amp_tf import units
+from amp_tf.data.convert import total_charge
 from amp_tf.errors import AmpTFError, EngineError, InputError
 from datasets.engines import Calculation, EmbeddingEngine
 
@@ -57,14 +57,6 @@ def solute_by_name(name: str, seed: int = 0) -> Solute:
         raise InputError(f"unknown solute {name!r}; choose one of {', '.join(PAPER_SOLUTES)}, or give --smiles or --xyz.")
     smiles, facing = PAPER_SOLUTES[name]
     return solute_from_smiles(smiles, name, seed, facing)
-
-
-def formula(name: str) -> str:
-    """The sum formula of one of :data:`PAPER_SOLUTES`, in Hill's order."""
-    from rdkit import Chem
-
-    molecule = Chem.AddHs(Chem.MolFromSmiles(PAPER_SOLUTES[name][0]))
-    return Symbols([atom.GetAtomicNum() for atom in molecule.GetAtoms()]).get_chemical_formula("hill")
 
 
 def solute_from_smiles(smiles: str, name: str = "solute", seed: int = 0, facing: tuple[str, str] | None = None) -> Solute:
@@ -113,11 +105,11 @@ def solute_from_xyz(path: Path, charge: int | None = None) -> Solute:
         atoms = ase.io.read(path, index=0)
     except Exception as error:  # each format of ASE raises its own
         raise InputError(f"{path}: ASE cannot read a structure from it ({' '.join(str(error).split())[:200]}).") from error
-    stated = atoms.info.get("charge", charge or 0)
-    if stated != round(stated) or charge not in (None, stated):
-        raise InputError(
-            f"{path} states a charge of {stated:g} e, not {0 if charge is None else charge:+d} e; correct the file or --charge."
-        )
+    stated = total_charge(atoms, path) if "charge" in atoms.info else charge or 0
+    if stated != round(stated):
+        raise InputError(f"{path} states a charge of {stated:g} e, no whole number; correct the file.")
+    if charge not in (None, stated):
+        raise InputError(f"{path} states a charge of {stated:g} e, not {charge:+d} e; correct the file or --charge.")
     solute = Solute(Path(path).stem, atoms.numbers, atoms.positions - atoms.positions.mean(axis=0), round(stated))
     check_shell(solute.name, solute.atomic_numbers, solute.charge)
     return solute

@@ -22,9 +22,9 @@ import numpy as np
 import typer
 
 from amp_tf.data.hdf5 import FrameGroup, Provenance, write_reference_data
-from amp_tf.errors import EngineError, InputError
+from amp_tf.errors import InputError
 from datasets.cluster_search import Minima, distinct, read_minima, search_record, walk, with_molecule_added
-from datasets.engines import ENGINES, Calculation, Engine
+from datasets.engines import ENGINES, Calculation, CalculationError, Engine
 from datasets.parts import Arrays, Parts, failures_of, report, run_all
 from datasets.water_dimer import MONOMER_NUMBERS, monomer_positions
 
@@ -141,7 +141,7 @@ def _effect_of_the_field(task: tuple[Engine, Calculation]) -> Arrays:
     try:
         energy, gradient = engine.energy_and_gradient(embedded)
         isolated_energy, isolated_gradient = engine.energy_and_gradient(isolated)
-    except EngineError as error:
+    except CalculationError as error:
         return {"failure": np.array(str(error))}
     return {
         "energy": np.array(energy - isolated_energy),

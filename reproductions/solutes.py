@@ -16,11 +16,14 @@ from amp_tf.errors import InputError
 from amp_tf.files import write_text
 from datasets.qmmm_sampling import Sampling
 from datasets.qmmm_solutes import FRAMES, SHIPPED_FILE, make_engine, sample
-from datasets.solutes import formula, solute_by_name
+from datasets.solutes import solute_by_name
 from reproductions.common import RUNS, WEIGHTS, Row, copy_compressed, format_table, row
 
 SOLUTES = {"Uracil": "uracil", "RA": "retinoic-acid", "SAM": "sam-cysteine"}
 """The systems of the tables and the names of their solutes."""
+
+FORMULAS = {"Uracil": "C4H4N2O2", "RA": "C20H28O2", "SAM": "C18H29N7O7S2"}
+"""In Hill's order."""
 
 SHIPS = ("Uracil",)
 """The systems whose potentials of the laptop preset ship; the others are not trained far enough to be of use."""
@@ -65,7 +68,7 @@ class Preset:
 PRESETS = {
     "smoke": Preset(
         {"Uracil": 3}, {"Uracil": 3}, 1, {}, {"n_layers": 1, "n_features": 8, "n_radial_weights": 4},
-        "three steps of a one-layer model of eight features, without --data on 50 frames of uracil, show that all runs, no result",
+        "three steps of a one-layer model of eight features on 50 frames of uracil (unless --data is given) show that all runs, no result",
     ),
     "laptop": Preset(
         {"Uracil": 10_000, "RA": 1200, "SAM": 600},
@@ -326,7 +329,7 @@ def differs(preset: str, data: Mapping[str, dict[str, Any]]) -> str:
         systems.setdefault(record["level_of_theory"] + (dynamics if record["ours"] else ""), []).append(system)
     origins = "; ".join(f"{', '.join(names)}: {origin}" for origin, names in systems.items())
     for system, record in data.items():
-        if record["formulas"] != [expected := formula(SOLUTES[system])]:
+        if record["formulas"] != [expected := FORMULAS[system]]:
             origins += f"; what is called {system} is {', '.join(record['formulas'])}, the published errors are of {expected}"
     return f"Differs from the paper: the data ({origins}; the paper's are DFT); one seed; {PRESETS[preset].differs}."
 

@@ -12,8 +12,8 @@ from amp_tf.errors import InputError
 THERMAL_DISPLACEMENT = 0.05
 """By how much atoms of a molecule at room temperature deviate from rest, angstrom."""
 
-IMPLAUSIBLE_FACTOR = 50.0
-"""Energies that vary this much less or more than gradients let expect are in another unit."""
+IMPLAUSIBLE_FACTOR, IMPLAUSIBLE_FACTOR_ALONE = 50.0, 500.0
+"""Energies that vary this much less or more than gradients let expect, or, without gradients, thermal motion, are in another unit."""
 
 THERMAL_GRADIENT = 100.0
 """Root mean square of a component of the gradients of molecules at room temperature, kJ/mol/angstrom (ethanol, aspirin and uracil of rMD17,
@@ -25,8 +25,9 @@ PLAUSIBLE_GRADIENTS = THERMAL_GRADIENT / 25.0, THERMAL_GRADIENT * 10.0
 HYDROGEN_DISTANCES = 0.6, 1.75
 """From a hydrogen atom to the atom next to it, angstrom: 0.74 in H2, 0.96 in water, 1.09 in methane, 1.61 in HI. In bohr water has 1.81."""
 
-UNBALANCED = 0.5
-"""|Σ QM + Σ MM gradients| beyond this part of |Σ MM gradients|: moving everything together must not cost energy."""
+UNBALANCED, UNBALANCED_GRADIENT = 0.4, 5.0
+"""Σ QM + Σ MM gradients of a frame, in root mean square, beyond this part of the larger sum and beyond so many kJ/mol/angstrom, which
+grids of density functionals leave: moving everything together must not cost energy."""
 
 FRAMES = 200
 """How many frames of a group are looked at, spread over it."""
@@ -36,21 +37,25 @@ def check_plausible(data: ReferenceData) -> None:
     """Compare positions, gradients, and how much the energies vary, with what is usual of molecules at room temperature.
 
     A molecule of N atoms whose gradient components have the root mean square g is away from its minimum by some 0.05 angstrom in each of
-    3N coordinates, so its energy varies by some 0.05 g sqrt(3N); without gradients g is taken to be 100 kJ/mol/angstrom. Units that are
-    wrong by a factor (hartree, eV; kcal/mol is too near) miss that by far. Where both are in the same wrong unit, g is far from
-    100 kJ/mol/angstrom. Gradients of QM and MM atoms sum to zero, unless one of the two is in another unit or is a force. Hydrogen atoms
+    3N coordinates, so its energy varies by some 0.05 g sqrt(3N). Units that are wrong by a factor (hartree, eV; kcal/mol is too near) miss
+    that by far. Where both are in the same wrong unit, g is far from 100 kJ/mol/angstrom. Without gradients g is taken to be that, and only
+    hartree are noticed. Gradients of QM and MM atoms sum to zero, unless one of the two is in another unit or is a force. Hydrogen atoms
     are within 1.75 angstrom of another atom, unless positions are in bohr. Not noticed: QM and MM forces both taken for gradients.
 
     Raises:
         InputError: naming what is implausible and what it looks like.
     """
+    few = [group for group in data.groups if len(group) < 5 and group.qm_gradients is not None]
+    if few:
+        _check_gradients(data.source, _size([group.qm_gradients for group in few]))
     for group in data.groups:
         where, chosen = f"{data.source}: group {group.name!r}", np.unique(np.linspace(0, len(group) - 1, FRAMES, dtype=int))
         _check_distances(where, group, chosen)
         gradient = THERMAL_GRADIENT
         if group.qm_gradients is not None:
-            gradient = float(np.sqrt(np.mean(group.qm_gradients**2)))
-            _check_gradients(where, gradient)
+            gradient = _size([group.qm_gradients])
+            if len(group) >= 5 and len(group.qm_atomic_numbers) > 1:
+                _check_gradients(where, gradient)
             if group.mm_gradients is not None:
                 _check_balance(where, group, chosen)
         if len(group) >= 5:
@@ -74,10 +79,17 @@ def _check_distances(where: str, group: FrameGroup, frames: np.ndarray) -> None:
         )
 
 
+def _size(arrays: list[np.ndarray]) -> float:
+    """Root mean square of all components."""
+    return float(np.sqrt(sum(np.sum(array**2) for array in arrays) / sum(array.size for array in arrays)))
+
+
 def _check_gradients(where: str, gradient: float) -> None:
     low, high = PLAUSIBLE_GRADIENTS
-    if not gradient or low < gradient < high:
+    if low < gradient < high:
         return
+    if gradient == 0.0:
+        raise InputError(f"{where}: all gradients are zero; leave them out, or pass --no-plausibility-check.")
     factors = {"eV/angstrom": units.EV, "hartree/bohr": units.HARTREE / units.BOHR, "hartree/angstrom": units.HARTREE}
     guess = min(factors, key=lambda unit: abs(np.log(gradient / THERMAL_GRADIENT * factors[unit])))
     hint = f"they look like {guess}" if gradient < low else "they look too large"
@@ -89,24 +101,25 @@ def _check_gradients(where: str, gradient: float) -> None:
 
 def _check_balance(where: str, group: FrameGroup, frames: np.ndarray) -> None:
     of_mm = np.array([np.sum(group.mm_gradients[group.mm_particles(frame)], axis=0, dtype=float) for frame in frames])
-    left = of_mm + group.qm_gradients[frames].sum(axis=1)
-    share = float(np.linalg.norm(left) / max(np.linalg.norm(of_mm), 1e-300))
-    if share > UNBALANCED and np.linalg.norm(left) > 1.0:
-        hint = "one of them looks like forces" if 1.8 < share < 2.2 else "one of them looks like another unit, or MM particles are missing"
+    of_qm = group.qm_gradients[frames].sum(axis=1)
+    left = _size([of_mm + of_qm])
+    share = left / max(_size([of_mm]), _size([of_qm]), 1e-12)
+    if share > UNBALANCED and left > UNBALANCED_GRADIENT:
+        hint = "one of them looks like forces" if 1.8 < share < 2.2 else "one of them looks like another unit, or is not complete"
         raise InputError(
-            f"{where}: gradients of QM atoms and MM particles should sum to zero, but miss that by {100 * share:.0f} % of the MM part "
+            f"{where}: gradients of QM atoms and MM particles should sum to zero, but miss that by {100 * share:.0f} % of the larger sum "
             f"({hint}); correct them, or pass --no-plausibility-check."
         )
 
 
 def _check_energies(where: str, group: FrameGroup, gradient: float) -> None:
     expected = THERMAL_DISPLACEMENT * gradient * np.sqrt(3 * len(group.qm_atomic_numbers))
-    found = float(np.std(group.energies))
-    if found and expected and not 1 / IMPLAUSIBLE_FACTOR < found / expected < IMPLAUSIBLE_FACTOR:
+    found, known = float(np.std(group.energies)), group.qm_gradients is not None
+    factor = IMPLAUSIBLE_FACTOR if known else IMPLAUSIBLE_FACTOR_ALONE
+    if found and expected and not 1 / factor < found / expected < factor:
         guess = min(ENERGY_UNITS, key=lambda unit: abs(np.log(found / expected * ENERGY_UNITS[unit])))
-        known = group.qm_gradients is not None
         hint = f"they look like {guess}" if found < expected else "the gradients look too small" if known else "they look too large"
         raise InputError(
-            f"{where}: the energies vary by {found:.3g} kJ/mol, where {'their gradients' if known else 'thermal motion'} let"
-            f"{'' if known else 's'} expect about {expected:.3g} kJ/mol ({hint}); correct the units, or pass --no-plausibility-check."
+            f"{where}: the energies vary by {found:.3g} kJ/mol, where {'their gradients suggest' if known else 'thermal motion suggests'} "
+            f"about {expected:.3g} kJ/mol ({hint}); correct the units, or pass --no-plausibility-check."
         )

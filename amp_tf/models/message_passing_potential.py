@@ -48,7 +48,8 @@ class MessagePassingPotential(Potential):
     def start_at_zero(self) -> None:
         """Set the last kernels of the readouts of energies and charges to zero.
 
-        The untrained potential then gives the atomic energies and spreads the total charge evenly.
+        The untrained potential then spreads the total charge evenly and adds nothing else to the atomic energies. Charges of QM atoms that
+        only polarize (``source_charges``) stay as they are.
         """
         for readout in (self.readout, *([self.charge_readout] if self.pairwise_coulomb else [])):
             kernel = readout.dense[-1].kernel

@@ -28,6 +28,7 @@ from amp_tf.graph import (
     filled_graph,
     join_graphs,
     make_systems,
+    naming,
     real_particles,
     rounded_up,
 )
@@ -207,19 +208,23 @@ class Potential(keras.Model):
                 or MM particles where the model has no term for them.
         """
         trained = self.provenance.get("total_charges") if self.sees_total_charge else None
-        for system in systems:
-            require(
-                trained is None or bool(np.any(np.isclose(system.total_charge, trained, atol=1e-6))),
-                f"the model was trained on total charges of {', '.join(map(_signed, trained or ()))} e, not "
-                f"{_signed(system.total_charge)} e; train one with such data.",
+        for number, system in enumerate(systems):
+            with naming(f"system {number}", len(systems) > 1):
+                self._check_system(system, trained)
+
+    def _check_system(self, system: System, trained_charges: Sequence[float] | None) -> None:
+        require(
+            trained_charges is None or bool(np.any(np.isclose(system.total_charge, trained_charges, atol=1e-6))),
+            f"the model was trained on total charges of {', '.join(map(_signed, trained_charges or ()))} e, not "
+            f"{_signed(system.total_charge)} e; train one with such data.",
+        )
+        unknown = sorted({chemical_symbols[number] for number in system.atomic_numbers} - set(self.elements))
+        require(not unknown, f"the model knows {', '.join(self.elements)}, not {', '.join(unknown)}; train one with these elements.")
+        if len(system.mm_charges) and not self.embeds_charges:
+            raise InputError(
+                "this model has no term for MM particles; leave them out, or train one "
+                "with direct_polarization, pairwise_coulomb or mm_types."
             )
-            unknown = sorted({chemical_symbols[number] for number in system.atomic_numbers} - set(self.elements))
-            require(not unknown, f"the model knows {', '.join(self.elements)}, not {', '.join(unknown)}; train one with these elements.")
-            if len(system.mm_charges) and not self.embeds_charges:
-                raise InputError(
-                    "this model has no term for MM particles; leave them out, or train one "
-                    "with direct_polarization, pairwise_coulomb or mm_types."
-                )
 
     def check_charges(self, systems: Sequence[System]) -> None:
         """Refuse total charges that the model would ignore.

@@ -50,8 +50,8 @@ class TrainingConfig(pydantic.BaseModel):
     )
     start_at_zero: bool = Field(
         False,
-        description="start from zero atomic energies and charges, not from random ones (paper: random), which among many MM particles are "
-        "errors of 1 000 kJ/mol",
+        description="start with zero readouts of energies and charges (paper: random); random charges among many MM particles err by "
+        "1 000 kJ/mol",
     )
     energy_reference: Literal["fit", "none"] = Field(
         "fit", description="atomic energies: least-squares fit to the training set (for one composition, its mean), or none"

@@ -1,6 +1,6 @@
 """Quantum chemistry engines behind two interfaces: :class:`Engine` (MP2) and :class:`EmbeddingEngine` (QM/MM with all gradients)."""
 
-from datasets.engines.base import Calculation, ConvergenceError, Engine
+from datasets.engines.base import Calculation, CalculationError, Engine
 from datasets.engines.embedding import EmbeddedResult, EmbeddingEngine
 from datasets.engines.psi4_engine import Psi4Engine
 from datasets.engines.pyscf_dft import PySCFDFTEngine
@@ -14,7 +14,7 @@ __all__ = [
     "EMBEDDING_ENGINES",
     "ENGINES",
     "Calculation",
-    "ConvergenceError",
+    "CalculationError",
     "EmbeddedResult",
     "EmbeddingEngine",
     "Engine",

@@ -9,8 +9,11 @@ from amp_tf import units
 from amp_tf.errors import EngineError
 
 
-class ConvergenceError(EngineError):
-    """The self-consistent field of one calculation did not converge; others may."""
+class CalculationError(EngineError):
+    """One calculation failed, and others may not: its self-consistent field did not converge, or the program complained of it.
+
+    Builders leave such a frame out; other errors of an engine (not installed, killed, unknown basis) end the build.
+    """
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,7 @@ class Engine(ABC):
         """Total energy in kJ/mol.
 
         Raises:
-            ConvergenceError: if the self-consistent field does not converge.
+            CalculationError: if the self-consistent field does not converge, or this calculation fails otherwise.
             EngineError: if the engine is not installed or fails.
         """
 
@@ -88,5 +91,5 @@ class Engine(ABC):
         """Total energy in kJ/mol and its analytic derivative by the positions of the atoms, [n_atoms, 3], kJ/mol/angstrom.
 
         Raises:
-            ConvergenceError, EngineError: as :meth:`energy`.
+            CalculationError, EngineError: as :meth:`energy`.
         """

@@ -61,6 +61,6 @@ class EmbeddingEngine(ABC):
         """Energy, gradients, charges and dipole; without point charges ``mm_gradients`` is [0, 3].
 
         Raises:
-            ConvergenceError: if the self-consistent field does not converge.
+            CalculationError: if the self-consistent field does not converge, or this calculation fails otherwise.
             EngineError: if the engine is not installed or fails.
         """

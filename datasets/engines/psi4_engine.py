@@ -17,7 +17,7 @@ from ase.data import chemical_symbols
 
 from amp_tf import units
 from amp_tf.errors import EngineError
-from datasets.engines.base import Calculation, ConvergenceError, Engine
+from datasets.engines.base import Calculation, CalculationError, Engine
 
 
 class Psi4Engine(Engine):
@@ -60,7 +60,7 @@ class Psi4Engine(Engine):
         }
         answer = _server(self._program(), self.n_threads).ask(job)
         if "error" in answer:
-            raise (ConvergenceError if answer["not_converged"] else EngineError)(f"psi4: {' '.join(answer['error'].split())[:300]}")
+            raise CalculationError(f"psi4: {' '.join(answer['error'].split())[:300]}")
         return answer
 
 

@@ -49,8 +49,7 @@ with os.fdopen(int(os.environ["AMP_TF_PSI4_ANSWERS"]), "w") as answers:
         try:
             answer = run(json.loads(line))
         except Exception as error:  # whatever psi4 raises belongs to this calculation alone
-            is_convergence = any("ConvergenceError" in kind.__name__ for kind in type(error).__mro__)
-            answer = {"error": str(error) or type(error).__name__, "not_converged": is_convergence}
+            answer = {"error": str(error) or type(error).__name__}
         psi4.core.clean()
         answers.write(json.dumps(answer) + "\n")
         answers.flush()

@@ -4,7 +4,7 @@ import numpy as np
 
 from amp_tf import units
 from amp_tf.errors import EngineError
-from datasets.engines.base import Calculation, ConvergenceError
+from datasets.engines.base import Calculation, CalculationError
 from datasets.engines.embedding import EmbeddedResult, EmbeddingEngine
 
 
@@ -59,7 +59,7 @@ class PySCFDFTEngine(EmbeddingEngine):
             except (KeyError, RuntimeError, ValueError) as error:
                 raise EngineError(f"PySCF: {' '.join(str(error).split())[:300]}; check functional, basis and charge.") from error
             if not state.converged:
-                raise ConvergenceError(f"PySCF: {self.level_of_theory} did not converge; look at the geometry.")
+                raise CalculationError(f"PySCF: {self.level_of_theory} did not converge; look at the geometry.")
             density = state.make_rdm1()
             gradients = state.nuc_grad_method()
             gradients.grid_response = True

@@ -1,10 +1,23 @@
 """MP2 with PySCF (https://pyscf.org), as a Python library in this process."""
 
+from contextlib import contextmanager
+
 import numpy as np
 
 from amp_tf import units
 from amp_tf.errors import EngineError
-from datasets.engines.base import Calculation, ConvergenceError, Engine
+from datasets.engines.base import Calculation, CalculationError, Engine
+
+
+@contextmanager
+def _sentences():
+    """PySCF's own errors as one sentence."""
+    try:
+        yield
+    except EngineError:
+        raise
+    except (KeyError, RuntimeError, ValueError) as error:
+        raise EngineError(f"PySCF: {' '.join(str(error).split())[:300]}; check basis and charge.") from error
 
 
 class PySCFEngine(Engine):
@@ -29,7 +42,7 @@ class PySCFEngine(Engine):
 
     def energy(self, calculation: Calculation) -> float:
         pyscf = self._import()
-        with pyscf.lib.with_omp_threads(self.n_threads):
+        with pyscf.lib.with_omp_threads(self.n_threads), _sentences():
             reference = self._reference(calculation, density_fit=True)
             correlation = pyscf.mp.dfmp2_native.DFMP2(reference, auxbasis=f"{calculation.basis}-ri").kernel()
         correlation_energy = correlation[0] if isinstance(correlation, tuple) else correlation
@@ -37,7 +50,7 @@ class PySCFEngine(Engine):
 
     def energy_and_gradient(self, calculation: Calculation) -> tuple[float, np.ndarray]:
         pyscf = self._import()
-        with pyscf.lib.with_omp_threads(self.n_threads):
+        with pyscf.lib.with_omp_threads(self.n_threads), _sentences():
             correlated = pyscf.mp.MP2(self._reference(calculation, density_fit=False)).run()
             gradient = correlated.nuc_grad_method().kernel()
         return self.energy(calculation), gradient * units.HARTREE / units.BOHR
@@ -45,13 +58,10 @@ class PySCFEngine(Engine):
     def _reference(self, calculation: Calculation, density_fit: bool):
         """The converged Hartree-Fock state."""
         pyscf, positions = self._import(), calculation.positions_bohr
-        try:
-            molecule = pyscf.M(
-                atom=[(int(number), tuple(point)) for number, point in zip(calculation.atomic_numbers, positions, strict=True)],
-                unit="Bohr", basis=calculation.basis, charge=calculation.charge, verbose=0,
-            )  # fmt: skip
-        except (KeyError, RuntimeError, ValueError) as error:
-            raise EngineError(f"PySCF: {' '.join(str(error).split())[:300]}; check basis and charge.") from error
+        molecule = pyscf.M(
+            atom=[(int(number), tuple(point)) for number, point in zip(calculation.atomic_numbers, positions, strict=True)],
+            unit="Bohr", basis=calculation.basis, charge=calculation.charge, verbose=0,
+        )  # fmt: skip
         reference = pyscf.scf.RHF(molecule)
         if density_fit:
             reference = reference.density_fit(auxbasis=f"{calculation.basis}-jkfit")
@@ -60,5 +70,5 @@ class PySCFEngine(Engine):
         reference.conv_tol, reference.conv_tol_grad, reference.max_cycle = 1e-11, 1e-7, self.max_iterations
         reference.kernel()
         if not reference.converged:
-            raise ConvergenceError("PySCF: the Hartree-Fock iterations did not converge; look at the geometry.")
+            raise CalculationError("PySCF: the Hartree-Fock iterations did not converge; look at the geometry.")
         return reference

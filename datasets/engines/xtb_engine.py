@@ -8,6 +8,7 @@ import contextlib
 import os
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
 from pathlib import Path
@@ -17,7 +18,7 @@ from ase.data import chemical_symbols
 
 from amp_tf import units
 from amp_tf.errors import EngineError
-from datasets.engines.base import Calculation, ConvergenceError
+from datasets.engines.base import Calculation, CalculationError
 from datasets.engines.embedding import EmbeddedResult, EmbeddingEngine
 
 POINT_CHARGE_HARDNESS = 99.0
@@ -89,7 +90,8 @@ class XTBEngine(EmbeddingEngine):
             (folder / "xtbrestart").unlink(missing_ok=True)
             log = f"{finished.stdout[-2000:]} {finished.stderr[-2000:]}"
             reason = " ".join(log.split())[-300:]
-            raise (ConvergenceError if "not converge" in log else EngineError)(f"xtb: {reason}")
+            killed = finished.returncode in (-signal.SIGKILL, -signal.SIGTERM)
+            raise (EngineError if killed else CalculationError)(f"xtb ended with exit status {finished.returncode}: {reason}")
         try:
             energy, qm_gradients = _read_gradient(folder / "gradient", len(lines))
             mm_gradients = np.loadtxt(folder / "pcgrad").reshape(n_mm, 3) * _GRADIENT if n_mm else np.zeros((0, 3))

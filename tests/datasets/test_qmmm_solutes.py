@@ -16,7 +16,7 @@ from amp_tf import units
 from amp_tf.data.hdf5 import ReferenceData, read_reference_data
 from amp_tf.errors import AmpTFError, EngineError, InputError
 from datasets import qmmm_sampling, qmmm_solutes
-from datasets.engines import Calculation, ConvergenceError, EmbeddedResult, EmbeddingEngine, PySCFDFTEngine, XTBEngine
+from datasets.engines import Calculation, CalculationError, EmbeddedResult, EmbeddingEngine, PySCFDFTEngine, XTBEngine
 from datasets.parts import Parts
 from datasets.qmmm_sampling import Sampling, Trajectory, embedded_zone, sampling_record
 from datasets.solutes import Solute, bonds, lennard_jones, relaxed, solute_by_name, solute_from_smiles, solute_from_xyz
@@ -31,7 +31,7 @@ class PointChargeEngine(EmbeddingEngine):
 
     name, install = "model", "nothing"
 
-    def __init__(self, fails_on: int | None = None, error: AmpTFError = ConvergenceError("springs: did not converge")):  # noqa: B008
+    def __init__(self, fails_on: int | None = None, error: AmpTFError = CalculationError("springs: did not converge")):  # noqa: B008
         super().__init__("springs")
         self.fails_on, self.error, self.n_calls = fails_on, error, 0
 
@@ -167,6 +167,9 @@ def test_a_solute_from_an_xyz_file(tmp_path):
     assert solute_from_xyz(tmp_path / "charged.xyz").charge == -1
     with pytest.raises(InputError, match=r"states a charge of -1 e, not \+1 e; correct the file or --charge"):
         solute_from_xyz(tmp_path / "charged.xyz", 1)
+    (tmp_path / "charged.xyz").write_text("2\ncharge=0.5\nO 0 0 0\nH 0 0 0.97\n")
+    with pytest.raises(InputError, match=r"states a charge of 0\.5 e, no whole number"):
+        solute_from_xyz(tmp_path / "charged.xyz")
     (tmp_path / "broken.xyz").write_text("two\natoms\n")
     with pytest.raises(InputError, match="ASE cannot read a structure"):
         solute_from_xyz(tmp_path / "broken.xyz", 0)
@@ -325,7 +328,7 @@ def test_a_longer_trajectory_goes_on_from_a_shorter_one(tmp_path):
 
 
 def test_other_settings_do_not_go_on_from_a_trajectory(tmp_path):
-    trajectory(tmp_path, PointChargeEngine())
+    trajectory(tmp_path, PointChargeEngine()).parts["equilibrated"] = {"positions": np.zeros(3)}
     with pytest.raises(InputError, match="holds parts of another engine, version or setting"):
         trajectory(tmp_path, PointChargeEngine(), Sampling(**vars(SAMPLING) | {"temperature": 350.0}))
 
@@ -378,7 +381,7 @@ def test_another_geometry_does_not_go_on_from_a_trajectory(tmp_path):
         qmmm_solutes.sample(tmp_path / "a.h5", replace(WATER, name="my/water"), PointChargeEngine(), SAMPLING, 1, "test")
 
 
-@pytest.mark.parametrize("error", [ConvergenceError("springs: did not converge"), EngineError("springs: broke")])
+@pytest.mark.parametrize("error", [CalculationError("springs: did not converge"), CalculationError("springs: broke")])
 def test_frames_on_which_the_engine_fails_are_left_out_and_named(error, sampled, tmp_path):
     source = read_reference_data(sampled[0])
     engine = PointChargeEngine(fails_on=7, error=error)  # two calculations a frame
@@ -391,8 +394,15 @@ def test_frames_on_which_the_engine_fails_are_left_out_and_named(error, sampled,
 
 def test_where_every_calculation_fails_nothing_is_kept(sampled, tmp_path):
     source = read_reference_data(sampled[0])
-    with pytest.raises(EngineError, match=r"all 5 calculations failed, the first: water_000000_.*: springs: broke"):
-        qmmm_solutes.relabel(source, tmp_path / "new.h5", PointChargeEngine(1, EngineError("springs: broke")), 1, "test")
+    with pytest.raises(EngineError, match=r"all 5 calculations failed, the first: water_000000_.*: springs: did not converge"):
+        qmmm_solutes.relabel(source, tmp_path / "new.h5", PointChargeEngine(1), 1, "test")
+    assert qmmm_solutes.relabel(source, tmp_path / "new.h5", PointChargeEngine(), 1, "test")[1] == []
+
+
+def test_an_engine_that_is_gone_ends_the_build_and_records_no_failure(sampled, tmp_path):
+    source = read_reference_data(sampled[0])
+    with pytest.raises(AmpTFError, match=r"springs: killed\. 3 of 5 calculations are finished"):
+        qmmm_solutes.relabel(source, tmp_path / "new.h5", PointChargeEngine(7, EngineError("springs: killed")), 1, "test")
     assert qmmm_solutes.relabel(source, tmp_path / "new.h5", PointChargeEngine(), 1, "test")[1] == []
 
 

@@ -126,12 +126,6 @@ def test_a_damaged_part_is_named(tmp_path):
         parts["1"]
 
 
-def test_parts_of_other_settings_are_refused(tmp_path):
-    Parts(tmp_path / "parts", {"basis": "a"})
-    with pytest.raises(InputError, match="another engine, version or setting"):
-        Parts(tmp_path / "parts", {"basis": "b"})
-
-
 def test_kill_9_during_a_build(tmp_path):
     pytest.importorskip("pyscf", reason="PySCF is not installed (pip install 'amp_tf[reference]')")
     output = tmp_path / "dimer.h5"
@@ -219,14 +213,17 @@ def test_the_engines_agree(angle):
 
 
 def test_settings_without_any_part_may_be_corrected(tmp_path):
-    Parts(tmp_path / "parts", {"box": 10})
+    mistaken = Parts(tmp_path / "parts", {"box": 10})
     run_all({"1": 1}, zero, Parts(tmp_path / "parts", {"box": 40}))
+    with pytest.raises(AmpTFError, match="was taken by a command with other settings"):
+        run_all({"2": 2}, zero, mistaken)
     with pytest.raises(InputError, match="holds parts of another engine, version or setting; remove that folder"):
         Parts(tmp_path / "parts", {"box": 10})
 
 
 @pytest.mark.filterwarnings("ignore:Basis may be available")
-def test_a_basis_that_pyscf_does_not_know_gets_a_sentence():
-    calculation = Calculation(water_dimer.MONOMER_NUMBERS, water_dimer.monomer_positions(), "nobasis")
-    with pytest.raises(EngineError, match=r"PySCF: .*nobasis.*; check basis and charge\."):
+@pytest.mark.parametrize("basis", ["nobasis", "sto-3g"])
+def test_a_basis_that_pyscf_does_not_know_or_has_no_companion_gets_a_sentence(basis):
+    calculation = Calculation(water_dimer.MONOMER_NUMBERS, water_dimer.monomer_positions(), basis)
+    with pytest.raises(EngineError, match=rf"PySCF: .*{basis}.*; check basis and charge\."):
         PySCFEngine().energy_and_gradient(calculation)
