@@ -71,8 +71,8 @@ PRESETS = {
         "three steps of a one-layer model of eight features on 50 frames of uracil (unless --data is given) show that all runs, no result",
     ),
     "laptop": Preset(
-        {"Uracil": 10_000, "RA": 1200, "SAM": 600},
-        {"Uracil": 2000, "RA": 800, "SAM": 400},
+        {"Uracil": 10_000, "RA": 1200, "SAM": 400},
+        {"Uracil": 1000, "RA": 500, "SAM": 200},
         8,
         {"batch_size": 1, "learning_rate": 1e-3, "ema_momentum": 0.99, "start_at_zero": True, "xla": True},
         {"coefficient_scale": 1e-3, "field_polarization": True, "energy_scale": 10.0},
