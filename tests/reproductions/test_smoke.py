@@ -226,7 +226,7 @@ def test_the_uracil_potential_that_ships_knows_frames_it_has_not_seen():
     assert np.abs(found["energy"] - group.energies[frames]).mean() < 3.0
     assert np.abs(np.array(found["qm_gradients"]) - group.qm_gradients[frames]).mean() < 6.0
     reference = np.concatenate([group.mm_gradients[group.mm_particles(frame)] for frame in frames])
-    assert np.abs(np.concatenate(found["mm_gradients"]) - reference).mean() < 0.01 * np.abs(reference).mean()
+    assert np.abs(np.concatenate(found["mm_gradients"]) - reference).mean() < 0.02 * np.abs(reference).mean()
 
 
 def test_shipped_results_have_provenance():
