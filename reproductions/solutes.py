@@ -72,7 +72,7 @@ PRESETS = {
     ),
     "laptop": Preset(
         {"Uracil": 10_000, "RA": 1200, "SAM": 400},
-        {"Uracil": 1000, "RA": 500, "SAM": 200},
+        {"Uracil": 1000, "RA": 480, "SAM": 200},
         8,
         {"batch_size": 1, "learning_rate": 1e-3, "ema_momentum": 0.99, "start_at_zero": True, "xla": True},
         {"coefficient_scale": 1e-3, "field_polarization": True, "energy_scale": 10.0},
