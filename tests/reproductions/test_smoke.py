@@ -16,7 +16,7 @@ import figures.table1
 from amp_tf.data.hdf5 import read_reference_data
 from amp_tf.errors import InputError
 from amp_tf.models import load_potential
-from amp_tf.training.config import MODELS
+from amp_tf.training.config import MODELS, make_config
 from benchmarks import step_time
 from datasets import qmmm_solutes
 from reproductions import common, figure2, figure3, learning_curves, paper, solutes, table1, table2, water_clusters, water_dimer
@@ -325,6 +325,13 @@ def test_bad_words_on_the_command_line_of_the_solutes(tmp_path):
     clusters = read_reference_data(water_clusters.DATA)
     with pytest.raises(InputError, match="lacks mm_gradients; the tables of Uracil need them"):
         solutes.check_labels(clusters, "Uracil")
+
+
+@pytest.mark.parametrize("preset", solutes.PRESETS)
+@pytest.mark.parametrize("table", [1, 2])
+def test_every_run_of_the_solutes_has_a_valid_configuration(preset, table):
+    for system in solutes.PRESETS[preset].steps:
+        make_config(solutes.configuration(solutes.Job(table, system), preset, qmmm_solutes.SHIPPED_FILE))
 
 
 def test_another_molecule_under_the_name_of_a_system_is_said():
