@@ -214,6 +214,7 @@ def test_potentials_of_solutes_that_ship_have_a_card_and_load():
         assert {key: trained.get(key) for key in settings.keys() - {"data", "split"}} == {
             key: value for key, value in settings.items() if key not in ("data", "split")
         }
+        assert ("Not trained to the end" in card) == (path.stem != "uracil")
         assert all(word in card for word in ("Limits", "Licence", "F_MM", potential.provenance["level_of_theory"]))
 
 
