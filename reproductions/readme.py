@@ -35,7 +35,7 @@ def _terms(result: dict[str, Any]) -> str:
 BLOCKS: dict[str, tuple[Path, Callable[[dict[str, Any]], str]]] = {
     "terms": (RESULTS / "figure3.laptop.json", _terms),
     "table1": (RESULTS / "table1.laptop.json", _with_differences(table1.table)),
-    "table2": (RESULTS / "table2-RA.laptop.json", _with_differences(table2.table)),
+    "table2": (RESULTS / "table2.laptop.json", _with_differences(table2.table)),
     "speed": (step_time.RESULTS / "step_time.float32.json", _step_time),
     "embedding": (step_time.RESULTS / "embedding.float32.json", lambda result: embedding.table(result["rows"])),
     "qmmm": (step_time.RESULTS / "qmmm.float32.json", lambda result: qmmm.table(result["rows"])),
