@@ -210,24 +210,46 @@ def join_graphs(graphs: Sequence[MolecularGraph], float_dtype: str = "float64") 
 
 
 def filled_graph(
-    system: System, cutoff: float, n_neighbours: int, n_mm: int, float_dtype: str = "float64", far_from: float | None = None
+    system: System, cutoff: float, n_neighbours: int, n_mm: int, float_dtype: str = "float64", far_from: float | None = None,
+    node_pairs: tuple[int, int] | None = None,
 ) -> MolecularGraph:  # fmt: skip
     """The graph of one system with pairs and particles added until their numbers are given ones, so that many systems have one shape.
 
-    What is added changes no energy and no gradient: pairs of QM atoms at or beyond the cut-off, whose weight is zero where edges end
-    smoothly, and MM particles of no charge, 1e4 angstrom away and so beyond every long-range cut-off.
+    What is added changes no energy and no gradient: pairs at or beyond the cut-off, whose weight is zero where edges end smoothly, and MM
+    particles of no charge, 1e4 angstrom away and so beyond every cut-off.
 
     Args:
         system: with at most as many pairs and particles.
         cutoff, float_dtype, far_from: as in :func:`build_graph`.
         n_neighbours: pairs of atoms, each counted once: :func:`count_neighbours` of the system with the most, at most n (n − 1) / 2.
-        n_mm: MM particles.
+        n_mm: MM particles; where MM particles are nodes, more than the system has.
+        node_pairs: of models in which MM particles are nodes: how many QM-MM and MM-MM pairs closer than the cut-off to list.
     """
-    center = system.positions.mean(axis=0)
-    mm_positions, mm_charges = filled_particles(system.mm_positions - center, system.mm_charges, n_mm)
-    filled = System(system.atomic_numbers, system.positions, system.total_charge, mm_positions + center, mm_charges)
+    graph = build_graph([system], cutoff, float_dtype, far_from, mm_nodes=node_pairs is not None)
+    n_atoms = len(system.atomic_numbers)
     receivers, senders = nearest_pairs(system.positions, n_neighbours)
-    return build_graph([filled], cutoff, float_dtype, far_from)._replace(receivers=receivers, senders=senders)
+    mm_positions, mm_charges = filled_particles(graph.mm_positions, graph.mm_charges, n_mm)
+    mm_receivers, mm_senders = np.indices((n_atoms, n_mm), dtype=np.int32).reshape(2, -1)
+    graph = graph._replace(
+        receivers=receivers, senders=senders, mm_positions=mm_positions, mm_charges=mm_charges, mm_system=np.zeros(n_mm, np.int32),
+        mm_receivers=mm_receivers, mm_senders=mm_senders,
+    )  # fmt: skip
+    return graph if node_pairs is None else with_node_pairs(graph, *node_pairs, n_mm - 1)
+
+
+def with_node_pairs(graph: MolecularGraph, n_near: int, n_mm_mm: int, added: int) -> MolecularGraph:
+    """The graph of one system, its lists of near QM-MM and of MM-MM pairs filled up to given numbers.
+
+    The pairs that are added have ``added`` as sender, the number of an MM particle that is far from all others.
+    """
+    sizes = {
+        "near_receivers": (n_near, 0),
+        "near_senders": (n_near, added),
+        "mm_mm_receivers": (n_mm_mm, 0),
+        "mm_mm_senders": (n_mm_mm, added),
+    }
+    lists = {name: getattr(graph, name) for name in sizes}
+    return graph._replace(**{n: np.pad(lists[n], (0, size - len(lists[n])), constant_values=end) for n, (size, end) in sizes.items()})
 
 
 def filled_particles(mm_positions: np.ndarray, mm_charges: np.ndarray, n_mm: int) -> tuple[np.ndarray, np.ndarray]:

@@ -143,7 +143,8 @@ def configuration(model: str, preset: str, data: Path | str = DATA) -> dict[str,
         arguments |= chosen.model
     settings = {**PAPER_SETTINGS, **chosen.settings}
     settings |= chosen.of_model.get(model, {})
-    return {"data": str(data), "model": arguments, "seed": 0, "xla": arguments["type"] == "AMP"} | settings
+    has_one_shape = arguments["type"] == "AMP" or arguments.get("message_cutoff") != "none"
+    return {"data": str(data), "model": arguments, "seed": 0, "xla": has_one_shape} | settings
 
 
 def data_file(preset: str, runs: Path = RUNS) -> Path:

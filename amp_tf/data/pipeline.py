@@ -10,7 +10,16 @@ import tensorflow as tf
 
 from amp_tf.data.hdf5 import HELD_PARTICLES, FrameGroup, ReferenceData
 from amp_tf.errors import DataFileError, InputError
-from amp_tf.graph import ATOM_INDICES, MM_INDICES, MolecularGraph, System, count_neighbours, filled_particles, nearest_pairs
+from amp_tf.graph import (
+    ATOM_INDICES,
+    MM_INDICES,
+    MolecularGraph,
+    System,
+    count_neighbours,
+    filled_particles,
+    nearest_pairs,
+    with_node_pairs,
+)
 from amp_tf.models.potential import Potential, graph_signature
 
 LABELS = ("energy", "qm_gradients", "mm_gradients")
@@ -140,10 +149,12 @@ class GraphBatches:
         self.n_values = {"energy": len(graphs), "qm_gradients": 3 * sum(n_atoms), "mm_gradients": 3 * sum(n_mm)}
         self.one_shape = one_shape and potential.can_be_filled and len(set(n_atoms)) == 1
         if self.one_shape:
-            n_mm = [max(n_mm)] * len(n_mm)
+            n_mm = [max(n_mm) + potential.mm_nodes] * len(n_mm)
             n_neighbours = max(count_neighbours(graph.positions, potential.cutoff) for graph in graphs)
             pairs = [nearest_pairs(graph.positions, n_neighbours) for graph in graphs]
             graphs = [graph._replace(receivers=ends[0], senders=ends[1]) for graph, ends in zip(graphs, pairs, strict=True)]
+            node_pairs = [max(len(getattr(graph, name)) for graph in graphs) for name in ("near_senders", "mm_mm_senders")]
+            graphs = [with_node_pairs(graph, *node_pairs, n_mm[0] - 1) for graph in graphs]
         self._n_mm = np.array(n_mm, np.int32)
         columns = MolecularGraph(*zip(*graphs, strict=True))._asdict()
         self._fields = {name: _ragged(column) for name, column in columns.items() if name not in _MADE_WITH_A_BATCH}

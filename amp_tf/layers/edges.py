@@ -2,6 +2,8 @@
 
 from typing import Any, NamedTuple
 
+from keras import ops
+
 from amp_tf.ops import radial, safe
 
 
@@ -42,6 +44,11 @@ def make_edges(receiver_positions, sender_positions, receivers, senders, cutoff:
         radial.bessel_basis(distances, cutoff, n_radial),
         radial.cutoff_function(distances, cutoff)[:, None] if smooth else None,
     )
+
+
+def joined(*parts: Edges) -> Edges:
+    """The edges of all parts, one after the other."""
+    return Edges(*(None if fields[0] is None else ops.concatenate(fields) for fields in zip(*parts, strict=True)))
 
 
 def pair_vectors(receiver_positions, sender_positions, receivers, senders):

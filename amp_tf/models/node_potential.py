@@ -8,7 +8,7 @@ import numpy as np
 from keras import ops
 
 from amp_tf.graph import MolecularGraph
-from amp_tf.layers.edges import Edges, make_edges
+from amp_tf.layers.edges import Edges, joined, make_edges
 from amp_tf.models.message_passing_potential import MessagePassingPotential
 from amp_tf.models.potential import require
 
@@ -61,19 +61,24 @@ class NodePotential(MessagePassingPotential):
         return self._read_out(ops.concatenate([features[:n_atoms], one_hot[:n_atoms]], axis=-1), graph)
 
     def layer_edges(self, graph: MolecularGraph) -> list[Edges]:
-        """The edges of each layer. Those that end at QM atoms come first: the last layer, after which only QM atoms are read out, takes
-        these alone."""
+        """The edges of each layer: the last one, after which only QM atoms are read out, takes those alone that end at QM atoms.
+
+        The geometry of each kind of pair is worked out by itself, so that where the gradients on MM particles are not asked for, that of
+        MM-MM pairs, which are most, takes no part in the derivatives."""
         if not self.mm_nodes:
             return [self.edges(graph)] * self.n_layers
-        n_atoms = ops.shape(graph.positions)[0]
-        near_mm = graph.near_senders + n_atoms
-        receivers = ops.concatenate([graph.receivers, graph.near_receivers, near_mm, graph.mm_mm_receivers + n_atoms])
-        senders = ops.concatenate([graph.senders, near_mm, graph.near_receivers, graph.mm_mm_senders + n_atoms])
-        positions = ops.concatenate([graph.positions, graph.mm_positions])
-        edges = make_edges(positions, positions, receivers, senders, self.cutoff, self.n_radial, self.message_cutoff == "smooth")
-        n_into_qm = ops.shape(graph.receivers)[0] + ops.shape(graph.near_receivers)[0]
-        last = Edges(*(None if field is None else field[:n_into_qm] for field in edges))
-        return [edges] * (self.n_layers - 1) + [last]
+        n_atoms, smooth = ops.shape(graph.positions)[0], self.message_cutoff == "smooth"
+        near = make_edges(
+            graph.positions, graph.mm_positions, graph.near_receivers, graph.near_senders, self.cutoff, self.n_radial, smooth
+        )  # fmt: skip
+        mm_mm = make_edges(
+            graph.mm_positions, graph.mm_positions, graph.mm_mm_receivers, graph.mm_mm_senders, self.cutoff, self.n_radial, smooth
+        )  # fmt: skip
+        near_mm = near.senders + n_atoms
+        into_qm = joined(self.edges(graph), near._replace(senders=near_mm))
+        back = near._replace(receivers=near_mm, senders=near.receivers, unit_vectors=-near.unit_vectors)
+        among_mm = mm_mm._replace(receivers=mm_mm.receivers + n_atoms, senders=mm_mm.senders + n_atoms)
+        return [joined(into_qm, back, among_mm)] * (self.n_layers - 1) + [into_qm]
 
     def _mm_one_hot(self, graph: MolecularGraph):
         """[n_mm, n_types]"""

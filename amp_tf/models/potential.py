@@ -104,7 +104,7 @@ class Potential(keras.Model):
     @property
     def can_be_filled(self) -> bool:
         """Whether edges and MM particles can be added to a graph that change nothing (:func:`amp_tf.graph.filled_graph`)."""
-        return self.message_cutoff == "smooth" and not self.mm_nodes
+        return self.message_cutoff == "smooth"
 
     def energy_terms(self, graph: MolecularGraph) -> tuple[dict[str, Any], dict[str, Any]]:
         """The parts of the energy by name, each [n_systems] in kJ/mol, and the properties of atoms that come with them."""
@@ -122,15 +122,17 @@ class Potential(keras.Model):
         terms, properties = self.energy_terms(MolecularGraph(*graph))
         return {"energy": sum(terms.values()), "energy_terms": terms, **properties}
 
-    def with_gradients(self, graph: MolecularGraph, training: bool = False, of_charges: bool = False) -> dict[str, Any]:
-        """:meth:`call` and the exact derivatives ``qm_gradients`` [n_atoms, 3] and ``mm_gradients`` [n_mm, 3], kJ/mol/angstrom.
+    def with_gradients(
+        self, graph: MolecularGraph, training: bool = False, names: Sequence[str] = ("qm_gradients", "mm_gradients")
+    ) -> dict[str, Any]:
+        """:meth:`call` and those of its exact derivatives that ``names`` asks for.
 
-        With ``of_charges`` also ``mm_potentials`` [n_mm], the derivatives by the MM charges, kJ/mol/e.
+        These are ``qm_gradients`` [n_atoms, 3] and ``mm_gradients`` [n_mm, 3], kJ/mol/angstrom, and ``mm_potentials`` [n_mm], the
+        derivatives by the MM charges, kJ/mol/e.
         """
         graph = MolecularGraph(*graph)
-        variables = {"qm_gradients": graph.positions, "mm_gradients": graph.mm_positions}
-        if of_charges:
-            variables["mm_potentials"] = graph.mm_charges
+        variables = {"qm_gradients": graph.positions, "mm_gradients": graph.mm_positions, "mm_potentials": graph.mm_charges}
+        variables = {name: variables[name] for name in names}
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(variables)
             result = self(graph, training=training)
@@ -152,8 +154,8 @@ class Potential(keras.Model):
 
     def predict_labels(self, graph: MolecularGraph, labels: Mapping[str, Any], training: bool = False) -> dict[str, Any]:
         """The predictions for the names in ``labels``, with derivatives only where gradients are among them."""
-        takes_gradients = "qm_gradients" in labels or "mm_gradients" in labels
-        result = self.with_gradients(graph, training) if takes_gradients else self(graph, training=training)
+        gradients = [name for name in labels if name != "energy"]
+        result = self.with_gradients(graph, training, gradients) if gradients else self(graph, training=training)
         return {name: result[name] for name in labels}
 
     def _track(self, graph, labels, predictions, loss) -> dict[str, Any]:
@@ -269,7 +271,7 @@ class Potential(keras.Model):
 
         Raises:
             InputError: for wrong shapes, NaN or infinite values, particles too close to each other, an unknown element, no system,
-                potentials of a model that reads MM charges as types, or XLA with edges that end abruptly or MM particles as nodes.
+                potentials of a model that reads MM charges as types, or XLA with edges that end abruptly.
         """
         if not _is_batch(positions):
             mm = [None if value is None else [value] for value in (mm_positions, mm_charges)]
@@ -318,7 +320,8 @@ class Potential(keras.Model):
         """The traced :meth:`with_gradients`, called with the fields of a graph one by one (which spares binding them to names)."""
         key = mm_potentials, in_chunks, xla
         if key not in self._compiled:
-            evaluation = functools.partial(self.with_gradients, of_charges=mm_potentials)
+            names = ("qm_gradients", "mm_gradients", *(["mm_potentials"] if mm_potentials else []))
+            evaluation = functools.partial(self.with_gradients, names=names)
             traced = tf.function(evaluation, input_signature=[graph_signature(self.compute_dtype)], jit_compile=xla)
             self.pairs_at_once = CHUNK if in_chunks else None
             try:
@@ -329,14 +332,17 @@ class Potential(keras.Model):
 
     def _filled_graph(self, systems: Sequence[System]) -> MolecularGraph:
         """As :meth:`build_graph`, edges and MM particles of each system filled up to numbers that seldom change."""
-        require(self.can_be_filled, "xla: this model's edges end abruptly or MM particles are its nodes.")
+        require(self.can_be_filled, "xla: this model's edges end abruptly; compute without XLA, or train one with message_cutoff 'smooth'.")
         self.check_systems(systems)
         graphs = []
         for system in systems:
-            n_atoms = len(system.atomic_numbers)
+            n_atoms, n_mm, node_pairs = len(system.atomic_numbers), len(system.mm_charges), None
             n_neighbours = min(rounded_up(count_neighbours(system.positions, self.cutoff)), n_atoms * (n_atoms - 1) // 2)
-            n_mm = rounded_up(len(system.mm_charges))
-            graphs.append(filled_graph(system, self.cutoff, n_neighbours, n_mm, self.compute_dtype, self.far_from))
+            if self.mm_nodes:
+                graph = build_graph([system], self.cutoff, mm_nodes=True)
+                n_mm, node_pairs = n_mm + 1, (rounded_up(len(graph.near_senders)), rounded_up(len(graph.mm_mm_senders)))
+            sizes = n_neighbours, rounded_up(n_mm)
+            graphs.append(filled_graph(system, self.cutoff, *sizes, self.compute_dtype, self.far_from, node_pairs))
         return join_graphs(graphs, self.compute_dtype)
 
     @property

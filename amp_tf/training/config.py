@@ -62,8 +62,7 @@ class TrainingConfig(pydantic.BaseModel):
     )
     xla: bool = Field(
         False,
-        description="compile training and validation with XLA: faster where all frames have one number of atoms, unless MM particles are "
-        "nodes",
+        description="compile training and validation with XLA: faster where all frames have one number of atoms and edges end smoothly",
     )
     tensorboard: bool = Field(False, description="also write TensorBoard logs to <run>/tensorboard")
 

@@ -130,11 +130,26 @@ def test_too_few_frames_for_a_split():
         Split(kind="ordered").assign(["all"])
 
 
-def test_frames_of_one_shape_give_the_same_energies_and_gradients(random):
+NODES = {"elements": ("H", "O"), "n_features": 6, "mm_types": (-0.8, 0.4), "dtype": "float64"}
+ONE_SHAPE_MODELS = {
+    "AMP": lambda: amp_tf.AMP(
+        ("H", "O"), max_order=2, n_features=6, direct_polarization=True, pairwise_coulomb=True, coefficient_scale=1.0, dtype="float64"
+    ),
+    "GNN-P": lambda: amp_tf.GNN(**NODES, pairwise_coulomb=True),
+    "PaiNN": lambda: amp_tf.PaiNN(**NODES),
+    "SchNet": lambda: amp_tf.SchNet(**NODES, n_filters=6),
+}
+
+
+@pytest.mark.parametrize("name", ONE_SHAPE_MODELS)
+def test_frames_of_one_shape_give_the_same_energies_and_gradients(name, random):
     """Edges and MM particles that only fill up add nothing, exactly, and every batch has one shape."""
+    potential = ONE_SHAPE_MODELS[name]()
     molecule = np.array([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [4.5, 0.0, 0.0]])  # with distances that are equal
     systems = [
-        System([8, 1, 1, 8], molecule * [stretch, 1.0, 1.0], 0.0, random.uniform(6.0, 9.0, size=(n_mm, 3)), random.normal(size=n_mm))
+        System(
+            [8, 1, 1, 8], molecule * [stretch, 1.0, 1.0], 0.0, random.uniform(3.0, 8.0, size=(n_mm, 3)), random.choice([-0.8, 0.4], n_mm)
+        )
         for stretch, n_mm in ((1.0, 3), (1.2, 5), (1.3, 0))
     ]
     frames = Frames(
@@ -144,9 +159,7 @@ def test_frames_of_one_shape_give_the_same_energies_and_gradients(random):
         [random.normal(size=(len(system.mm_charges), 3)) for system in systems],
     )
     labels = ("energy", "qm_gradients", "mm_gradients")
-    potential = amp_tf.AMP(
-        ("H", "O"), max_order=2, n_features=6, direct_polarization=True, pairwise_coulomb=True, coefficient_scale=1.0, dtype="float64"
-    )
+    n_filled = 6 if potential.mm_nodes else 5
     plain, filled = (GraphBatches(potential, frames, labels, one_shape) for one_shape in (False, True))
     shapes = set()
     for frame in range(3):
@@ -159,7 +172,7 @@ def test_frames_of_one_shape_give_the_same_energies_and_gradients(random):
         np.testing.assert_allclose(found["mm_gradients"][:n_mm], expected["mm_gradients"], atol=1e-12)
         assert not np.any(found["mm_gradients"][n_mm:])
         np.testing.assert_array_equal(large_values["mm_gradients"][:n_mm], values["mm_gradients"])
-        assert large_values["mm_gradients"].shape == (5, 3)
+        assert large_values["mm_gradients"].shape == (n_filled, 3)
     assert len(shapes) == 1
     assert plain.batch([0])[0].receivers.shape != plain.batch([2])[0].receivers.shape
 

@@ -132,6 +132,25 @@ def test_xla_gives_the_same_and_compiles_no_trace_anew(random):
     assert potential.n_traces == 2
 
 
+@pytest.mark.parametrize("model", [amp_tf.GNN, amp_tf.PaiNN, amp_tf.SchNet])
+def test_xla_gives_the_same_where_mm_particles_are_nodes(model, random):
+    keras.utils.set_random_seed(6)
+    potential = model(("H", "O"), n_features=8, mm_types=(-0.8, 0.4), dtype="float64")
+    mm_positions, _ = particles(random, 20)
+    systems = [
+        System(NUMBERS, WATER, 0.0, mm_positions[:n_mm] * scale, random.choice([-0.8, 0.4], size=n_mm))
+        for n_mm, scale in ((20, 0.3), (7, 0.4), (0, 1.0))
+    ]
+    for batch in (systems, systems[1:]):
+        expected, found = (potential.compute_systems(batch, xla=xla) for xla in (False, True))
+        assert np.abs(expected["mm_gradients"][0]).max() > 1e-3
+        np.testing.assert_allclose(found["energy"], expected["energy"], atol=1e-10)
+        for name in ("qm_gradients", "mm_gradients"):
+            for ours, wanted in zip(found[name], expected[name], strict=True):
+                np.testing.assert_allclose(ours, wanted, atol=1e-10, err_msg=name)
+    assert potential.n_traces == 2
+
+
 def particles(random, n_mm):
     directions = random.normal(size=(n_mm, 3))
     return 9.0 * directions / np.linalg.norm(directions, axis=1, keepdims=True), random.normal(size=n_mm)
