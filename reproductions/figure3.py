@@ -18,6 +18,8 @@ from reproductions.water_clusters import (
     data_file,
     data_record,
     differs,
+    distance_rows,
+    distance_table,
     error_rows,
     now,
     outcomes,
@@ -37,7 +39,7 @@ def reproduce(preset: str, retrain: bool = False, results: Path = RESULTS, runs:
     """Train or load, evaluate, write the result file."""
     started = now()
     found, data = outcomes(preset, retrain, runs), read_reference_data(data_file(preset, runs))
-    rows = error_rows(found, data) + size_rows(found) + term_rows(found, data)
+    rows = error_rows(found, data) + distance_rows(found, data) + size_rows(found) + term_rows(found, data)
     return write_result("figure3", preset, rows, started, results, seeds=[0], data=data_record(), differs=differs(preset))
 
 
@@ -50,8 +52,9 @@ def reproduce_table(name: str, label: str, preset: str, retrain: bool = False, r
 
 
 def tables(rows: list[Row]) -> str:
-    """A summary, both panels as tables, the sizes of the models, the energy terms of AMP(2)."""
-    return "\n\n".join([summary_table(rows), table(rows, "energy"), table(rows, "qm_gradients"), size_table(rows), term_table(rows)])
+    """A summary, both panels as tables, errors by distance, the sizes of the models, the energy terms of AMP(2)."""
+    panels = [table(rows, label) for label in ("energy", "qm_gradients")]
+    return "\n\n".join([summary_table(rows), *panels, distance_table(rows), size_table(rows), term_table(rows)])
 
 
 def table_app(name: str, label: str) -> typer.Typer:

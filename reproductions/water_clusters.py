@@ -1,8 +1,9 @@
 """The eight potentials on water clusters that Figure 3 and Tables 7 and 8 share: trained in turn, or loaded from the weights that ship."""
 
+import itertools
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 
 from amp_tf.data.hdf5 import FrameGroup, ReferenceData, read_reference_data, write_reference_data
 from amp_tf.errors import InputError
-from datasets.water_clusters import HYDROGEN_CHARGE, OXYGEN_CHARGE, SHIPPED_FILE, TRAINING_GROUP
+from datasets.water_clusters import HYDROGEN_CHARGE, OXYGEN_CHARGE, SHIPPED_FILE, TRAINING_GROUP, TRAINING_SIZE
 from reproductions import paper
 from reproductions.common import RUNS, WEIGHTS, Row, copy_compressed, format_table, row
 
@@ -19,6 +20,8 @@ DATA = SHIPPED_FILE
 TABLES = {"energy": paper.TABLE_7, "qm_gradients": paper.TABLE_8}
 UNITS = {"energy": "kJ/mol", "qm_gradients": "kJ/mol/angstrom"}
 NULL_MODEL = "null model"
+DISTANCE_STEPS = (-1.0, 0.0, 1.0, 2.0)
+"""Ends of the ranges of :func:`distance_rows`, beside the farthest charge of the training frames, angstrom."""
 
 _EMBEDDED = {"type": "AMP", "direct_polarization": True, "pairwise_coulomb": True, "long_range_cutoff": 30.0}
 _NODES = {"mm_types": [OXYGEN_CHARGE, HYDROGEN_CHARGE]}
@@ -65,7 +68,11 @@ LAPTOP_SIZES: dict[str, dict[str, Any]] = {
     "GNN": {"n_features": 120},
     "GNN-P": {"n_features": 112},
 }
-"""About 0.3 million each, so that two cores train all eight in about two hours and the weights can ship."""
+"""About 0.3 million each, so that two cores train all eight in about an hour and the weights can ship."""
+
+POLARIZED = ("AMP(1)", "AMP(2)", "AMP(3)")
+FIELD = {"field_polarization": True}
+"""Of these in the laptop preset: :mod:`reproductions.orders` shows what it changes."""
 
 
 @dataclass(frozen=True)
@@ -97,12 +104,12 @@ PRESETS = {
     ),
     "laptop": Preset(
         {"learning_rate": 1e-3},
-        LAPTOP_SIZES,
-        {model: {"steps": 40_000, "ema_momentum": 0.999} if model.startswith("AMP") else {"steps": 4_000} for model in MODELS},
+        {model: {**sizes, **(FIELD if model in POLARIZED else {})} for model, sizes in LAPTOP_SIZES.items()},
+        {model: {"steps": 40_000, "ema_momentum": 0.999} if model.startswith("AMP") else {"steps": 16_000} for model in MODELS},
         {},
-        "0.3 million parameters (paper: 1 million), learning rate from 1e-3 (paper: 5e-4); AMP with factor 1e-2 on the coefficients "
-        "(paper: 1e-4), moving average of the weights (0.999; paper: none) and 40 000 steps, the other models with 4 000 steps, which take "
-        "longer (paper: 50 000)",
+        "0.3 million parameters (paper: 1 million), learning rate from 1e-3 (paper: 5e-4), smooth edges (paper: abrupt); AMP with "
+        "polarization that starts from the field of each charge (paper: all learnt), factor 1e-2 on the coefficients (paper: 1e-4), moving "
+        "average of the weights (0.999; paper: none), 40 000 steps, the other models, whose steps take longer, 16 000 (paper: 50 000)",
     ),
     "paper": Preset(
         {},
@@ -120,14 +127,14 @@ class Outcome:
 
     Attributes:
         model: its name.
-        errors: by label and size, kJ/mol and kJ/mol/angstrom.
+        errors: mean absolute error of each test frame by label and size, arrays [n_frames], kJ/mol and kJ/mol/angstrom.
         training_errors: by label, on the frames that trained.
         terms: mean of each energy term by size, kJ/mol.
         n_parameters, steps, seconds: of the potential and its training.
     """
 
     model: str
-    errors: dict[str, dict[int, float]]
+    errors: dict[str, dict[int, np.ndarray]]
     training_errors: dict[str, float]
     terms: dict[str, dict[int, float]]
     n_parameters: int
@@ -171,7 +178,7 @@ def outcomes(preset: str, retrain: bool = False, folder: Path = RUNS) -> list[Ou
         potential = _potential(model, preset, data, retrain, folder)
         outcome = evaluate(model, potential, data)
         found.append(outcome)
-        errors = {label: np.mean([error for size, error in of_label.items() if size != 10]) for label, of_label in outcome.errors.items()}
+        errors = {label: mean_but_training_size(of_label) for label, of_label in outcome.errors.items()}
         print(
             f"{model:<7} test MAE, mean over the sizes but 10: {errors['energy']:.3g} kJ/mol, {errors['qm_gradients']:.3g} kJ/mol/angstrom",
             flush=True,
@@ -196,6 +203,11 @@ def _potential(model: str, preset: str, data: ReferenceData, retrain: bool, fold
     return train(make_config(configuration(model, preset, data.source)), run).potential
 
 
+def training_group(data: ReferenceData) -> FrameGroup:
+    """The group that trains."""
+    return next(group for group in data.groups if group.name == TRAINING_GROUP)
+
+
 def test_groups(data: ReferenceData) -> dict[int, FrameGroup]:
     """The groups that do not train, by number of molecules."""
     return {int(group.frame_properties["size"][0]): group for group in data.groups if group.name != TRAINING_GROUP}
@@ -209,11 +221,11 @@ def evaluate(model: str, potential, data: ReferenceData) -> Outcome:
     errors, terms = {label: {} for label in TABLES}, {}
     for size, group in test_groups(data).items():
         result = potential.compute_systems([group.system(frame) for frame in range(len(group))])
-        errors["energy"][size] = float(np.mean(np.abs(result["energy"] - group.energies)))
-        errors["qm_gradients"][size] = float(np.mean(np.abs(np.array(result["qm_gradients"]) - group.qm_gradients)))
+        errors["energy"][size] = np.abs(result["energy"] - group.energies)
+        errors["qm_gradients"][size] = np.abs(np.array(result["qm_gradients"]) - group.qm_gradients).mean(axis=(1, 2))
         for name, term in result["energy_terms"].items():
             terms.setdefault(name, {})[size] = float(np.mean(term))
-    trained = Frames.from_reference_data(ReferenceData(data.provenance, tuple(g for g in data.groups if g.name == TRAINING_GROUP)))
+    trained = Frames.from_reference_data(ReferenceData(data.provenance, (training_group(data),)))
     training_errors = {entry["metric"].removesuffix("_mae"): entry["value"] for entry in mean_absolute_errors(potential, trained)}
     provenance = potential.provenance
     return Outcome(
@@ -221,14 +233,19 @@ def evaluate(model: str, potential, data: ReferenceData) -> Outcome:
     )  # fmt: skip
 
 
-def null_errors(data: ReferenceData) -> dict[str, dict[int, float]]:
-    """Errors of the mean training energy and of zero gradients."""
-    mean = next(group for group in data.groups if group.name == TRAINING_GROUP).energies.mean()
+def null_errors(data: ReferenceData) -> dict[str, dict[int, np.ndarray]]:
+    """Errors of the mean training energy and of zero gradients, frame by frame."""
+    mean = training_group(data).energies.mean()
     groups = test_groups(data)
     return {
-        "energy": {size: float(np.mean(np.abs(group.energies - mean))) for size, group in groups.items()},
-        "qm_gradients": {size: float(np.mean(np.abs(group.qm_gradients))) for size, group in groups.items()},
+        "energy": {size: np.abs(group.energies - mean) for size, group in groups.items()},
+        "qm_gradients": {size: np.abs(group.qm_gradients).mean(axis=(1, 2)) for size, group in groups.items()},
     }
+
+
+def mean_but_training_size(errors: Mapping[int, np.ndarray]) -> float:
+    """Of the errors of frames by size: the mean over all sizes but the one that trained."""
+    return float(np.mean([np.mean(of_size) for size, of_size in errors.items() if size != TRAINING_SIZE]))
 
 
 def error_rows(found: Sequence[Outcome], data: ReferenceData) -> list[Row]:
@@ -239,12 +256,42 @@ def error_rows(found: Sequence[Outcome], data: ReferenceData) -> list[Row]:
         for model, errors in columns:
             published = dict(zip(paper.CLUSTER_SIZES, TABLES[label].get(model, [None] * len(paper.CLUSTER_SIZES)), strict=True))
             metric = f"{label}_mae"
-            rows += [row(metric, UNITS[label], error, published.get(size), model=model, size=size) for size, error in errors.items()]
-            others = [size for size in errors if size != 10]
-            published_mean = None if None in (all_known := [published.get(size) for size in others]) else float(np.mean(all_known))
-            mean = float(np.mean([errors[size] for size in others]))
-            rows.append(row(f"mean_{metric}", UNITS[label], mean, published_mean, model=model, size=None))
+            rows += [
+                row(metric, UNITS[label], float(np.mean(of_size)), published.get(size), model=model, size=size)
+                for size, of_size in errors.items()
+            ]
+            all_known = [published.get(size) for size in errors if size != TRAINING_SIZE]
+            published_mean = None if None in all_known else float(np.mean(all_known))
+            rows.append(row(f"mean_{metric}", UNITS[label], mean_but_training_size(errors), published_mean, model=model, size=None))
     return rows
+
+
+def distance_rows(found: Sequence[Outcome], data: ReferenceData) -> list[Row]:
+    """Errors of the test frames by the distance of their farthest charge: within what training saw, and beyond.
+
+    ``farthest`` of a row is the upper end of its range, angstrom, None for the last one.
+    """
+    seen = farthest_charges(training_group(data)).max()
+    distances = np.concatenate([farthest_charges(group) for group in test_groups(data).values()])
+    ends = [0.0, *(float(np.round(seen + step, 1)) for step in DISTANCE_STEPS), np.inf]
+    rows = []
+    for lower, upper in itertools.pairwise(ends):
+        within = (distances >= lower) & (distances < upper)
+        if not within.any():
+            continue
+        identifiers = {"size": None, "farthest": upper if np.isfinite(upper) else None}
+        rows.append(row("frames", "", int(within.sum()), model="", **identifiers))
+        for outcome in found:
+            for label in TABLES:
+                errors = np.concatenate(list(outcome.errors[label].values()))[within]
+                rows.append(row(f"{label}_mae_by_distance", UNITS[label], float(errors.mean()), model=outcome.model, **identifiers))
+    return rows
+
+
+def farthest_charges(group: FrameGroup) -> np.ndarray:
+    """The distance of the farthest MM particle from the oxygen atom in each frame, [n_frames], angstrom."""
+    systems = (group.system(frame) for frame in range(len(group)))
+    return np.array([np.linalg.norm(system.mm_positions - system.positions[0], axis=1).max() for system in systems])
 
 
 def size_rows(found: Sequence[Outcome]) -> list[Row]:
@@ -317,6 +364,20 @@ def size_table(rows: Sequence[Row]) -> str:
             values[model, "training_qm_gradients_mae"],
         ]
         for model in MODELS
+    ]
+    return format_table(header, lines)
+
+
+def distance_table(rows: Sequence[Row]) -> str:
+    """Energy and gradient errors of each model by the distance of the farthest charge."""
+    entries = {(entry["metric"], entry["model"], entry["farthest"]): entry["value"] for entry in rows if "farthest" in entry}
+    ends = [end for metric, _, end in entries if metric == "frames"]
+    names = [f"< {end:g}" if end else f">= {ends[-2]:g}" for end in ends]
+    header = ["energy / gradients", *(f"{name} Å, {entries['frames', '', end]} frames" for name, end in zip(names, ends, strict=True))]
+    models = dict.fromkeys(model for metric, model, _ in entries if metric != "frames")
+    lines = [
+        [model, *(" / ".join(f"{entries[f'{label}_mae_by_distance', model, end]:.3g}" for label in TABLES) for end in ends)]
+        for model in models
     ]
     return format_table(header, lines)
 
