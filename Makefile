@@ -12,6 +12,7 @@ help:
 	@echo "make reproduce-figure2   train, evaluate, draw and print Figure 2 (likewise -figure5, -figure6; PRESET=smoke, laptop or paper)"
 	@echo "make reproduce-table1    the same for Table 1 (likewise -table2), building the data first where they are missing"
 	@echo "make reproduce-figure3   the same for Figure 3 (likewise -table7, -table8), from weights that ship; RETRAIN=1 trains anew"
+	@echo "make reproduce-orders    AMP(2) against AMP(3) on the clusters of Figure 3, three seeds each, with two forms of polarization"
 	@echo "make test                lint and tests (PYTEST_OPTIONS=--run-slow for all)"
 	@echo "make dataset-water-dimer build the water dimer's reference data anew (ENGINE=pyscf or psi4)"
 	@echo "make dataset-water-clusters   build the water clusters' minima and reference data anew (ENGINE=psi4 or pyscf)"
@@ -29,7 +30,7 @@ $(INSTALLED): requirements.lock setup.cfg pyproject.toml
 	@touch $@
 
 reproduce-%: $(INSTALLED)
-	@test -f reproductions/$*.py || { echo "error: there is no reproduction '$*'; there are: $$(cd reproductions && ls figure*.py table*.py 2>/dev/null | sed 's/\.py//' | tr '\n' ' ')"; exit 1; }
+	@test -f reproductions/$*.py || { echo "error: there is no reproduction '$*'; there are: $$(cd reproductions && ls figure*.py table*.py orders.py 2>/dev/null | sed 's/\.py//' | tr '\n' ' ')"; exit 1; }
 	$(BIN)/python -m reproductions.$* --preset $(PRESET) $(OPTIONS)
 
 lint: $(INSTALLED)

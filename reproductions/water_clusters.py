@@ -20,8 +20,8 @@ DATA = SHIPPED_FILE
 TABLES = {"energy": paper.TABLE_7, "qm_gradients": paper.TABLE_8}
 UNITS = {"energy": "kJ/mol", "qm_gradients": "kJ/mol/angstrom"}
 NULL_MODEL = "null model"
-DISTANCE_STEPS = (-1.0, 0.0, 1.0, 2.0)
-"""Ends of the ranges of :func:`distance_rows`, beside the farthest charge of the training frames, angstrom."""
+DISTANCE_STEPS = (0.0, 1.0, 2.0)
+"""The ends of the ranges of :func:`distance_rows` beyond the farthest charge of the training frames, angstrom."""
 
 _EMBEDDED = {"type": "AMP", "direct_polarization": True, "pairwise_coulomb": True, "long_range_cutoff": 30.0}
 _NODES = {"mm_types": [OXYGEN_CHARGE, HYDROGEN_CHARGE]}
@@ -73,6 +73,7 @@ LAPTOP_SIZES: dict[str, dict[str, Any]] = {
 POLARIZED = ("AMP(1)", "AMP(2)", "AMP(3)")
 FIELD = {"field_polarization": True}
 """Of these in the laptop preset: :mod:`reproductions.orders` shows what it changes."""
+FIELD_DIFFERS = "polarization that starts from the field of each charge (paper: all learnt), "
 
 
 @dataclass(frozen=True)
@@ -108,8 +109,8 @@ PRESETS = {
         {model: {"steps": 40_000, "ema_momentum": 0.999} if model.startswith("AMP") else {"steps": 16_000} for model in MODELS},
         {},
         "0.3 million parameters (paper: 1 million), learning rate from 1e-3 (paper: 5e-4), smooth edges (paper: abrupt); AMP with "
-        "polarization that starts from the field of each charge (paper: all learnt), factor 1e-2 on the coefficients (paper: 1e-4), moving "
-        "average of the weights (0.999; paper: none), 40 000 steps, the other models, whose steps take longer, 16 000 (paper: 50 000)",
+        f"{FIELD_DIFFERS}factor 1e-2 on the coefficients (paper: 1e-4), moving average of the weights (0.999; paper: none), 40 000 steps, "
+        "the other models, whose steps take longer, 16 000 (paper: 50 000)",
     ),
     "paper": Preset(
         {},
@@ -178,12 +179,14 @@ def outcomes(preset: str, retrain: bool = False, folder: Path = RUNS) -> list[Ou
         potential = _potential(model, preset, data, retrain, folder)
         outcome = evaluate(model, potential, data)
         found.append(outcome)
-        errors = {label: mean_but_training_size(of_label) for label, of_label in outcome.errors.items()}
-        print(
-            f"{model:<7} test MAE, mean over the sizes but 10: {errors['energy']:.3g} kJ/mol, {errors['qm_gradients']:.3g} kJ/mol/angstrom",
-            flush=True,
-        )
+        print_errors(f"{model:<7}", outcome)
     return found
+
+
+def print_errors(name: str, outcome: Outcome) -> None:
+    """The errors of an outcome in one line."""
+    energy, gradients = (mean_but_training_size(outcome.errors[label]) for label in TABLES)
+    print(f"{name} test MAE, mean over the sizes but {TRAINING_SIZE}: {energy:.3g} kJ/mol, {gradients:.3g} kJ/mol/angstrom", flush=True)
 
 
 def _potential(model: str, preset: str, data: ReferenceData, retrain: bool, folder: Path):
@@ -267,7 +270,7 @@ def error_rows(found: Sequence[Outcome], data: ReferenceData) -> list[Row]:
 
 
 def distance_rows(found: Sequence[Outcome], data: ReferenceData) -> list[Row]:
-    """Errors of the test frames by the distance of their farthest charge: within what training saw, and beyond.
+    """Errors of the test frames by the distance of their farthest charge: as near as in training, and beyond.
 
     ``farthest`` of a row is the upper end of its range, angstrom, None for the last one.
     """
@@ -394,13 +397,15 @@ def term_table(rows: Sequence[Row], model: str = "AMP(2)") -> str:
     )
 
 
+DATA_DIFFERS = (
+    "Differs from the paper: our own minima (basin hopping on AMOEBA water instead of the TTM2.1-F database), several molecules of one "
+    "cluster, 100 test frames of each size, our own DF-MP2/aug-cc-pVTZ; n = 10 is held out here and the training set there"
+)
+
+
 def differs(preset: str) -> str:
     """One line that says what differs from the paper."""
-    return (
-        "Differs from the paper: our own minima (basin hopping on AMOEBA water instead of the TTM2.1-F database), several molecules of one "
-        "cluster, 100 test frames of each size, our own DF-MP2/aug-cc-pVTZ; n = 10 is held out here and the training set there; one seed; "
-        f"{PRESETS[preset].differs}."
-    )
+    return f"{DATA_DIFFERS}; one seed; {PRESETS[preset].differs}."
 
 
 def data_record() -> dict[str, str]:

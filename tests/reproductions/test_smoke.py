@@ -12,6 +12,7 @@ import figures.figure2
 import figures.figure3
 import figures.figure5
 import figures.figure6
+import figures.orders
 import figures.table1
 from amp_tf.data.hdf5 import read_reference_data
 from amp_tf.errors import InputError
@@ -19,7 +20,7 @@ from amp_tf.models import load_potential
 from amp_tf.training.config import MODELS, make_config
 from benchmarks import step_time
 from datasets import qmmm_solutes
-from reproductions import common, figure2, figure3, learning_curves, paper, solutes, table1, table2, water_clusters, water_dimer
+from reproductions import common, figure2, figure3, learning_curves, orders, paper, solutes, table1, table2, water_clusters, water_dimer
 
 PROVENANCE_KEYS = {"preset", "seeds", "data", "versions", "hardware", "wall_seconds", "commit", "rows"}
 
@@ -146,6 +147,47 @@ def test_figure3(cluster_results, folders):
     check_pictures(figures.figure3.draw(result, folders[2]))
     text = figure3.tables(result["rows"])
     assert all(word in text for word in ("null model", "coulomb_qm_mm", "about 1M"))
+
+
+def test_errors_by_distance_are_those_of_all_test_frames(cluster_results, folders):
+    """Weighted by their frames the ranges make the error of all; the first range holds the sizes up to that of training."""
+    rows = cluster_results[0]["rows"]
+    frames = {row["farthest"]: row["value"] for row in rows if row["metric"] == "frames"}
+    sizes = {row["size"]: row["value"] for row in rows if (row["metric"], row["model"]) == ("energy_mae", "AMP(2)")}
+    counts = {
+        size: len(group)
+        for size, group in water_clusters.test_groups(read_reference_data(water_clusters.data_file("smoke", folders[0]))).items()
+    }
+    found = sum(
+        frames[row["farthest"]] * row["value"] for row in rows if (row["metric"], row["model"]) == ("energy_mae_by_distance", "AMP(2)")
+    )
+    assert sum(frames.values()) == sum(counts.values())
+    assert found == pytest.approx(sum(counts[size] * error for size, error in sizes.items()), rel=1e-5)
+    assert list(frames)[-1] is None
+    assert len(frames) > 2
+
+
+def test_orders(folders):
+    runs, results, pictures = folders
+    result = json.loads(orders.reproduce("smoke", results=results, runs=runs).read_text())
+    assert set(result) >= PROVENANCE_KEYS
+    found = {(row["setting"], row["model"], row["seed"]) for row in result["rows"] if row["metric"] == "mean_energy_mae"}
+    assert found == {
+        (setting.name, model, seed) for setting in orders.PRESETS["smoke"] for model in orders.MODELS for seed in setting.seeds
+    }
+    check_pictures(figures.orders.draw(result, pictures))
+    text = orders.table(result["rows"])
+    values = [row["value"] for row in result["rows"] if row["metric"] == "mean_energy_mae" and row["setting"] == "field-shaped"]
+    assert f"{np.mean(values[:2]):.3g} ± {np.std(values[:2], ddof=1):.2g}" in text
+    assert "| published" in text
+
+
+def test_the_settings_of_orders_differ_in_the_polarization_alone():
+    _, learnt, field = orders.PRESETS["laptop"]
+    plain, shaped = (orders.configuration(setting, "AMP(3)", 1, "data.h5") for setting in (learnt, field))
+    assert shaped == water_clusters.configuration("AMP(3)", "laptop", "data.h5") | {"seed": 1}
+    assert plain == shaped | {"model": {key: value for key, value in shaped["model"].items() if key != "field_polarization"}}
+    assert shaped["model"]["field_polarization"]
 
 
 def test_the_tables_are_the_rows_of_figure3(cluster_results):
