@@ -33,5 +33,6 @@ def draw(result: dict[str, Any], folder: Path | None = None) -> list[Path]:
         by_distance.set(yscale="log", xlabel="farthest charge (Å)", xticks=range(len(ends)), xticklabels=names, ylim=by_size.get_ylim())
         for axis in (by_size, by_distance):
             axis.yaxis.set_major_formatter("{x:g}")
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8)
+            axis.yaxis.set_minor_formatter("")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=len(settings), fontsize=8)
     return save(figure, "orders", result["preset"], folder)

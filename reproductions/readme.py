@@ -8,7 +8,7 @@ from typing import Any
 
 from amp_tf.files import write_text
 from benchmarks import embedding, qmmm, step_time, streaming
-from reproductions import table1, table2, water_clusters
+from reproductions import orders, table1, table2, water_clusters
 from reproductions.common import RESULTS
 
 README = Path(__file__).resolve().parent.parent / "README.md"
@@ -33,6 +33,9 @@ def _terms(result: dict[str, Any]) -> str:
 
 
 BLOCKS: dict[str, tuple[Path, Callable[[dict[str, Any]], str]]] = {
+    "clusters": (RESULTS / "figure3.laptop.json", _with_differences(water_clusters.summary_table)),
+    "distances": (RESULTS / "figure3.laptop.json", lambda result: water_clusters.distance_table(result["rows"])),
+    "orders": (RESULTS / "orders.laptop.json", _with_differences(orders.table)),
     "terms": (RESULTS / "figure3.laptop.json", _terms),
     "table1": (RESULTS / "table1.laptop.json", _with_differences(table1.table)),
     "table2": (RESULTS / "table2.laptop.json", _with_differences(table2.table)),
