@@ -35,7 +35,8 @@ class AMP(MessagePassingPotential):
         long_range_cutoff: of the direct polarization, with a smooth switch, angstrom (paper: 50, 30 for the clusters).
         n_long_range_weights: radial weights of the direct polarization (paper: 8).
         field_polarization: the direct polarization, where there is one, starts from the field of each charge, so that charge and decay
-            need not be learnt (paper: False): :class:`amp_tf.layers.DirectPolarization`, ``field_shaped``.
+            need not be learnt and hold beyond the distances that training saw (paper: False): ``field_shaped`` of
+            :class:`amp_tf.layers.DirectPolarization`.
         coefficient_scale: factor on the predicted coefficients c (paper: 1e-4, "for stability"; larger values learn sooner).
         energy_scale: factor on the energy readout, kJ/mol: the size of the energies to be learnt (paper: 1). Steps of the optimizer move
             the energy in proportion to it.
