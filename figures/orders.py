@@ -13,7 +13,7 @@ LINES = ("dotted", "dashed", "solid")
 
 def draw(result: dict[str, Any], folder: Path | None = None) -> list[Path]:
     """Draw the content of ``orders.<preset>.json``: one line a run, energies above and gradients below."""
-    figure, axes = plt.subplots(2, 2, figsize=(7.4, 6.0), layout="constrained")
+    figure, axes = plt.subplots(2, 2, figsize=(7.4, 6.0), sharey="row", layout="constrained")
     settings = list(dict.fromkeys(row["setting"] for row in result["rows"]))
     styles = dict(zip(settings, LINES[-len(settings) :], strict=True))
     ends = list(dict.fromkeys(row["farthest"] for row in result["rows"] if "farthest" in row))
@@ -30,7 +30,7 @@ def draw(result: dict[str, Any], folder: Path | None = None) -> list[Path]:
         by_size.axvline(TRAINING_SIZE, color="0.85", linewidth=5, zorder=0)
         by_size.set(yscale="log", xlabel="molecules in the cluster", ylabel=title, xticks=range(6, 21, 2))
         names = [f"to {end:g}" if end else f"over {ends[-2]:g}" for end in ends]
-        by_distance.set(yscale="log", xlabel="farthest charge (Å)", xticks=range(len(ends)), xticklabels=names, ylim=by_size.get_ylim())
+        by_distance.set(yscale="log", xlabel="farthest charge (Å)", xticks=range(len(ends)), xticklabels=names)
         for axis in (by_size, by_distance):
             axis.yaxis.set_major_formatter("{x:g}")
             axis.yaxis.set_minor_formatter("")

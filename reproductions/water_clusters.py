@@ -85,7 +85,8 @@ class Preset:
         sizes: arguments by model.
         of_model: further changes by model.
         model: further arguments of every AMP model.
-        differs: from the paper's settings, in words.
+        differs: from the paper's settings, in words, what concerns AMP first.
+        others_differ: how the other models do.
     """
 
     settings: dict[str, Any]
@@ -93,6 +94,7 @@ class Preset:
     of_model: dict[str, dict[str, Any]]
     model: dict[str, Any]
     differs: str
+    others_differ: str = ""
 
 
 PRESETS = {
@@ -109,8 +111,9 @@ PRESETS = {
         {model: {"steps": 40_000, "ema_momentum": 0.999} if model.startswith("AMP") else {"steps": 16_000} for model in MODELS},
         {},
         "0.3 million parameters (paper: 1 million), learning rate from 1e-3 (paper: 5e-4), smooth edges (paper: abrupt); AMP with "
-        f"{FIELD_DIFFERS}factor 1e-2 on the coefficients (paper: 1e-4), moving average of the weights (0.999; paper: none), 40 000 steps, "
-        "the other models, whose steps take longer, 16 000 (paper: 50 000)",
+        f"{FIELD_DIFFERS}factor 1e-2 on the coefficients (paper: 1e-4), moving average of the weights (0.999; paper: none), 40 000 steps "
+        "(paper: 50 000)",
+        "; the other models, whose steps take longer, 16 000",
     ),
     "paper": Preset(
         {},
@@ -405,7 +408,8 @@ DATA_DIFFERS = (
 
 def differs(preset: str) -> str:
     """One line that says what differs from the paper."""
-    return f"{DATA_DIFFERS}; one seed; {PRESETS[preset].differs}."
+    chosen = PRESETS[preset]
+    return f"{DATA_DIFFERS}; one seed; {chosen.differs}{chosen.others_differ}."
 
 
 def data_record() -> dict[str, str]:
