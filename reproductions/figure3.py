@@ -12,17 +12,10 @@ import typer
 
 from amp_tf.data.hdf5 import read_reference_data
 from figures.figure3 import draw
-from reproductions.common import RESULTS, RUNS, Row, read_result, write_result
-from reproductions.entry import run_reproduction
-from reproductions.water_clusters import (
-    data_file,
-    data_record,
-    differs,
+from reproductions.cluster_tables import (
     distance_rows,
     distance_table,
     error_rows,
-    now,
-    outcomes,
     size_rows,
     size_table,
     summary_table,
@@ -30,6 +23,9 @@ from reproductions.water_clusters import (
     term_rows,
     term_table,
 )
+from reproductions.common import RESULTS, RUNS, Row, read_result, write_result
+from reproductions.entry import run_reproduction
+from reproductions.water_clusters import data_file, data_record, differs, now, outcomes
 
 Retrain = Annotated[bool, typer.Option(envvar="RETRAIN", help="Do not use the weights that ship; go on with the runs in runs/.")]
 PresetName = Annotated[str, typer.Option("--preset", help="smoke, laptop or paper.")]

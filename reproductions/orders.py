@@ -15,11 +15,13 @@ import typer
 
 from amp_tf.data.hdf5 import ReferenceData, read_reference_data
 from amp_tf.training import make_config, train
+from datasets.water_clusters import TRAINING_SIZE
 from figures.orders import draw
 from reproductions import paper, water_clusters
+from reproductions.cluster_tables import distance_rows, error_rows
 from reproductions.common import RESULTS, RUNS, Row, format_table, write_result
 from reproductions.entry import run_reproduction
-from reproductions.water_clusters import TRAINING_SIZE, distance_rows, error_rows, evaluate, now, print_errors
+from reproductions.water_clusters import evaluate, now, print_errors
 
 MODELS = ("AMP(2)", "AMP(3)")
 LARGEST = max(paper.CLUSTER_SIZES)

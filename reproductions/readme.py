@@ -8,7 +8,7 @@ from typing import Any
 
 from amp_tf.files import write_text
 from benchmarks import embedding, qmmm, step_time, streaming
-from reproductions import orders, table1, table2, water_clusters
+from reproductions import cluster_tables, orders, table1, table2
 from reproductions.common import RESULTS
 
 README = Path(__file__).resolve().parent.parent / "README.md"
@@ -29,12 +29,12 @@ def _step_time(result: dict[str, Any]) -> str:
 
 
 def _terms(result: dict[str, Any]) -> str:
-    return water_clusters.term_table([row for row in result["rows"] if row.get("size") in (6, 8, 10, 15, 20)])
+    return cluster_tables.term_table([row for row in result["rows"] if row.get("size") in (6, 8, 10, 15, 20)])
 
 
 BLOCKS: dict[str, tuple[Path, Callable[[dict[str, Any]], str]]] = {
-    "clusters": (RESULTS / "figure3.laptop.json", _with_differences(water_clusters.summary_table)),
-    "distances": (RESULTS / "figure3.laptop.json", lambda result: water_clusters.distance_table(result["rows"])),
+    "clusters": (RESULTS / "figure3.laptop.json", _with_differences(cluster_tables.summary_table)),
+    "distances": (RESULTS / "figure3.laptop.json", lambda result: cluster_tables.distance_table(result["rows"])),
     "orders": (RESULTS / "orders.laptop.json", _with_differences(orders.table)),
     "terms": (RESULTS / "figure3.laptop.json", _terms),
     "table1": (RESULTS / "table1.laptop.json", _with_differences(table1.table)),

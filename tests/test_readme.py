@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reproductions import figure2, learning_curves, readme, water_clusters
+from reproductions import figure2, learning_curves, readme
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
@@ -51,5 +51,4 @@ def test_the_tables_are_those_of_the_result_files():
     assert figure2.table(result("reproductions/results/figure2.laptop.json")["rows"]) in README
     for name in ("figure5", "figure6"):
         assert learning_curves.table(result(f"reproductions/results/{name}.laptop.json")["rows"]) in README
-    assert water_clusters.summary_table(result("reproductions/results/figure3.laptop.json")["rows"]) in README
     assert readme.filled(README) == README, "a table is not that of its result file: make readme"
