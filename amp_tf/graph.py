@@ -24,7 +24,7 @@ MM_CHARGE_TOLERANCE = 1e-3
 """MM charges that miss their declared sum by more than this give a warning, e."""
 
 FAR_AWAY = 1e4
-"""Where MM particles of no charge are put that only fill an array, angstrom."""
+"""How far from the atoms and from each other MM particles of no charge are put that only fill an array, angstrom."""
 
 MAXIMUM_EXTENT = 1e4
 """A system larger than this is taken to have come apart, angstrom."""
@@ -209,53 +209,49 @@ def join_graphs(graphs: Sequence[MolecularGraph], float_dtype: str = "float64") 
     )
 
 
-def filled_graph(
-    system: System, cutoff: float, n_neighbours: int, n_mm: int, float_dtype: str = "float64", far_from: float | None = None,
-    node_pairs: tuple[int, int] | None = None,
-) -> MolecularGraph:  # fmt: skip
+def filled_graph(graph: MolecularGraph, n_neighbours: int, n_mm: int, n_near: int = 0, n_mm_mm: int = 0) -> MolecularGraph:
     """The graph of one system with pairs and particles added until their numbers are given ones, so that many systems have one shape.
 
     What is added changes no energy and no gradient: pairs at or beyond the cut-off, whose weight is zero where edges end smoothly, and MM
-    particles of no charge, 1e4 angstrom away and so beyond every cut-off.
+    particles of no charge, at least 1e4 angstrom away and as far from each other, beyond every cut-off.
 
     Args:
-        system: with at most as many pairs and particles.
-        cutoff, float_dtype, far_from: as in :func:`build_graph`.
-        n_neighbours: pairs of atoms, each counted once: :func:`count_neighbours` of the system with the most, at most n (n − 1) / 2.
-        n_mm: MM particles; where MM particles are nodes, more than the system has.
-        node_pairs: of models in which MM particles are nodes: how many QM-MM and MM-MM pairs closer than the cut-off to list.
+        graph: NumPy arrays, :func:`build_graph` of one system, with at most as many pairs and particles.
+        n_neighbours: pairs of atoms, each counted once, at most n (n − 1) / 2.
+        n_mm: MM particles; more than the graph has where MM particles are nodes.
+        n_near, n_mm_mm: QM-MM and MM-MM pairs closer than the cut-off, of models in which MM particles are nodes.
     """
-    graph = build_graph([system], cutoff, float_dtype, far_from, mm_nodes=node_pairs is not None)
-    n_atoms = len(system.atomic_numbers)
-    receivers, senders = nearest_pairs(system.positions, n_neighbours)
+    receivers, senders = nearest_pairs(graph.positions, n_neighbours)
     mm_positions, mm_charges = filled_particles(graph.mm_positions, graph.mm_charges, n_mm)
-    mm_receivers, mm_senders = np.indices((n_atoms, n_mm), dtype=np.int32).reshape(2, -1)
+    mm_receivers, mm_senders = np.indices((len(graph.atomic_numbers), n_mm), dtype=np.int32).reshape(2, -1)
     graph = graph._replace(
         receivers=receivers, senders=senders, mm_positions=mm_positions, mm_charges=mm_charges, mm_system=np.zeros(n_mm, np.int32),
         mm_receivers=mm_receivers, mm_senders=mm_senders,
     )  # fmt: skip
-    return graph if node_pairs is None else with_node_pairs(graph, *node_pairs, n_mm - 1)
+    return with_node_pairs(graph, n_near, n_mm_mm, n_mm - 1)
 
 
 def with_node_pairs(graph: MolecularGraph, n_near: int, n_mm_mm: int, added: int) -> MolecularGraph:
     """The graph of one system, its lists of near QM-MM and of MM-MM pairs filled up to given numbers.
 
-    The pairs that are added have ``added`` as sender, the number of an MM particle that is far from all others.
+    The pairs that are added have ``added`` as sender, the number of an MM particle that is far from all others, and atom or particle 0 as
+    receiver.
     """
-    sizes = {
+    ends = {
         "near_receivers": (n_near, 0),
         "near_senders": (n_near, added),
         "mm_mm_receivers": (n_mm_mm, 0),
         "mm_mm_senders": (n_mm_mm, added),
     }
-    lists = {name: getattr(graph, name) for name in sizes}
-    return graph._replace(**{n: np.pad(lists[n], (0, size - len(lists[n])), constant_values=end) for n, (size, end) in sizes.items()})
+    lists = {name: getattr(graph, name) for name in ends}
+    return graph._replace(**{n: np.pad(lists[n], (0, size - len(lists[n])), constant_values=end) for n, (size, end) in ends.items()})
 
 
 def filled_particles(mm_positions: np.ndarray, mm_charges: np.ndarray, n_mm: int) -> tuple[np.ndarray, np.ndarray]:
     """Positions (relative to the centroid of the QM atoms) and charges with particles of no charge added, until they are ``n_mm``."""
     n_more = n_mm - len(mm_charges)
-    far = np.tile(np.array([[0.0, 0.0, FAR_AWAY]], mm_positions.dtype), (n_more, 1))
+    far = np.zeros((n_more, 3), mm_positions.dtype)
+    far[:, 2] = FAR_AWAY * np.arange(1, n_more + 1)
     return np.concatenate([mm_positions, far]), np.concatenate([mm_charges, np.zeros(n_more, mm_charges.dtype)])
 
 

@@ -16,7 +16,7 @@ def draw(result: dict[str, Any], folder: Path | None = None) -> list[Path]:
     figure, axes = plt.subplots(2, 2, figsize=(7.4, 6.0), sharey="row", layout="constrained")
     settings = list(dict.fromkeys(row["setting"] for row in result["rows"]))
     styles = dict(zip(settings, LINES[-len(settings) :], strict=True))
-    ends = list(dict.fromkeys(row["farthest"] for row in result["rows"] if "farthest" in row))
+    ranges = list(dict.fromkeys((row["farthest_from"], row["farthest_to"]) for row in result["rows"] if row["metric"] == "frames"))
     for (by_size, by_distance), (metric, title) in zip(axes, PANELS.items(), strict=True):
         for setting, style in styles.items():
             of_setting = [row for row in result["rows"] if row["setting"] == setting]
@@ -25,12 +25,12 @@ def draw(result: dict[str, Any], folder: Path | None = None) -> list[Path]:
                 look = {"color": COLORS[model], "linestyle": style, "linewidth": 1.1}
                 sizes = {row["size"]: row["value"] for row in of_run if row["metric"] == metric}
                 by_size.plot(list(sizes), list(sizes.values()), label=f"{model}, {setting}" if seed == 0 else None, **look)
-                distances = {row["farthest"]: row["value"] for row in of_run if row["metric"] == f"{metric}_by_distance"}
-                by_distance.plot([ends.index(end) for end in distances], list(distances.values()), marker="o", markersize=3, **look)
+                far = {row["farthest_from"]: row["value"] for row in of_run if row["metric"] == f"{metric}_by_distance"}
+                by_distance.plot([far[lower] for lower, _ in ranges], marker="o", markersize=3, **look)
         by_size.axvline(TRAINING_SIZE, color="0.85", linewidth=5, zorder=0)
         by_size.set(yscale="log", xlabel="molecules in the cluster", ylabel=title, xticks=range(6, 21, 2))
-        names = [f"to {end:g}" if end else f"over {ends[-2]:g}" for end in ends]
-        by_distance.set(yscale="log", xlabel="farthest charge (Å)", xticks=range(len(ends)), xticklabels=names)
+        names = [f"{lower:g}–{upper:g}" if upper else f"over {lower:g}" for lower, upper in ranges]
+        by_distance.set(yscale="log", xlabel="farthest charge (Å)", xticks=range(len(ranges)), xticklabels=names)
         for axis in (by_size, by_distance):
             axis.yaxis.set_major_formatter("{x:g}")
             axis.yaxis.set_minor_formatter("")

@@ -48,17 +48,17 @@ def error_rows(found: Sequence[Outcome], data: ReferenceData) -> list[Row]:
 def distance_rows(found: Sequence[Outcome], data: ReferenceData) -> list[Row]:
     """Errors of the test frames by the distance of their farthest charge: as near as in training, and beyond.
 
-    ``farthest`` of a row is the upper end of its range, angstrom, None for the last one.
+    ``farthest_from`` and ``farthest_to`` are the ends of a range, angstrom; None for that of the last one.
     """
     seen = farthest_charges(training_group(data)).max()
     distances = np.concatenate([farthest_charges(group) for group in test_groups(data).values()])
-    ends = [0.0, *(float(np.round(seen + step, 1)) for step in DISTANCE_STEPS), np.inf]
+    ends = [0.0, *(float(np.ceil(10 * (seen + step)) / 10) for step in DISTANCE_STEPS), np.inf]
     rows = []
     for lower, upper in itertools.pairwise(ends):
         within = (distances >= lower) & (distances < upper)
         if not within.any():
             continue
-        identifiers = {"size": None, "farthest": upper if np.isfinite(upper) else None}
+        identifiers = {"size": None, "farthest_from": lower, "farthest_to": upper if np.isfinite(upper) else None}
         rows.append(row("frames", "", int(within.sum()), model="", **identifiers))
         for outcome in found:
             for label in TABLES:
@@ -80,12 +80,17 @@ def size_rows(found: Sequence[Outcome]) -> list[Row]:
         columns = {
             "parameters": ("", outcome.n_parameters, None),
             "training_steps": ("steps", outcome.steps, PAPER_SETTINGS["steps"]),
-            "training_time": ("s", outcome.seconds, None),
             "training_energy_mae": (UNITS["energy"], outcome.training_errors["energy"], None),
             "training_qm_gradients_mae": (UNITS["qm_gradients"], outcome.training_errors["qm_gradients"], None),
         }
         rows += [row(metric, *values, model=outcome.model, size=None) for metric, values in columns.items()]
+        rows.append(time_row(outcome))
     return rows
+
+
+def time_row(outcome: Outcome) -> Row:
+    """How long the training took."""
+    return row("training_time", "s", outcome.seconds, model=outcome.model, size=None)
 
 
 def term_rows(found: Sequence[Outcome], data: ReferenceData) -> list[Row]:
@@ -149,13 +154,13 @@ def size_table(rows: Sequence[Row]) -> str:
 
 def distance_table(rows: Sequence[Row]) -> str:
     """Energy and gradient errors of each model by the distance of the farthest charge."""
-    entries = {(entry["metric"], entry["model"], entry["farthest"]): entry["value"] for entry in rows if "farthest" in entry}
-    ends = [end for metric, _, end in entries if metric == "frames"]
-    names = [f"< {end:g}" if end else f">= {ends[-2]:g}" for end in ends]
-    header = ["energy / gradients", *(f"{name} Å, {entries['frames', '', end]} frames" for name, end in zip(names, ends, strict=True))]
+    ranges = {(row["farthest_from"], row["farthest_to"]): row["value"] for row in rows if row["metric"] == "frames"}
+    entries = {(row["metric"], row["model"], row["farthest_from"]): row["value"] for row in rows if "farthest_from" in row}
+    names = [f"{lower:g} to {upper:g}" if upper else f"over {lower:g}" for lower, upper in ranges]
+    header = ["energy / gradients", *(f"{name} Å, {frames} frames" for name, frames in zip(names, ranges.values(), strict=True))]
     models = dict.fromkeys(model for metric, model, _ in entries if metric != "frames")
     lines = [
-        [model, *(" / ".join(f"{entries[f'{label}_mae_by_distance', model, end]:.3g}" for label in TABLES) for end in ends)]
+        [model, *(" / ".join(f"{entries[f'{label}_mae_by_distance', model, lower]:.3g}" for label in TABLES) for lower, _ in ranges)]
         for model in models
     ]
     return format_table(header, lines)

@@ -18,7 +18,7 @@ from amp_tf.training import make_config, train
 from datasets.water_clusters import TRAINING_SIZE
 from figures.orders import draw
 from reproductions import paper, water_clusters
-from reproductions.cluster_tables import distance_rows, error_rows
+from reproductions.cluster_tables import distance_rows, error_rows, time_row
 from reproductions.common import RESULTS, RUNS, Row, format_table, write_result
 from reproductions.entry import run_reproduction
 from reproductions.water_clusters import evaluate, now, print_errors
@@ -63,14 +63,14 @@ def configuration(setting: Setting, model: str, seed: int, data: Path | str) -> 
 
 
 def reproduce(preset: str, results: Path = RESULTS, runs: Path = RUNS) -> Path:
-    """Train every run that is not finished, evaluate, write the result file."""
+    """Train every run that is not finished, evaluate, write the result file; runs of Figure 3 serve again."""
     started, data = now(), read_reference_data(water_clusters.data_file(preset, runs))
     rows = [
         row
         for setting in PRESETS[preset]
         for model in MODELS
         for seed in setting.seeds
-        for row in _run_rows(setting, model, seed, data, runs / "water_clusters" / "orders" / preset)
+        for row in _run_rows(setting, model, seed, data, runs)
     ]
     return write_result(
         "orders", preset, rows, started, results,
@@ -82,19 +82,22 @@ def reproduce(preset: str, results: Path = RESULTS, runs: Path = RUNS) -> Path:
 
 def _differs(setting: Setting) -> str:
     """What of a setting differs from the paper's."""
-    text = water_clusters.PRESETS[setting.preset].differs
-    return text if setting.field else text.replace(water_clusters.FIELD_DIFFERS, "")
+    return "; ".join([water_clusters.PRESETS[setting.preset].differs, *([water_clusters.FIELD_DIFFERS] if setting.field else [])])
 
 
-def _run_rows(setting: Setting, model: str, seed: int, data: ReferenceData, folder: Path) -> list[Row]:
+def _run_rows(setting: Setting, model: str, seed: int, data: ReferenceData, runs: Path) -> list[Row]:
     name = f"{setting.name}, {model}, seed {seed}"
     print(f"{name}:", flush=True)
     keras.utils.clear_session()
-    run = folder / name.replace(", ", "-").replace(" ", "_")
-    outcome = evaluate(model, train(make_config(configuration(setting, model, seed, data.source)), run).potential, data)
+    chosen = configuration(setting, model, seed, data.source)
+    of_figure3 = chosen == water_clusters.configuration(model, setting.preset, data.source)
+    run = f"{setting.preset}/{model}" if of_figure3 else f"orders/{setting.preset}/{name.replace(', ', '-').replace(' ', '_')}"
+    outcome = evaluate(model, train(make_config(chosen), runs / "water_clusters" / run).potential, data)
     print_errors(name, outcome)
     rows = error_rows([outcome], data) + distance_rows([outcome], data)
-    return [{"setting": setting.name, "seed": seed, **row} for row in rows if row["model"] in (model, "")]
+    rows = [row for row in rows if row["model"] in (model, "")]
+    rows.append(time_row(outcome))
+    return [{"setting": setting.name, "seed": seed, **row} for row in rows]
 
 
 def table(rows: Sequence[Row]) -> str:
@@ -104,7 +107,7 @@ def table(rows: Sequence[Row]) -> str:
         if row["model"]:
             runs.setdefault((row["setting"], row["model"]), {}).setdefault(row["seed"], []).append(row)
     published = {("published", model): {None: seeds[0]} for (_, model), seeds in runs.items()}
-    names = ["mean but 10", f"n = {LARGEST}", f"growth from 10 to {LARGEST}", "charges as near as in training", "2 Å farther"]
+    names = ["mean but 10", f"n = {LARGEST}", f"growth from 10 to {LARGEST}", "charges as near as in training", "2 Å or more farther"]
     parts = []
     for label, title in {"energy": "energy, kJ/mol", "qm_gradients": "gradients, kJ/mol/Å"}.items():
         lines = [
@@ -124,8 +127,8 @@ def _columns(rows: Sequence[Row], label: str, key: str) -> list[float | None]:
     """The numbers of one run and label in the order of the table."""
     metric = f"{label}_mae"
     of_size = {row["size"]: row[key] for row in rows if row["metric"] in (metric, f"mean_{metric}")}
-    by_distance = [row[key] for row in rows if row["metric"] == f"{metric}_by_distance"]
-    return [of_size[None], of_size[LARGEST], of_size[LARGEST] - of_size[TRAINING_SIZE], by_distance[0], by_distance[-1]]
+    near, *_, far = (row[key] for row in rows if row["metric"] == f"{metric}_by_distance")
+    return [of_size[None], of_size[LARGEST], of_size[LARGEST] - of_size[TRAINING_SIZE], near, far]
 
 
 def _mean_and_deviation(values: Sequence[float]) -> str:

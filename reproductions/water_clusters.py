@@ -67,7 +67,7 @@ LAPTOP_SIZES: dict[str, dict[str, Any]] = {
 POLARIZED = ("AMP(1)", "AMP(2)", "AMP(3)")
 FIELD = {"field_polarization": True}
 """Of these in the laptop preset: :mod:`reproductions.orders` shows what it changes."""
-FIELD_DIFFERS = "polarization that starts from the field of each charge (paper: all learnt), "
+FIELD_DIFFERS = "polarization that starts from the field of each charge (paper: all learnt)"
 
 
 @dataclass(frozen=True)
@@ -79,8 +79,8 @@ class Preset:
         sizes: arguments by model.
         of_model: further changes by model.
         model: further arguments of every AMP model.
-        differs: from the paper's settings, in words, what concerns AMP first.
-        others_differ: how the other models do.
+        differs: from the paper's settings, in words.
+        further_differences: beside the settings that :mod:`reproductions.orders` shares.
     """
 
     settings: dict[str, Any]
@@ -88,7 +88,7 @@ class Preset:
     of_model: dict[str, dict[str, Any]]
     model: dict[str, Any]
     differs: str
-    others_differ: str = ""
+    further_differences: tuple[str, ...] = ()
 
 
 PRESETS = {
@@ -105,9 +105,8 @@ PRESETS = {
         {model: {"steps": 40_000, "ema_momentum": 0.999} if model.startswith("AMP") else {"steps": 16_000} for model in MODELS},
         {},
         "0.3 million parameters (paper: 1 million), learning rate from 1e-3 (paper: 5e-4), smooth edges (paper: abrupt); AMP with "
-        f"{FIELD_DIFFERS}factor 1e-2 on the coefficients (paper: 1e-4), moving average of the weights (0.999; paper: none), 40 000 steps "
-        "(paper: 50 000)",
-        "; the other models, whose steps take longer, 16 000",
+        "factor 1e-2 on the coefficients (paper: 1e-4), moving average of the weights (0.999; paper: none), 40 000 steps (paper: 50 000)",
+        (FIELD_DIFFERS, "the other models, whose steps take longer, with 16 000 steps"),
     ),
     "paper": Preset(
         {},
@@ -247,7 +246,7 @@ DATA_DIFFERS = (
 def differs(preset: str) -> str:
     """One line that says what differs from the paper."""
     chosen = PRESETS[preset]
-    return f"{DATA_DIFFERS}; one seed; {chosen.differs}{chosen.others_differ}."
+    return "; ".join([DATA_DIFFERS, "one seed", chosen.differs, *chosen.further_differences]) + "."
 
 
 def data_record() -> dict[str, str]:

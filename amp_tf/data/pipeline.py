@@ -149,7 +149,7 @@ class GraphBatches:
         self.n_values = {"energy": len(graphs), "qm_gradients": 3 * sum(n_atoms), "mm_gradients": 3 * sum(n_mm)}
         self.one_shape = one_shape and potential.can_be_filled and len(set(n_atoms)) == 1
         if self.one_shape:
-            n_mm = [max(n_mm) + potential.mm_nodes] * len(n_mm)
+            n_mm = [max(n_mm) + 1 if potential.mm_nodes else max(n_mm)] * len(n_mm)  # one more, for added pairs of nodes to end at
             n_neighbours = max(count_neighbours(graph.positions, potential.cutoff) for graph in graphs)
             pairs = [nearest_pairs(graph.positions, n_neighbours) for graph in graphs]
             graphs = [graph._replace(receivers=ends[0], senders=ends[1]) for graph, ends in zip(graphs, pairs, strict=True)]

@@ -24,7 +24,6 @@ from amp_tf.graph import (
     MolecularGraph,
     System,
     build_graph,
-    count_neighbours,
     filled_graph,
     join_graphs,
     make_systems,
@@ -336,13 +335,11 @@ class Potential(keras.Model):
         self.check_systems(systems)
         graphs = []
         for system in systems:
-            n_atoms, n_mm, node_pairs = len(system.atomic_numbers), len(system.mm_charges), None
-            n_neighbours = min(rounded_up(count_neighbours(system.positions, self.cutoff)), n_atoms * (n_atoms - 1) // 2)
-            if self.mm_nodes:
-                graph = build_graph([system], self.cutoff, mm_nodes=True)
-                n_mm, node_pairs = n_mm + 1, (rounded_up(len(graph.near_senders)), rounded_up(len(graph.mm_mm_senders)))
-            sizes = n_neighbours, rounded_up(n_mm)
-            graphs.append(filled_graph(system, self.cutoff, *sizes, self.compute_dtype, self.far_from, node_pairs))
+            graph = build_graph([system], self.cutoff, self.compute_dtype, self.far_from, self.mm_nodes)
+            n_atoms, n_mm = len(system.atomic_numbers), len(system.mm_charges)
+            n_neighbours = min(rounded_up(len(graph.receivers) // 2), n_atoms * (n_atoms - 1) // 2)
+            pairs = (rounded_up(len(graph.near_senders)), rounded_up(len(graph.mm_mm_senders)))
+            graphs.append(filled_graph(graph, n_neighbours, rounded_up(n_mm + 1 if self.mm_nodes else n_mm), *pairs))
         return join_graphs(graphs, self.compute_dtype)
 
     @property
