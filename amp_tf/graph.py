@@ -237,14 +237,12 @@ def with_node_pairs(graph: MolecularGraph, n_near: int, n_mm_mm: int, added: int
     The pairs that are added have ``added`` as sender, the number of an MM particle that is far from all others, and atom or particle 0 as
     receiver.
     """
-    ends = {
-        "near_receivers": (n_near, 0),
-        "near_senders": (n_near, added),
-        "mm_mm_receivers": (n_mm_mm, 0),
-        "mm_mm_senders": (n_mm_mm, added),
-    }
-    lists = {name: getattr(graph, name) for name in ends}
-    return graph._replace(**{n: np.pad(lists[n], (0, size - len(lists[n])), constant_values=end) for n, (size, end) in ends.items()})
+    padded = {}
+    for kind, size in {"near": n_near, "mm_mm": n_mm_mm}.items():
+        for end, number in {"receivers": 0, "senders": added}.items():
+            listed = getattr(graph, f"{kind}_{end}")
+            padded[f"{kind}_{end}"] = np.pad(listed, (0, size - len(listed)), constant_values=number)
+    return graph._replace(**padded)
 
 
 def filled_particles(mm_positions: np.ndarray, mm_charges: np.ndarray, n_mm: int) -> tuple[np.ndarray, np.ndarray]:
