@@ -148,7 +148,7 @@ def test_frames_of_one_shape_give_the_same_energies_and_gradients(name, random):
     molecule = np.array([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [4.5, 0.0, 0.0]])  # with distances that are equal
     systems = [
         System(
-            [8, 1, 1, 8], molecule * [stretch, 1.0, 1.0], 0.0, random.uniform(3.0, 8.0, size=(n_mm, 3)), random.choice([-0.8, 0.4], n_mm)
+            [8, 1, 1, 8], molecule * [stretch, 1.0, 1.0], 0.0, random.uniform(1.5, 4.5, size=(n_mm, 3)), random.choice([-0.8, 0.4], n_mm)
         )
         for stretch, n_mm in ((1.0, 3), (1.2, 5), (1.3, 0))
     ]
