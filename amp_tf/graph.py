@@ -33,8 +33,9 @@ MAXIMUM_EXTENT = 1e4
 class MolecularGraph(NamedTuple):
     """A batch of systems, concatenated and not padded. Fields are NumPy arrays or tensors; floats in the precision of the model.
 
-    A pair is (receiver i, sender j); sums run over senders into receivers. Pair lists of QM atoms are sorted by receiver. Positions are
-    relative to the centroid of the QM atoms of their system, so that single precision is enough far from the origin.
+    A pair is (receiver i, sender j); sums run over senders into receivers. Pair lists of QM atoms are sorted by receiver, but for pairs
+    that only fill them up. Positions are relative to the centroid of the QM atoms of their system, so that single precision is enough far
+    from the origin.
     """
 
     positions: Any

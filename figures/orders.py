@@ -14,13 +14,13 @@ LINES = ("dotted", "dashed", "solid")
 def draw(result: dict[str, Any], folder: Path | None = None) -> list[Path]:
     """Draw the content of ``orders.<preset>.json``: one line a run, energies above and gradients below."""
     figure, axes = plt.subplots(2, 2, figsize=(7.4, 6.0), sharey="row", layout="constrained")
-    settings = list(dict.fromkeys(row["setting"] for row in result["rows"]))
+    settings = list(dict.fromkeys(row["setting"] for row in result["rows"] if row["seed"] is not None))
     styles = dict(zip(settings, LINES[-len(settings) :], strict=True))
     ranges = list(dict.fromkeys((row["farthest_from"], row["farthest_to"]) for row in result["rows"] if row["metric"] == "frames"))
     for (by_size, by_distance), (metric, title) in zip(axes, PANELS.items(), strict=True):
         for setting, style in styles.items():
             of_setting = [row for row in result["rows"] if row["setting"] == setting]
-            for model, seed in dict.fromkeys((row["model"], row["seed"]) for row in of_setting if row["model"]):
+            for model, seed in dict.fromkeys((row["model"], row["seed"]) for row in of_setting):
                 of_run = [row for row in of_setting if (row["model"], row["seed"]) == (model, seed)]
                 look = {"color": COLORS[model], "linestyle": style, "linewidth": 1.1}
                 sizes = {row["size"]: row["value"] for row in of_run if row["metric"] == metric}

@@ -60,10 +60,10 @@ def distance_rows(found: Sequence[Outcome], data: ReferenceData) -> list[Row]:
             continue
         identifiers = {"size": None, "farthest_from": lower, "farthest_to": upper if np.isfinite(upper) else None}
         rows.append(row("frames", "", int(within.sum()), model="", **identifiers))
-        for outcome in found:
+        for model, errors in [*((outcome.model, outcome.errors) for outcome in found), (NULL_MODEL, null_errors(data))]:
             for label in TABLES:
-                errors = np.concatenate(list(outcome.errors[label].values()))[within]
-                rows.append(row(f"{label}_mae_by_distance", UNITS[label], float(errors.mean()), model=outcome.model, **identifiers))
+                mean = float(np.concatenate(list(errors[label].values()))[within].mean())
+                rows.append(row(f"{label}_mae_by_distance", UNITS[label], mean, model=model, **identifiers))
     return rows
 
 

@@ -18,7 +18,7 @@ from amp_tf.training import make_config, train
 from datasets.water_clusters import TRAINING_SIZE
 from figures.orders import draw
 from reproductions import paper, water_clusters
-from reproductions.cluster_tables import distance_rows, error_rows, time_row
+from reproductions.cluster_tables import NULL_MODEL, distance_rows, error_rows, time_row
 from reproductions.common import RESULTS, RUNS, Row, format_table, write_result
 from reproductions.entry import run_reproduction
 from reproductions.water_clusters import evaluate, now, print_errors
@@ -63,7 +63,7 @@ def configuration(setting: Setting, model: str, seed: int, data: Path | str) -> 
 
 
 def reproduce(preset: str, results: Path = RESULTS, runs: Path = RUNS) -> Path:
-    """Train every run that is not finished, evaluate, write the result file; runs of Figure 3 serve again."""
+    """Train every run that is not finished, evaluate, write the result file."""
     started, data = now(), read_reference_data(water_clusters.data_file(preset, runs))
     rows = [
         row
@@ -72,6 +72,8 @@ def reproduce(preset: str, results: Path = RESULTS, runs: Path = RUNS) -> Path:
         for seed in setting.seeds
         for row in _run_rows(setting, model, seed, data, runs)
     ]
+    null = error_rows([], data) + distance_rows([], data)
+    rows += [{"setting": NULL_MODEL, "seed": None, **row} for row in null]
     return write_result(
         "orders", preset, rows, started, results,
         seeds=max((setting.seeds for setting in PRESETS[preset]), key=len),
@@ -89,15 +91,11 @@ def _run_rows(setting: Setting, model: str, seed: int, data: ReferenceData, runs
     name = f"{setting.name}, {model}, seed {seed}"
     print(f"{name}:", flush=True)
     keras.utils.clear_session()
-    chosen = configuration(setting, model, seed, data.source)
-    of_figure3 = chosen == water_clusters.configuration(model, setting.preset, data.source)
-    run = f"{setting.preset}/{model}" if of_figure3 else f"orders/{setting.preset}/{name.replace(', ', '-').replace(' ', '_')}"
-    outcome = evaluate(model, train(make_config(chosen), runs / "water_clusters" / run).potential, data)
+    run = runs / "water_clusters" / "orders" / setting.preset / name.replace(", ", "-").replace(" ", "_")
+    outcome = evaluate(model, train(make_config(configuration(setting, model, seed, data.source)), run).potential, data)
     print_errors(name, outcome)
     rows = error_rows([outcome], data) + distance_rows([outcome], data)
-    rows = [row for row in rows if row["model"] in (model, "")]
-    rows.append(time_row(outcome))
-    return [{"setting": setting.name, "seed": seed, **row} for row in rows]
+    return [{"setting": setting.name, "seed": seed, **row} for row in (*rows, time_row(outcome)) if row["model"] == model]
 
 
 def table(rows: Sequence[Row]) -> str:
@@ -106,7 +104,7 @@ def table(rows: Sequence[Row]) -> str:
     for row in rows:
         if row["model"]:
             runs.setdefault((row["setting"], row["model"]), {}).setdefault(row["seed"], []).append(row)
-    published = {("published", model): {None: seeds[0]} for (_, model), seeds in runs.items()}
+    first = {model: next(iter(seeds.values())) for (_, model), seeds in runs.items() if model != NULL_MODEL}
     names = ["mean but 10", f"n = {LARGEST}", f"growth from 10 to {LARGEST}", "charges as near as in training", "2 Å or more farther"]
     parts = []
     for label, title in {"energy": "energy, kJ/mol", "qm_gradients": "gradients, kJ/mol/Å"}.items():
@@ -118,7 +116,7 @@ def table(rows: Sequence[Row]) -> str:
             ]
             for run, seeds in runs.items()
         ]
-        lines += [[*run, None, *_columns(seeds[None], label, "published")] for run, seeds in published.items()]
+        lines += [["published", model, None, *_columns(of_model, label, "published")] for model, of_model in first.items()]
         parts.append(format_table([title, "model", "seeds", *names], lines))
     return "\n\n".join(parts)
 

@@ -53,7 +53,7 @@ def filled(text: str) -> str:
         if not path.is_file():
             raise SystemExit(f"error: {path} is missing; make it with make reproduce-{path.name.partition('.')[0]} or make benchmark.")
         block = f"<!-- {name} -->\n{render(json.loads(path.read_text()))}\n<!-- /{name} -->"
-        text, found = re.subn(rf"<!-- {name} -->\n.*?\n<!-- /{name} -->", lambda _, block=block: block, text, flags=re.S)
+        text, found = re.subn(rf"<!-- {name} -->\n.*?<!-- /{name} -->", lambda _, block=block: block, text, flags=re.S)
         if found != 1:
             raise SystemExit(f"error: README.md has {found} blocks {name!r}, expected one.")
     return text

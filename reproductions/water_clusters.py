@@ -148,6 +148,7 @@ def configuration(model: str, preset: str, data: Path | str = DATA) -> dict[str,
         arguments |= chosen.model
     settings = {**PAPER_SETTINGS, **chosen.settings}
     settings |= chosen.of_model.get(model, {})
+    # abrupt edges cannot be filled up, but here all frames of AMP have the same edges anyway
     has_one_shape = arguments["type"] == "AMP" or arguments.get("message_cutoff") != "none"
     return {"data": str(data), "model": arguments, "seed": 0, "xla": has_one_shape} | settings
 

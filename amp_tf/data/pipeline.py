@@ -115,7 +115,8 @@ class GraphBatches:
         potential: decides which pairs are listed, the precision and the energy reference, which is subtracted in float64.
         frames: the data.
         labels: which of ``energy``, ``qm_gradients``, ``mm_gradients`` come with a batch.
-        one_shape: give every frame as many edges and MM particles as the largest has, so that XLA compiles a step once. What is added
+        one_shape: give every frame as many edges and MM particles (one more where these are nodes) as the largest has, so that XLA compiles
+            a step once. What is added
             changes nothing (:func:`amp_tf.graph.filled_graph`; the mean of the MM gradients' loss counts the added particles, whose
             gradients are zero). Only for one number of atoms, and only where edges end smoothly; otherwise the frames stay as they are.
 

@@ -36,6 +36,9 @@ from amp_tf.layers import Edges, make_edges
 UNITS = {"length": units.LENGTH, "energy": units.ENERGY, "gradient": units.GRADIENT, "charge": units.CHARGE}
 PRECISIONS = ("float32", "float64")
 
+GRADIENTS = {"qm_gradients": "positions", "mm_gradients": "mm_positions", "mm_potentials": "mm_charges"}
+"""Derivatives of the energy by name: the field of the graph that they are taken by."""
+
 CHUNK = 250_000
 """More QM-MM pairs than this are summed this many at a time in inference; each takes some ten kilobytes."""
 
@@ -122,7 +125,7 @@ class Potential(keras.Model):
         return {"energy": sum(terms.values()), "energy_terms": terms, **properties}
 
     def with_gradients(
-        self, graph: MolecularGraph, training: bool = False, names: Sequence[str] = ("qm_gradients", "mm_gradients")
+        self, graph: MolecularGraph, training: bool = False, *, names: Sequence[str] = ("qm_gradients", "mm_gradients")
     ) -> dict[str, Any]:
         """:meth:`call` and those of its exact derivatives that ``names`` asks for.
 
@@ -130,8 +133,7 @@ class Potential(keras.Model):
         derivatives by the MM charges, kJ/mol/e.
         """
         graph = MolecularGraph(*graph)
-        variables = {"qm_gradients": graph.positions, "mm_gradients": graph.mm_positions, "mm_potentials": graph.mm_charges}
-        variables = {name: variables[name] for name in names}
+        variables = {name: getattr(graph, GRADIENTS[name]) for name in names}
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(variables)
             result = self(graph, training=training)
@@ -153,8 +155,8 @@ class Potential(keras.Model):
 
     def predict_labels(self, graph: MolecularGraph, labels: Mapping[str, Any], training: bool = False) -> dict[str, Any]:
         """The predictions for the names in ``labels``, with derivatives only where gradients are among them."""
-        gradients = [name for name in labels if name != "energy"]
-        result = self.with_gradients(graph, training, gradients) if gradients else self(graph, training=training)
+        names = [name for name in labels if name in GRADIENTS]
+        result = self.with_gradients(graph, training, names=names) if names else self(graph, training=training)
         return {name: result[name] for name in labels}
 
     def _track(self, graph, labels, predictions, loss) -> dict[str, Any]:
@@ -259,7 +261,8 @@ class Potential(keras.Model):
             mm_total_charge: what the MM charges should sum to, e, or a list; a warning tells where they do not. None: no check.
             mm_potentials: also give the derivatives of the energy by the MM charges, the electrostatic potential at their sites.
             xla: compile with XLA, which takes seconds and then computes half again as fast: for many calls on one molecule. Edges and MM
-                particles are filled up to an eighth more (:func:`amp_tf.graph.filled_graph`); only beyond that is it compiled anew.
+                particles, and the pairs of these where they are nodes, are filled up to an eighth more
+                (:func:`amp_tf.graph.filled_graph`); compiled anew is what does not fit.
 
         Returns:
             ``energy`` (float, kJ/mol, atomic energies included), ``energy_terms`` (its parts by name; ``reference``: the atomic energies),

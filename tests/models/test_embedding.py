@@ -3,11 +3,12 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import amp_tf
 from amp_tf import units
 from amp_tf.errors import InputError
-from amp_tf.graph import System, rounded_up
+from amp_tf.graph import MolecularGraph, System, rounded_up
 from tests.models.physics import random_rotation
 
 WATER = np.array([[0.0, 0.0, 0.0], [0.76, 0.0, -0.59], [-0.74, 0.1, -0.6]])
@@ -132,10 +133,12 @@ def test_xla_gives_the_same_and_compiles_no_trace_anew(random):
     assert potential.n_traces == 2
 
 
-@pytest.mark.parametrize("model", [amp_tf.GNN, amp_tf.PaiNN, amp_tf.SchNet])
-def test_xla_gives_the_same_where_mm_particles_are_nodes(model, random):
+@pytest.mark.parametrize(
+    ("model", "settings"), [(amp_tf.GNN, {}), (amp_tf.GNN, {"pairwise_coulomb": True}), (amp_tf.PaiNN, {}), (amp_tf.SchNet, {})]
+)
+def test_xla_gives_the_same_where_mm_particles_are_nodes(model, settings, random):
     keras.utils.set_random_seed(6)
-    potential = model(("H", "O"), n_features=8, mm_types=(-0.8, 0.4), dtype="float64")
+    potential = model(("H", "O"), n_features=8, mm_types=(-0.8, 0.4), dtype="float64", **settings)
     mm_positions, _ = particles(random, 20)
     systems = [
         System(NUMBERS, WATER, 0.0, mm_positions[:n_mm] * scale, random.choice([-0.8, 0.4], size=n_mm))
@@ -149,6 +152,19 @@ def test_xla_gives_the_same_where_mm_particles_are_nodes(model, random):
             for ours, wanted in zip(found[name], expected[name], strict=True):
                 np.testing.assert_allclose(ours, wanted, atol=1e-10, err_msg=name)
     assert potential.n_traces == 2
+
+
+def test_only_the_derivatives_that_labels_name_are_taken(random):
+    """Properties of atoms may be labels too."""
+    potential, system = make(), embedded(random)
+    graph = MolecularGraph(*map(tf.constant, potential.build_graph([system])))
+    everything = potential.with_gradients(graph, names=("qm_gradients", "mm_gradients", "mm_potentials"))
+    for names in (["qm_gradients"], ["mm_gradients", "charges"], ["charges"]):
+        found = potential.predict_labels(graph, dict.fromkeys(["energy", *names]))
+        assert list(found) == ["energy", *names]
+        for name in names:
+            np.testing.assert_allclose(found[name], everything[name], atol=1e-10)
+    assert "mm_gradients" not in potential.with_gradients(graph, names=["qm_gradients"])
 
 
 def particles(random, n_mm):
