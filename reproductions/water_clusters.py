@@ -62,7 +62,7 @@ LAPTOP_SIZES: dict[str, dict[str, Any]] = {
     "GNN": {"n_features": 120},
     "GNN-P": {"n_features": 112},
 }
-"""About 0.3 million each, so that two cores train all eight in about an hour and the weights can ship."""
+"""About 0.3 million each, so that two cores train all eight in one to two hours and the weights can ship."""
 
 POLARIZED = ("AMP(1)", "AMP(2)", "AMP(3)")
 FIELD = {"field_polarization": True}
