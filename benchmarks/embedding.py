@@ -7,6 +7,7 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+import multiprocessing
 import time
 
 import keras
@@ -32,11 +33,10 @@ def make_potential(model: str, preset: str):
     return CLASSES[arguments.pop("type")](elements=("H", "O"), **arguments)
 
 
-def training_step_rows(model: str, preset: str, group: FrameGroup, rate: float) -> list[Row]:
-    """Time, operations, limit and ratio of one training step, in graph mode and compiled with XLA."""
+def make_training_step(model: str, preset: str, group: FrameGroup):
+    """The potential, a function that takes the fields of a graph through one training step, and the graph of a batch."""
     potential = make_potential(model, preset)
-    arrays = potential.build_graph([group.system(frame) for frame in range(BATCH)])
-    graph = MolecularGraph(*map(tf.constant, arrays))
+    graph = MolecularGraph(*map(tf.constant, potential.build_graph([group.system(frame) for frame in range(BATCH)])))
     labels = {
         "energy": tf.zeros(BATCH),
         "qm_gradients": tf.zeros(graph.positions.shape),
@@ -45,21 +45,50 @@ def training_step_rows(model: str, preset: str, group: FrameGroup, rate: float) 
     optimizer = keras.optimizers.Adam(1e-5, global_clipnorm=1.0)
     potential.compile(optimizer, loss=dict.fromkeys(LABELS, "mse"))
     optimizer.build(potential.trainable_variables)
+    return potential, lambda *fields: potential.train_step((MolecularGraph(*fields), labels))["loss"], graph
 
-    def step(*fields):
-        return potential.train_step((MolecularGraph(*fields), labels))["loss"]
 
+def training_step_rows(model: str, preset: str, group: FrameGroup, rate: float) -> list[Row]:
+    """Time, operations, limit and ratio of one training step, in graph mode and compiled with XLA: in one run on all cores, and of as many
+    runs as there are cores side by side, where the time is that in which all of them together take one step."""
+    potential, step, graph = make_training_step(model, preset, group)
     operations = matrix_product_operations(tf.function(step).get_concrete_function(*graph))
     rows = []
     for mode, xla in (("graph", False), ("XLA", True)):
         compiled = tf.function(step, jit_compile=xla)
-        seconds = median_time(lambda compiled=compiled: compiled(*graph).numpy())
-        values = (1e3 * seconds, 1e-9 * operations, 1e3 * operations / rate, seconds * rate / operations)
-        identifiers = {
-            "model": model, "parameters": potential.count_params(), "qm_mm_pairs": len(arrays.mm_senders), "work": f"training step, {mode}",
-        }  # fmt: skip
-        rows += [row(metric, unit, value, **identifiers) for (metric, unit), value in zip(QUANTITIES.items(), values, strict=True)]
+        times = {
+            f"training step, {mode}": median_time(lambda compiled=compiled: compiled(*graph).numpy()),
+            f"training step, {mode}, a run on each core": _side_by_side(model, preset, xla),
+        }
+        for work, seconds in times.items():
+            values = (1e3 * seconds, 1e-9 * operations, 1e3 * operations / rate, seconds * rate / operations)
+            identifiers = {"model": model, "parameters": potential.count_params(), "qm_mm_pairs": len(graph.mm_senders), "work": work}
+            rows += [row(metric, unit, value, **identifiers) for (metric, unit), value in zip(QUANTITIES.items(), values, strict=True)]
     return rows
+
+
+def _side_by_side(model: str, preset: str, xla: bool) -> float:
+    """Seconds a step of as many processes of one thread as there are cores, all together."""
+    context, n_cores = multiprocessing.get_context("spawn"), os.cpu_count() or 1
+    barrier, times = context.Barrier(n_cores), context.Queue()
+    os.environ["TF_NUM_INTRAOP_THREADS"] = "1"  # read by the processes that start now; this one has its threads
+    processes = [context.Process(target=_time_steps, args=(model, preset, xla, barrier, times)) for _ in range(n_cores)]
+    for process in processes:
+        process.start()
+    del os.environ["TF_NUM_INTRAOP_THREADS"]
+    seconds = [times.get(timeout=300) for _ in processes]
+    for process in processes:
+        process.join()
+    return 1 / sum(1 / of_one for of_one in seconds)
+
+
+def _time_steps(model: str, preset: str, xla: bool, barrier, times) -> None:
+    group = next(group for group in read_reference_data(DATA).groups if group.name == TRAINING_GROUP)
+    _, step, graph = make_training_step(model, preset, group)
+    compiled = tf.function(step, jit_compile=xla)
+    compiled(*graph)
+    barrier.wait(300)
+    times.put(median_time(lambda: compiled(*graph).numpy(), seconds=5.0))
 
 
 def inference_rows(model: str, preset: str, group: FrameGroup) -> list[Row]:
