@@ -18,7 +18,7 @@ from amp_tf.training import make_config, train
 from datasets.water_clusters import TRAINING_SIZE
 from figures.orders import draw
 from reproductions import paper, water_clusters
-from reproductions.cluster_tables import NULL_MODEL, distance_rows, error_rows, time_row
+from reproductions.cluster_tables import DISTANCE_STEPS, NULL_MODEL, distance_rows, error_rows, time_row
 from reproductions.common import RESULTS, RUNS, Row, format_table, write_result
 from reproductions.entry import run_reproduction
 from reproductions.water_clusters import evaluate, now, print_errors
@@ -105,7 +105,13 @@ def table(rows: Sequence[Row]) -> str:
         if row["model"]:
             runs.setdefault((row["setting"], row["model"]), {}).setdefault(row["seed"], []).append(row)
     first = {model: next(iter(seeds.values())) for (_, model), seeds in runs.items() if model != NULL_MODEL}
-    names = ["mean but 10", f"n = {LARGEST}", f"growth from 10 to {LARGEST}", "charges as near as in training", "2 Å or more farther"]
+    names = [
+        "mean but 10",
+        f"n = {LARGEST}",
+        f"growth from 10 to {LARGEST}",
+        "charges as near as in training",
+        f"{DISTANCE_STEPS[-1]:g} Å or more farther",
+    ]
     parts = []
     for label, title in {"energy": "energy, kJ/mol", "qm_gradients": "gradients, kJ/mol/Å"}.items():
         lines = [

@@ -116,9 +116,9 @@ class GraphBatches:
         frames: the data.
         labels: which of ``energy``, ``qm_gradients``, ``mm_gradients`` come with a batch.
         one_shape: give every frame as many edges and MM particles (one more where these are nodes) as the largest has, so that XLA compiles
-            a step once. What is added
-            changes nothing (:func:`amp_tf.graph.filled_graph`; the mean of the MM gradients' loss counts the added particles, whose
-            gradients are zero). Only for one number of atoms, and only where edges end smoothly; otherwise the frames stay as they are.
+            a step once. What is added changes nothing (:func:`amp_tf.graph.filled_graph`; the mean of the MM gradients' loss counts the
+            added particles, whose gradients are zero). Only for one number of atoms, and only where edges end smoothly; otherwise the
+            frames stay as they are.
 
     Attributes:
         one_shape: whether the frames have been given one shape.
