@@ -60,7 +60,7 @@ class Sampling:
     """
 
     n_frames: int
-    stride: int = 10
+    stride: int = 20
     zone: float = 14.0
     temperature: float = 300.0
     friction: float = 1.0

@@ -8,13 +8,13 @@ Run ``make dataset-uracil``, ``-retinoic-acid``, ``-sam-cysteine``, or ``python 
 
 import dataclasses
 import hashlib
-import os
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
+import joblib
 import numpy as np
 import typer
 from scipy.spatial.distance import pdist
@@ -32,7 +32,7 @@ SHIPPED_FILE = Path(__file__).with_name("uracil_sample.h5")
 
 FRAMES = {
     "smoke": {"uracil": 50},
-    "laptop": {"uracil": 2000, "retinoic-acid": 300, "sam-cysteine": 200},
+    "laptop": {"uracil": 2000, "retinoic-acid": 1000, "sam-cysteine": 1000},
     "paper": dict.fromkeys(PAPER_SOLUTES, 10_000),
 }
 """Snapshots of each solute that a preset of Tables 1 and 2 asks for."""
@@ -109,7 +109,7 @@ def sample(
     solute, energy, charges = relaxed(solute, engine)
     record = sampling_record(sampling, box) | method | {"solute": _identity(start)}
     trajectory = Trajectory(
-        solute, charges, driver, sampling, Parts(output.with_name(f"{output.name}.trajectory"), record), box, os.cpu_count() or 1
+        solute, charges, driver, sampling, Parts(output.with_name(f"{output.name}.trajectory"), record), box, joblib.cpu_count()
     )
     trajectory.run()
     calculations = trajectory.calculations()
