@@ -61,20 +61,32 @@ class MolecularGraph(NamedTuple):
     mm_system: Any
     """[n_mm], int32."""
     mm_receivers: Any
-    """[n_mm_pairs], int32: the QM atom of a QM-MM pair."""
+    """[n_mm_pairs], int32: the QM atom of a QM-MM pair; all pairs, or none where the model lists near pairs and reads tables instead."""
     mm_senders: Any
     """[n_mm_pairs], int32: the MM particle of this pair."""
     near_receivers: Any
-    """[n_near], int32: the QM atom of a QM-MM pair closer than the cut-off; empty where MM particles are no nodes of the model."""
+    """[n_near], int32: the QM atom of a QM-MM pair closer than the cut-off of the messages, where MM particles are nodes of the model, or
+    closer than the near cut-off, where it has one; empty otherwise."""
     near_senders: Any
     """[n_near], int32: the MM particle of this pair."""
     mm_mm_receivers: Any
     """[n_mm_mm], int32: MM particle i of the MM-MM pairs closer than the cut-off; empty where MM particles are no nodes of the model."""
     mm_mm_senders: Any
     """[n_mm_mm], int32: MM particle j of these pairs; both (i, j) and (j, i) are there."""
+    atom_table: Any
+    """[n_systems, most atoms], int32: the atoms of each system, filled up with −1."""
+    mm_table: Any
+    """[n_systems, most particles], int32: the MM particles of each system, filled up with −1."""
 
 
-GRAPH_SHAPES = MolecularGraph(**dict.fromkeys(MolecularGraph._fields, (None,)) | dict.fromkeys(("positions", "mm_positions"), (None, 3)))
+TABLES = ("atom_table", "mm_table")
+"""The fields that list the members of each system."""
+
+GRAPH_SHAPES = MolecularGraph(
+    **dict.fromkeys(MolecularGraph._fields, (None,))
+    | dict.fromkeys(("positions", "mm_positions"), (None, 3))
+    | dict.fromkeys(TABLES, (None, None))
+)
 """The shape of each field of :class:`MolecularGraph`; None is a size that changes from batch to batch."""
 
 FLOAT_FIELDS = frozenset({"positions", "total_charge", "mm_positions", "mm_charges"})
@@ -99,7 +111,8 @@ class System:
         mm_total_charge: what ``mm_charges`` are declared to sum to, e; None declares nothing. A warning tells where they do not.
 
     Raises:
-        InputError: for a wrong shape, NaN or infinite values, two atoms on one point, or an MM particle within 0.5 angstrom of a QM atom.
+        InputError: for a wrong shape, NaN or infinite values, two atoms on one point, or a charged MM particle within 0.5 angstrom of an
+            atom.
     """
 
     atomic_numbers: np.ndarray
@@ -131,7 +144,7 @@ class System:
             raise InputError(
                 f"mm_positions {list(mm_positions.shape)} and mm_charges {list(mm_charges.shape)} must be [n_mm, 3] and [n_mm]."
             )
-        _check_mm_positions(self.positions, mm_positions)
+        _check_mm_positions(self.positions, mm_positions, mm_charges)
         total = float(mm_charges.sum())
         if declared is not None and abs(total - declared) > MM_CHARGE_TOLERANCE:
             warnings.warn(f"the MM charges sum to {total:+.6g} e, declared are {declared:+g} e; check them.", stacklevel=3)
@@ -157,20 +170,24 @@ def check_system(atomic_numbers: np.ndarray, positions: np.ndarray) -> None:
         raise InputError(f"atoms {first} and {second} lie on one point (closer than {MINIMUM_DISTANCE} angstrom); correct the geometry.")
 
 
-def _check_mm_positions(positions: np.ndarray, mm_positions: np.ndarray) -> None:
-    if len(mm_positions):
-        distances, atoms = cKDTree(positions).query(mm_positions)
-        if not distances.min() >= MINIMUM_MM_DISTANCE:
-            particle = int(distances.argmin())
+def _check_mm_positions(positions: np.ndarray, mm_positions: np.ndarray, mm_charges: np.ndarray) -> None:
+    """Refuse a charged particle on an atom; one without charge, such as the oxygen of four-site water, may stand anywhere."""
+    around = particles_around(positions, mm_positions, MINIMUM_MM_DISTANCE)
+    around = around[mm_charges[around] != 0.0]
+    if len(around):
+        distances, atoms = cKDTree(positions).query(mm_positions[around])
+        nearest = int(distances.argmin())
+        if distances[nearest] < MINIMUM_MM_DISTANCE:
             raise InputError(
-                f"MM particle {particle} is {distances[particle]:.3f} angstrom from QM atom {atoms[particle]}, less than "
+                f"MM particle {around[nearest]} is {distances[nearest]:.3f} angstrom from QM atom {atoms[nearest]}, less than "
                 f"{MINIMUM_MM_DISTANCE} angstrom; correct the geometry or leave that particle out."
             )
 
 
 def build_graph(
-    systems: Sequence[System], cutoff: float, float_dtype: str = "float64", far_from: float | None = None, mm_nodes: bool = False
-) -> MolecularGraph:
+    systems: Sequence[System], cutoff: float, float_dtype: str = "float64", far_from: float | None = None, mm_nodes: bool = False,
+    near_cutoff: float | None = None,
+) -> MolecularGraph:  # fmt: skip
     """Find the neighbours of each system and concatenate the systems into one graph of NumPy arrays.
 
     Args:
@@ -179,10 +196,10 @@ def build_graph(
         float_dtype: ``"float32"`` or ``"float64"``, of the floating-point fields.
         far_from: list the pairs of QM atoms at or beyond this distance as far pairs (Eq. 13), angstrom; None lists none.
         mm_nodes: list the QM-MM and MM-MM pairs closer than the cut-off too, for models whose graph MM particles are part of.
-
-    Every pair of a QM atom and an MM particle of its system is listed.
+        near_cutoff: list the pairs of a QM atom and an MM particle that are closer than this as near pairs, angstrom; None lists every
+            pair of a QM atom and an MM particle of its system.
     """
-    return join_graphs([_system_graph(system, cutoff, far_from, mm_nodes) for system in systems], float_dtype)
+    return join_graphs([_system_graph(system, cutoff, far_from, mm_nodes, near_cutoff) for system in systems], float_dtype)
 
 
 def join_graphs(graphs: Sequence[MolecularGraph], float_dtype: str = "float64") -> MolecularGraph:
@@ -197,20 +214,30 @@ def join_graphs(graphs: Sequence[MolecularGraph], float_dtype: str = "float64") 
     n_atoms = n_mm = n_systems = 0
     for graph in graphs:
         shifts = dict.fromkeys(ATOM_INDICES, n_atoms) | dict.fromkeys(MM_INDICES, n_mm) | {"system": n_systems, "mm_system": n_systems}
-        parts.append(graph._replace(**{name: getattr(graph, name) + shift for name, shift in shifts.items()}))
+        parts.append(graph._replace(**{name: getattr(graph, name) + shift for name, shift in shifts.items()}, **_no_tables()))
         n_atoms += len(graph.atomic_numbers)
         n_mm += len(graph.mm_charges)
         n_systems += len(graph.total_charge)
-    joined = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    return MolecularGraph(
-        *(
-            array.astype(float_dtype if name in FLOAT_FIELDS else "int32")
-            for name, array in zip(MolecularGraph._fields, joined, strict=True)
-        )
-    )
+    joined = MolecularGraph(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
+    tables = {"atom_table": _table(joined.system, n_systems), "mm_table": _table(joined.mm_system, n_systems)}
+    columns = joined._replace(**tables)._asdict().items()
+    return MolecularGraph(*(array.astype(float_dtype if name in FLOAT_FIELDS else "int32") for name, array in columns))
 
 
-def filled_graph(graph: MolecularGraph, n_neighbours: int, n_mm: int, n_near: int = 0, n_mm_mm: int = 0) -> MolecularGraph:
+def _table(system: np.ndarray, n_systems: int) -> np.ndarray:
+    """The members of each system, [n_systems, most members], from the system of each, which rises."""
+    counts = np.bincount(system, minlength=n_systems)
+    numbers = np.arange(counts.max(initial=0))
+    return np.where(numbers < counts[:, None], numbers + (np.cumsum(counts) - counts)[:, None], -1)
+
+
+def _no_tables() -> dict[str, np.ndarray]:
+    return dict.fromkeys(TABLES, np.zeros((0, 0), dtype=int))
+
+
+def filled_graph(
+    graph: MolecularGraph, n_neighbours: int, n_mm: int, n_near: int = 0, n_mm_mm: int = 0, all_pairs: bool = True
+) -> MolecularGraph:
     """The graph of one system with pairs and particles added until their numbers are given ones, so that many systems have one shape.
 
     What is added changes no energy and no gradient: pairs at or beyond the cut-off, whose weight is zero where edges end smoothly, and MM
@@ -219,15 +246,16 @@ def filled_graph(graph: MolecularGraph, n_neighbours: int, n_mm: int, n_near: in
     Args:
         graph: NumPy arrays, :func:`build_graph` of one system, with at most as many pairs and particles.
         n_neighbours: pairs of atoms, each counted once, at most n (n − 1) / 2.
-        n_mm: MM particles; more than the graph has where MM particles are nodes.
-        n_near, n_mm_mm: QM-MM and MM-MM pairs closer than the cut-off, of models in which MM particles are nodes.
+        n_mm: MM particles; more than the graph has where near pairs are listed.
+        n_near, n_mm_mm: near QM-MM pairs, and MM-MM pairs of models in which MM particles are nodes.
+        all_pairs: whether every QM-MM pair is listed.
     """
     receivers, senders = nearest_pairs(graph.positions, n_neighbours)
     mm_positions, mm_charges = filled_particles(graph.mm_positions, graph.mm_charges, n_mm)
-    mm_receivers, mm_senders = np.indices((len(graph.atomic_numbers), n_mm), dtype=np.int32).reshape(2, -1)
+    mm_receivers, mm_senders = np.indices((len(graph.atomic_numbers), n_mm if all_pairs else 0), dtype=np.int32).reshape(2, -1)
     graph = graph._replace(
         receivers=receivers, senders=senders, mm_positions=mm_positions, mm_charges=mm_charges, mm_system=np.zeros(n_mm, np.int32),
-        mm_receivers=mm_receivers, mm_senders=mm_senders,
+        mm_receivers=mm_receivers, mm_senders=mm_senders, mm_table=np.arange(n_mm, dtype=np.int32)[None],
     )  # fmt: skip
     return with_node_pairs(graph, n_near, n_mm_mm, n_mm - 1)
 
@@ -316,7 +344,7 @@ def naming(where: str, wanted: bool = True) -> Iterator[None]:
         raise type(error)(f"{where}: {error}") from error
 
 
-def _system_graph(system: System, cutoff: float, far_from: float | None, mm_nodes: bool) -> MolecularGraph:
+def _system_graph(system: System, cutoff: float, far_from: float | None, mm_nodes: bool, near_cutoff: float | None) -> MolecularGraph:
     center = system.positions.mean(axis=0)
     n_atoms, n_mm = len(system.atomic_numbers), len(system.mm_charges)
     receivers, senders = _pairs(system.positions, cutoff)
@@ -329,6 +357,9 @@ def _system_graph(system: System, cutoff: float, far_from: float | None, mm_node
         ends = np.stack(_pairs(np.concatenate([system.positions, system.mm_positions]), cutoff))
         near = ends[:, (ends[0] < n_atoms) & (ends[1] >= n_atoms)] - [[0], [n_atoms]]
         mm_mm = ends[:, np.all(ends >= n_atoms, axis=0)] - n_atoms
+    elif near_cutoff is not None and n_mm:
+        near = near_pairs(system.positions, system.mm_positions, near_cutoff)
+    listed = n_mm if near_cutoff is None else 0
     return MolecularGraph(
         positions=system.positions - center,
         atomic_numbers=system.atomic_numbers,
@@ -341,13 +372,28 @@ def _system_graph(system: System, cutoff: float, far_from: float | None, mm_node
         mm_positions=system.mm_positions - center,
         mm_charges=system.mm_charges,
         mm_system=np.zeros(n_mm, dtype=int),
-        mm_receivers=np.repeat(np.arange(n_atoms), n_mm),
-        mm_senders=np.tile(np.arange(n_mm), n_atoms),
+        mm_receivers=np.repeat(np.arange(n_atoms), listed),
+        mm_senders=np.tile(np.arange(listed), n_atoms),
         near_receivers=near[0],
         near_senders=near[1],
         mm_mm_receivers=mm_mm[0],
         mm_mm_senders=mm_mm[1],
+        **_no_tables(),
     )
+
+
+def near_pairs(positions: np.ndarray, mm_positions: np.ndarray, cutoff: float) -> np.ndarray:
+    """Atoms and MM particles closer than ``cutoff``, [2, n_pairs], sorted by atom: in a time that grows with the particles alone."""
+    n_atoms, around = len(positions), particles_around(positions, mm_positions, cutoff)
+    ends = np.stack(_pairs(np.concatenate([positions, mm_positions[around]]), cutoff))
+    atoms, particles = ends[:, (ends[0] < n_atoms) & (ends[1] >= n_atoms)] - [[0], [n_atoms]]
+    return np.stack([atoms, around[particles]])
+
+
+def particles_around(positions: np.ndarray, mm_positions: np.ndarray, margin: float) -> np.ndarray:
+    """The numbers of the MM particles in the box around the atoms that is ``margin`` wider on every side."""
+    inside = (mm_positions >= positions.min(axis=0) - margin) & (mm_positions <= positions.max(axis=0) + margin)
+    return np.flatnonzero(inside.all(axis=1))
 
 
 def _pairs(positions: np.ndarray, cutoff: float) -> tuple[np.ndarray, np.ndarray]:

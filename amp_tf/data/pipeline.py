@@ -13,6 +13,7 @@ from amp_tf.errors import DataFileError, InputError
 from amp_tf.graph import (
     ATOM_INDICES,
     MM_INDICES,
+    TABLES,
     MolecularGraph,
     System,
     count_neighbours,
@@ -31,7 +32,7 @@ READ_ERROR = tf.errors.UnknownError
 """What an error becomes that is raised while frames are read in the background."""
 
 _MADE_WITH_A_BATCH = dict.fromkeys(
-    ("system", "mm_positions", "mm_charges", "mm_system", "mm_receivers", "mm_senders"), np.zeros(0, np.int32)
+    ("system", "mm_positions", "mm_charges", "mm_system", "mm_receivers", "mm_senders", *TABLES), np.zeros(0, np.int32)
 )
 
 
@@ -139,6 +140,7 @@ class GraphBatches:
                 raise DataFileError(
                     f"the data lack the label {label!r}; set gradient_weight to 0 to train on energies alone, or add it to the data."
                 )
+        self._all_pairs = potential.near_cutoff is None
         self._frames, self._signature = frames, graph_signature(potential.compute_dtype)
         graphs, energies, n_mm = [], [], []
         for system, energy in zip(frames.systems, frames.energies, strict=True):
@@ -150,7 +152,7 @@ class GraphBatches:
         self.n_values = {"energy": len(graphs), "qm_gradients": 3 * sum(n_atoms), "mm_gradients": 3 * sum(n_mm)}
         self.one_shape = one_shape and potential.can_be_filled and len(set(n_atoms)) == 1
         if self.one_shape:
-            n_mm = [max(n_mm) + 1 if potential.mm_nodes else max(n_mm)] * len(n_mm)  # one more, for added pairs of nodes to end at
+            n_mm = [max(n_mm) + 1 if potential.lists_near_pairs else max(n_mm)] * len(n_mm)  # one more, for added pairs to end at
             n_neighbours = max(count_neighbours(graph.positions, potential.cutoff) for graph in graphs)
             pairs = [nearest_pairs(graph.positions, n_neighbours) for graph in graphs]
             graphs = [graph._replace(receivers=ends[0], senders=ends[1]) for graph, ends in zip(graphs, pairs, strict=True)]
@@ -181,7 +183,9 @@ class GraphBatches:
                 values[name] += tf.gather(first, parts[name].value_rowids())
         systems = tf.range(tf.size(n_mm))
         values |= {"system": tf.repeat(systems, n_atoms), "mm_system": tf.repeat(systems, n_mm)}
-        values["mm_receivers"], values["mm_senders"] = _all_pairs(values["system"], n_mm, first_mm)
+        ends = _all_pairs(values["system"], n_mm, first_mm) if self._all_pairs else (tf.zeros(0, tf.int32),) * 2
+        values["mm_receivers"], values["mm_senders"] = ends
+        values |= {"atom_table": _table(n_atoms), "mm_table": _table(n_mm)}
         values |= zip(self._of_mm, self._particles(indices), strict=True)
         labels = {name: tf.gather(column, indices).values for name, column in self._labels.items()}
         labels |= {name: values[name] for name in self._of_mm if name in LABELS}
@@ -228,6 +232,11 @@ class GraphBatches:
         dataset = numbers.map(self.batch).prefetch(n_ahead)
         dataset.batches = self  # which lives as long as what reads from it
         return dataset
+
+
+def _table(counts) -> tf.Tensor:
+    """The numbers of the members of each system, [n_systems, most members], filled up with −1, from how many each has."""
+    return tf.RaggedTensor.from_row_lengths(tf.range(tf.reduce_sum(counts)), counts).to_tensor(-1)
 
 
 def _all_pairs(system, n_mm, first_mm) -> tuple[tf.Tensor, tf.Tensor]:

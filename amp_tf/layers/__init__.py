@@ -5,7 +5,7 @@ from amp_tf.layers.dense import PairDense, PairPerceptron, Perceptron
 from amp_tf.layers.edges import Edges, make_edges
 from amp_tf.layers.message_passing import MessagePassing
 from amp_tf.layers.painn import PaiNNMessage, PaiNNMixing
-from amp_tf.layers.polarization import DirectPolarization
+from amp_tf.layers.polarization import DirectPolarization, NearFarPolarization
 from amp_tf.layers.schnet import SchNetInteraction
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "Edges",
     "MessagePassing",
     "MultipoleExpansion",
+    "NearFarPolarization",
     "PaiNNMessage",
     "PaiNNMixing",
     "PairDense",

@@ -5,8 +5,17 @@ from typing import Any
 
 from keras import ops
 
+from amp_tf import units
 from amp_tf.graph import MolecularGraph
-from amp_tf.layers import AnisotropicMessagePassing, DirectPolarization, Edges, MultipoleExpansion, RadialWeights
+from amp_tf.layers import (
+    AnisotropicMessagePassing,
+    DirectPolarization,
+    Edges,
+    MultipoleExpansion,
+    NearFarPolarization,
+    RadialWeights,
+    make_edges,
+)
 from amp_tf.layers.dense import REGISTERED
 from amp_tf.models import long_range
 from amp_tf.models.message_passing_potential import MessagePassingPotential
@@ -34,6 +43,9 @@ class AMP(MessagePassingPotential):
             cut-off, for -D the ``source_charges`` that a readout of its own predicts from the state before the polarization.
         long_range_cutoff: of the direct polarization, with a smooth switch, angstrom (paper: 50, 30 for the clusters).
         n_long_range_weights: radial weights of the direct polarization (paper: 8).
+        near_cutoff: with -D, MM particles closer than this polarize through the pair network, all others through their field, without a
+            cut-off (:class:`amp_tf.layers.NearFarPolarization`), angstrom; None: all through the pair network, as in the paper. 4 is a good
+            choice.
         field_polarization: the direct polarization, where there is one, starts from the field of each charge, so that charge and decay
             need not be learnt and hold beyond the distances that training saw (paper: False): ``field_shaped`` of
             :class:`amp_tf.layers.DirectPolarization`.
@@ -53,13 +65,16 @@ class AMP(MessagePassingPotential):
     def __init__(
         self, elements: Sequence[str], max_order: int = 2, cutoff: float = 5.0, n_layers: int = 3, n_features: int = 128,
         n_radial_weights: int = 16, direct_polarization: bool = False, pairwise_coulomb: bool = False, long_range_partners: str = "mm",
-        long_range_cutoff: float = 50.0, n_long_range_weights: int = 8, field_polarization: bool = False,
-        coefficient_scale: float = 1e-2, energy_scale: float = 1.0, message_cutoff: str = "smooth", n_radial: int = 20,
+        long_range_cutoff: float = 50.0, n_long_range_weights: int = 8, near_cutoff: float | None = None,
+        field_polarization: bool = False, coefficient_scale: float = 1e-2, energy_scale: float = 1.0,
+        message_cutoff: str = "smooth", n_radial: int = 20,
         atomic_energies: Mapping[str, float] | None = None, provenance: Mapping[str, Any] | None = None, dtype: str = "float32", **kwargs,
     ):  # fmt: skip
         require_whole(0, max_order=max_order)
         require_whole(1, n_radial_weights=n_radial_weights, n_long_range_weights=n_long_range_weights)
         require_positive(long_range_cutoff=long_range_cutoff, coefficient_scale=coefficient_scale)
+        if near_cutoff is not None:
+            _check_near_cutoff(near_cutoff, long_range_cutoff, direct_polarization and max_order >= 1 and long_range_partners == "mm")
         for name, value in {"direct_polarization": direct_polarization, "field_polarization": field_polarization}.items():
             require(isinstance(value, bool), f"{name} must be true or false, got {value!r}.")
         super().__init__(
@@ -69,9 +84,10 @@ class AMP(MessagePassingPotential):
         self.max_order, self.n_radial_weights, self.direct_polarization = max_order, n_radial_weights, direct_polarization
         self.long_range_cutoff, self.n_long_range_weights = float(long_range_cutoff), n_long_range_weights
         self.field_polarization = field_polarization
+        self.near_cutoff = None if near_cutoff is None else float(near_cutoff)
         self.coefficient_scale = coefficient_scale
         self._set_long_range(self.is_polarized or pairwise_coulomb)
-        self.sums_in_chunks = self.is_polarized and long_range_partners == "mm"
+        self.sums_in_chunks = self.is_polarized and long_range_partners == "mm" and near_cutoff is None
         self._make_layers()
         self.built = True
 
@@ -106,7 +122,12 @@ class AMP(MessagePassingPotential):
         self.readout = self._perceptron("readout", state_size)
         if self.pairwise_coulomb:
             self.charge_readout = self._perceptron("charge_readout", state_size)
-        if self.is_polarized:
+        if self.near_cutoff is not None:
+            self.polarization = NearFarPolarization(
+                self.max_order, self.n_features, n_elements, self.n_radial, self.n_long_range_weights, self.coefficient_scale,
+                dtype=policy, name="polarization",
+            )  # fmt: skip
+        elif self.is_polarized:
             self.polarization = DirectPolarization(
                 self.max_order, 0, self.n_features, n_elements, self.n_radial, self.n_long_range_weights, self.coefficient_scale,
                 self.field_polarization, dtype=policy, name="polarization",
@@ -135,7 +156,13 @@ class AMP(MessagePassingPotential):
         return terms, properties | {"multipoles": multipole_ops.unpack(multipoles)}
 
     def _polarize(self, features, one_hot, multipoles, sources, graph: MolecularGraph):
-        """What Eq. 10 adds to the multipoles, and the distances of the pairs or, where these are summed in chunks, their potentials."""
+        """What charges add to the multipoles, and the distances of the pairs or, where these are not listed at once, the potentials."""
+        if self.near_cutoff is not None:
+            tensors = long_range.field_at_atoms(graph, self.max_order)
+            ends = (graph.positions, graph.mm_positions, graph.near_receivers, graph.near_senders)
+            edges = make_edges(*ends, self.near_cutoff, self.n_radial, True)
+            added = self.polarization(features, one_hot, multipoles, tensors, sources, edges)
+            return added, {"potentials": units.COULOMB_CONSTANT * tensors[:, 0]}
         if self.pairs_at_once is None:
             edges = self._long_range_edges(graph)
             return self.polarization(features, one_hot, multipoles, sources[:, None], edges), {"distances": edges.distances}
@@ -186,5 +213,19 @@ class AMP(MessagePassingPotential):
             "long_range_cutoff": self.long_range_cutoff,
             "n_long_range_weights": self.n_long_range_weights,
             "field_polarization": self.field_polarization,
+            "near_cutoff": self.near_cutoff,
             "coefficient_scale": self.coefficient_scale,
         }
+
+
+def _check_near_cutoff(near_cutoff: float, long_range_cutoff: float, has_field: bool) -> None:
+    require_positive(near_cutoff=near_cutoff)
+    require(
+        near_cutoff <= long_range_cutoff,
+        f"near_cutoff ({near_cutoff:g} angstrom) must not be above long_range_cutoff ({long_range_cutoff:g} angstrom).",
+    )
+    require(
+        has_field,
+        "near_cutoff is for MM particles that polarize: set direct_polarization=True, max_order >= 1 and long_range_partners='mm', or "
+        "leave near_cutoff out.",
+    )

@@ -8,6 +8,7 @@ from amp_tf.graph import MolecularGraph
 from amp_tf.layers.edges import Edges, make_edges, pair_vectors
 from amp_tf.ops import radial, safe
 from amp_tf.ops.electrostatics import potentials
+from amp_tf.ops.field import field_tensors, from_blocks, in_blocks
 
 PARTNERS = ("mm", "qm")
 """``"mm"``: external charges (Eqs. 10 and 11). ``"qm"``: the atoms of the same system beyond the cut-off (Eq. 13)."""
@@ -55,3 +56,10 @@ def potentials_at_atoms(charges, graph: MolecularGraph, partners: str, cutoff: f
     if partners == "qm":
         partner_charges = 0.5 * partner_charges * (far_weight(distances, cutoff) if smooth else 1.0)
     return potentials(partner_charges, distances, receivers, ops.shape(graph.positions)[0])
+
+
+def field_at_atoms(graph: MolecularGraph, max_order: int):
+    """T up to ``max_order`` of all MM charges at each atom, [n_atoms, n_monomials(max_order)]: :func:`amp_tf.ops.field.field_tensors`."""
+    positions, mm_positions = in_blocks(graph.positions, graph.atom_table), in_blocks(graph.mm_positions, graph.mm_table)
+    charges = in_blocks(graph.mm_charges[:, None], graph.mm_table)
+    return from_blocks(field_tensors(positions, mm_positions, charges, max_order), graph.atom_table, ops.shape(graph.positions)[0])

@@ -91,6 +91,9 @@ class Potential(keras.Model):
     embeds_charges: bool = False
     """Whether the energy depends on MM particles."""
 
+    near_cutoff: float | None = None
+    """QM-MM pairs closer than this are listed alone, angstrom; None where the model reads all pairs."""
+
     mm_nodes: bool = False
     """Whether MM particles are nodes of the graph, of types known by their charges."""
 
@@ -99,6 +102,11 @@ class Potential(keras.Model):
 
     pairs_at_once: int | None = None
     """How many QM-MM pairs such a model takes at a time; None, as in training, takes all."""
+
+    @property
+    def lists_near_pairs(self) -> bool:
+        """Whether near QM-MM pairs are listed, which are filled up with pairs that end at an MM particle far away."""
+        return self.mm_nodes or self.near_cutoff is not None
 
     sees_total_charge: bool = False
     """Whether the energy depends on the total charge."""
@@ -201,7 +209,7 @@ class Potential(keras.Model):
             InputError: as :meth:`check_systems`.
         """
         self.check_systems(systems)
-        return build_graph(systems, self.cutoff, self.compute_dtype, self.far_from, self.mm_nodes)
+        return build_graph(systems, self.cutoff, self.compute_dtype, self.far_from, self.mm_nodes, self.near_cutoff)
 
     def check_systems(self, systems: Sequence[System]) -> None:
         """Check that the model can describe the systems.
@@ -338,11 +346,12 @@ class Potential(keras.Model):
         self.check_systems(systems)
         graphs = []
         for system in systems:
-            graph = build_graph([system], self.cutoff, self.compute_dtype, self.far_from, self.mm_nodes)
+            graph = build_graph([system], self.cutoff, self.compute_dtype, self.far_from, self.mm_nodes, self.near_cutoff)
             n_atoms, n_mm = len(system.atomic_numbers), len(system.mm_charges)
             n_neighbours = min(rounded_up(len(graph.receivers) // 2), n_atoms * (n_atoms - 1) // 2)
             pairs = (rounded_up(len(graph.near_senders)), rounded_up(len(graph.mm_mm_senders)))
-            graphs.append(filled_graph(graph, n_neighbours, rounded_up(n_mm + 1 if self.mm_nodes else n_mm), *pairs))
+            n_filled = rounded_up(n_mm + 1 if self.lists_near_pairs else n_mm)
+            graphs.append(filled_graph(graph, n_neighbours, n_filled, *pairs, all_pairs=self.near_cutoff is None))
         return join_graphs(graphs, self.compute_dtype)
 
     @property

@@ -54,7 +54,7 @@ def monomials(unit_vectors, max_order: int):
     """
     x, y, z = ops.split(unit_vectors, 3, axis=1)
     degrees = [ops.ones_like(x), unit_vectors]
-    for degree in range(2, max_order + 1):  # in the order of _monomial_exponents: those with x, those with y but no x, z^degree
+    for degree in range(2, max_order + 1):  # in the order of monomial_exponents: those with x, those with y but no x, z^degree
         lower = degrees[-1]
         degrees.append(ops.concatenate([x * lower, y * lower[:, -degree:], z * lower[:, -1:]], axis=1))
     return ops.concatenate(degrees[: max_order + 1], axis=1)
@@ -66,7 +66,7 @@ def traceless(sums):
     R^k is the traceless part of the k-fold outer product of a unit vector with itself (Eq. 2), the orthogonal projection of r⊗r⊗…⊗r on
     symmetric tensors all of whose traces vanish: R^0 = 1, R^1 = r, R^2 = r⊗r − 1/3. It is linear in the monomials.
     """
-    return ops.matmul(sums, ops.convert_to_tensor(_projection(_order_of_monomials(sums)), dtype=sums.dtype))
+    return ops.matmul(sums, ops.convert_to_tensor(_projection(order_of_monomials(sums)), dtype=sums.dtype))
 
 
 def spread(coefficients, max_order: int):
@@ -104,17 +104,19 @@ def full_contractions(packed, products, receivers):
         receivers: [n_edges], atom i.
     """
     order = highest_order(packed)
-    folding, of_orders = (ops.convert_to_tensor(matrix, dtype=packed.dtype) for matrix in (_folding(order), _monomials_of_orders(order).T))
-    return ops.matmul(safe.gather(ops.matmul(packed, folding), receivers) * products, of_orders)
+    matrices = folding(order), _monomials_of_orders(order).T
+    folded, of_orders = (ops.convert_to_tensor(matrix, dtype=packed.dtype) for matrix in matrices)
+    return ops.matmul(safe.gather(ops.matmul(packed, folded), receivers) * products, of_orders)
 
 
 def norms(packed, width: float):
     """Frobenius norm of each order, smooth at zero within ``width`` (as :func:`amp_tf.ops.safe.smooth_norm`): [n_atoms, k + 1]."""
-    of_orders = ops.convert_to_tensor(_components_of_orders(highest_order(packed)).T, dtype=packed.dtype)
+    of_orders = ops.convert_to_tensor(components_of_orders(highest_order(packed)).T, dtype=packed.dtype)
     return ops.sqrt(ops.matmul(ops.square(packed), of_orders) + width**2) - width
 
 
-def _order_of_monomials(values) -> int:
+def order_of_monomials(values) -> int:
+    """k of values [..., n_monomials(k)]."""
     order = 0
     while n_monomials(order) < values.shape[-1]:
         order += 1
@@ -122,7 +124,7 @@ def _order_of_monomials(values) -> int:
 
 
 @lru_cache
-def _components_of_orders(max_order: int) -> np.ndarray:
+def components_of_orders(max_order: int) -> np.ndarray:
     """[max_order + 1, n_components]: 1 where a component belongs to an order."""
     return np.repeat(np.eye(max_order + 1), [3**order for order in range(max_order + 1)], axis=1)
 
@@ -130,16 +132,16 @@ def _components_of_orders(max_order: int) -> np.ndarray:
 @lru_cache
 def _monomials_of_orders(max_order: int) -> np.ndarray:
     """[max_order + 1, n_monomials]: 1 where a monomial is of a degree."""
-    return np.repeat(np.eye(max_order + 1), [len(_monomial_exponents(order)) for order in range(max_order + 1)], axis=1)
+    return np.repeat(np.eye(max_order + 1), [len(monomial_exponents(order)) for order in range(max_order + 1)], axis=1)
 
 
 @lru_cache
-def _folding(max_order: int) -> np.ndarray:
+def folding(max_order: int) -> np.ndarray:
     """[n_components, n_monomials]: 1 where a component of a tensor meets a monomial when the tensor is contracted with r⊗r⊗…⊗r."""
     matrix = np.zeros((n_components(max_order), n_monomials(max_order)))
     row = column = 0
     for order in range(max_order + 1):
-        exponents = _monomial_exponents(order)
+        exponents = monomial_exponents(order)
         for index in product(range(3), repeat=order):
             matrix[row, column + exponents.index(tuple(index.count(axis) for axis in range(3)))] = 1.0
             row += 1
@@ -160,7 +162,7 @@ def _projection(max_order: int) -> np.ndarray:
 
 
 @lru_cache
-def _monomial_exponents(order: int) -> tuple[tuple[int, int, int], ...]:
+def monomial_exponents(order: int) -> tuple[tuple[int, int, int], ...]:
     """Exponents (a, b, c) of the monomials x^a y^b z^c of degree ``order``; the three of degree 1 are x, y, z."""
     return tuple(sorted((e for e in product(range(order + 1), repeat=3) if sum(e) == order), reverse=True))
 
@@ -173,7 +175,7 @@ def traceless_basis(order: int) -> np.ndarray:
     """
     if order == 0:
         return np.ones((1, 1))
-    exponents = _monomial_exponents(order)
+    exponents = monomial_exponents(order)
     indices = list(product(range(3), repeat=order))
     symmetric = np.zeros((3**order, len(exponents)))
     for row, index in enumerate(indices):
@@ -190,7 +192,7 @@ def traceless_basis(order: int) -> np.ndarray:
 @lru_cache
 def _monomials_to_traceless(order: int) -> np.ndarray:
     """[n_monomials, 3**order]: the projection of the k-fold product, whose component (i1 … ik) is the monomial r_i1 … r_ik."""
-    exponents = _monomial_exponents(order)
+    exponents = monomial_exponents(order)
     projector = traceless_basis(order) @ traceless_basis(order).T
     matrix = np.zeros((len(exponents), 3**order))
     for row, index in enumerate(product(range(3), repeat=order)):

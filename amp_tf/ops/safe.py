@@ -69,6 +69,31 @@ def sum_in_chunks(function, n_rows, chunk: int, *inputs):
     return total(*inputs)
 
 
+def in_chunks(function, rows, *inputs):
+    """``function`` of ``inputs`` [n, m, ...], cut into chunks of at most ``rows`` of the m rows, with the memory of one chunk.
+
+    The last chunk is filled up with zeros. No derivatives are taken through it: it is for the inside of functions that bring their own.
+
+    Args:
+        function: gives one tensor.
+        rows: a number or a tensor of one.
+        inputs: at least one.
+
+    Returns:
+        The results of the chunks, stacked.
+    """
+    n_rows = tf.shape(inputs[0])[1]
+    size = tf.clip_by_value(rows, 1, tf.maximum(n_rows, 1))
+    n_chunks = tf.maximum((n_rows + size - 1) // size, 1)
+    parts = []
+    for values in inputs:
+        shape = tf.shape(values)
+        filled = tf.pad(values, [[0, 0], [0, n_chunks * size - n_rows]] + [[0, 0]] * (len(values.shape) - 2))
+        parts.append(tf.reshape(filled, tf.concat([shape[:1], [n_chunks, size], shape[2:]], axis=0)))
+    parts = [tf.transpose(part, [1, 0, *range(2, len(part.shape))]) for part in parts]
+    return tf.map_fn(lambda part: function(*part), tuple(parts), fn_output_signature=inputs[0].dtype, parallel_iterations=1)
+
+
 def norm(vectors, axis: int = -1):
     """Euclidean norm over ``axis``, exact, with zero derivatives where the vector is zero.
 

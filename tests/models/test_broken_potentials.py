@@ -136,7 +136,7 @@ def test_plain_outer_products_are_not_traceless(monkeypatch):
     """Multipoles made of products that keep their traces are caught through the model itself."""
 
     def with_traces(sums):
-        return tf.matmul(sums, tf.constant(multipoles._folding(multipoles._order_of_monomials(sums)).T, sums.dtype))
+        return tf.matmul(sums, tf.constant(multipoles.folding(multipoles.order_of_monomials(sums)).T, sums.dtype))
 
     monkeypatch.setattr(multipoles, "traceless", with_traces)
     assert "multipoles" in failing_checks(Broken())
