@@ -10,9 +10,9 @@ import numpy as np
 from ase.data import chemical_symbols
 from scipy.spatial import cKDTree
 from scipy.spatial.distance import pdist
-from vesin import NeighborList
 
 from amp_tf.errors import InputError
+from amp_tf.neighbours import expansion_centers, far_particles, near_pairs, pairs, particles_around
 
 MINIMUM_DISTANCE = 1e-3
 """Two particles closer than this are taken to lie on one point, angstrom."""
@@ -76,20 +76,27 @@ class MolecularGraph(NamedTuple):
     atom_table: Any
     """[n_systems, most atoms], int32: the atoms of each system, filled up with −1."""
     mm_table: Any
-    """[n_systems, most particles], int32: the MM particles of each system, filled up with −1."""
+    """[n_systems, most particles], int32: the MM particles of each system, but those of ``expanded_table``, filled up with −1."""
+    expanded_table: Any
+    """[n_systems, most particles], int32: the MM particles of each system whose field is expanded about centers, filled up with −1."""
+    centers: Any
+    """[n_systems, most centers, 3], angstrom: of the expansions."""
+    center_of_atom: Any
+    """[n_atoms], int32: the center of each atom, numbered within its system."""
 
 
-TABLES = ("atom_table", "mm_table")
+TABLES = ("atom_table", "mm_table", "expanded_table")
 """The fields that list the members of each system."""
 
 GRAPH_SHAPES = MolecularGraph(
     **dict.fromkeys(MolecularGraph._fields, (None,))
     | dict.fromkeys(("positions", "mm_positions"), (None, 3))
     | dict.fromkeys(TABLES, (None, None))
+    | {"centers": (None, None, 3)}
 )
 """The shape of each field of :class:`MolecularGraph`; None is a size that changes from batch to batch."""
 
-FLOAT_FIELDS = frozenset({"positions", "total_charge", "mm_positions", "mm_charges"})
+FLOAT_FIELDS = frozenset({"positions", "total_charge", "mm_positions", "mm_charges", "centers"})
 
 ATOM_INDICES = ("receivers", "senders", "far_receivers", "far_senders", "mm_receivers", "near_receivers")
 """The fields that number QM atoms."""
@@ -186,7 +193,7 @@ def _check_mm_positions(positions: np.ndarray, mm_positions: np.ndarray, mm_char
 
 def build_graph(
     systems: Sequence[System], cutoff: float, float_dtype: str = "float64", far_from: float | None = None, mm_nodes: bool = False,
-    near_cutoff: float | None = None,
+    near_cutoff: float | None = None, expands: bool = False,
 ) -> MolecularGraph:  # fmt: skip
     """Find the neighbours of each system and concatenate the systems into one graph of NumPy arrays.
 
@@ -198,8 +205,9 @@ def build_graph(
         mm_nodes: list the QM-MM and MM-MM pairs closer than the cut-off too, for models whose graph MM particles are part of.
         near_cutoff: list the pairs of a QM atom and an MM particle that are closer than this as near pairs, angstrom; None lists every
             pair of a QM atom and an MM particle of its system.
+        expands: list the particles that are far from all atoms for expansions about centers.
     """
-    return join_graphs([_system_graph(system, cutoff, far_from, mm_nodes, near_cutoff) for system in systems], float_dtype)
+    return join_graphs([_system_graph(system, cutoff, far_from, mm_nodes, near_cutoff, expands) for system in systems], float_dtype)
 
 
 def join_graphs(graphs: Sequence[MolecularGraph], float_dtype: str = "float64") -> MolecularGraph:
@@ -214,25 +222,29 @@ def join_graphs(graphs: Sequence[MolecularGraph], float_dtype: str = "float64") 
     n_atoms = n_mm = n_systems = 0
     for graph in graphs:
         shifts = dict.fromkeys(ATOM_INDICES, n_atoms) | dict.fromkeys(MM_INDICES, n_mm) | {"system": n_systems, "mm_system": n_systems}
-        parts.append(graph._replace(**{name: getattr(graph, name) + shift for name, shift in shifts.items()}, **_no_tables()))
+        shifted = {name: getattr(graph, name) + shift for name, shift in shifts.items()}
+        firsts = {"atom_table": n_atoms, "mm_table": n_mm, "expanded_table": n_mm}
+        shifted |= {name: np.where(getattr(graph, name) < 0, -1, getattr(graph, name) + first) for name, first in firsts.items()}
+        parts.append(graph._replace(**shifted))
         n_atoms += len(graph.atomic_numbers)
         n_mm += len(graph.mm_charges)
         n_systems += len(graph.total_charge)
-    joined = MolecularGraph(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
-    tables = {"atom_table": _table(joined.system, n_systems), "mm_table": _table(joined.mm_system, n_systems)}
-    columns = joined._replace(**tables)._asdict().items()
-    return MolecularGraph(*(array.astype(float_dtype if name in FLOAT_FIELDS else "int32") for name, array in columns))
+    fillers = dict.fromkeys(TABLES, -1) | {"centers": 0.0}
+    columns = {name: [getattr(part, name) for part in parts] for name in MolecularGraph._fields}
+    joined = {name: np.concatenate(_of_one_width(arrays, fillers[name]) if name in fillers else arrays) for name, arrays in columns.items()}
+    return MolecularGraph(**{name: array.astype(float_dtype if name in FLOAT_FIELDS else "int32") for name, array in joined.items()})
 
 
-def _table(system: np.ndarray, n_systems: int) -> np.ndarray:
-    """The members of each system, [n_systems, most members], from the system of each, which rises."""
-    counts = np.bincount(system, minlength=n_systems)
-    numbers = np.arange(counts.max(initial=0))
-    return np.where(numbers < counts[:, None], numbers + (np.cumsum(counts) - counts)[:, None], -1)
+def _of_one_width(arrays: Sequence[np.ndarray], filler: float) -> list[np.ndarray]:
+    """The arrays [n, width, ...] filled up to the largest width."""
+    width = max(array.shape[1] for array in arrays)
+    return [widened(array, width, filler) for array in arrays]
 
 
-def _no_tables() -> dict[str, np.ndarray]:
-    return dict.fromkeys(TABLES, np.zeros((0, 0), dtype=int))
+def widened(array: np.ndarray, width: int, filler: float) -> np.ndarray:
+    """The array [n, m, ...] as [n, width, ...], filled up."""
+    added = [(0, 0), (0, width - array.shape[1])] + [(0, 0)] * (array.ndim - 2)
+    return np.pad(array, added, constant_values=filler)
 
 
 def filled_graph(
@@ -255,7 +267,8 @@ def filled_graph(
     mm_receivers, mm_senders = np.indices((len(graph.atomic_numbers), n_mm if all_pairs else 0), dtype=np.int32).reshape(2, -1)
     graph = graph._replace(
         receivers=receivers, senders=senders, mm_positions=mm_positions, mm_charges=mm_charges, mm_system=np.zeros(n_mm, np.int32),
-        mm_receivers=mm_receivers, mm_senders=mm_senders, mm_table=np.arange(n_mm, dtype=np.int32)[None],
+        mm_receivers=mm_receivers, mm_senders=mm_senders, mm_table=widened(graph.mm_table, rounded_up(graph.mm_table.shape[1]), -1),
+        expanded_table=widened(graph.expanded_table, rounded_up(graph.expanded_table.shape[1]), -1),
     )  # fmt: skip
     return with_node_pairs(graph, n_near, n_mm_mm, n_mm - 1)
 
@@ -344,22 +357,28 @@ def naming(where: str, wanted: bool = True) -> Iterator[None]:
         raise type(error)(f"{where}: {error}") from error
 
 
-def _system_graph(system: System, cutoff: float, far_from: float | None, mm_nodes: bool, near_cutoff: float | None) -> MolecularGraph:
+def _system_graph(
+    system: System, cutoff: float, far_from: float | None, mm_nodes: bool, near_cutoff: float | None, expands: bool
+) -> MolecularGraph:
     center = system.positions.mean(axis=0)
     n_atoms, n_mm = len(system.atomic_numbers), len(system.mm_charges)
-    receivers, senders = _pairs(system.positions, cutoff)
+    receivers, senders = pairs(system.positions, cutoff)
     far = np.zeros((0, 2), dtype=int)
     if far_from is not None:
         distances = np.linalg.norm(system.positions[:, None] - system.positions[None], axis=-1)
         far = np.argwhere((distances >= far_from) & ~np.eye(n_atoms, dtype=bool))
     near, mm_mm = np.zeros((2, 0), dtype=int), np.zeros((2, 0), dtype=int)
     if mm_nodes and n_mm:
-        ends = np.stack(_pairs(np.concatenate([system.positions, system.mm_positions]), cutoff))
+        ends = np.stack(pairs(np.concatenate([system.positions, system.mm_positions]), cutoff))
         near = ends[:, (ends[0] < n_atoms) & (ends[1] >= n_atoms)] - [[0], [n_atoms]]
         mm_mm = ends[:, np.all(ends >= n_atoms, axis=0)] - n_atoms
     elif near_cutoff is not None and n_mm:
         near = near_pairs(system.positions, system.mm_positions, near_cutoff)
     listed = n_mm if near_cutoff is None else 0
+    centers, center_of_atom, is_far = center[None], np.zeros(n_atoms, dtype=int), np.zeros(n_mm, dtype=bool)
+    if expands:
+        centers, center_of_atom = expansion_centers(system.positions)
+        is_far = far_particles(system.positions, system.mm_positions, centers, center_of_atom)
     return MolecularGraph(
         positions=system.positions - center,
         atomic_numbers=system.atomic_numbers,
@@ -378,28 +397,12 @@ def _system_graph(system: System, cutoff: float, far_from: float | None, mm_node
         near_senders=near[1],
         mm_mm_receivers=mm_mm[0],
         mm_mm_senders=mm_mm[1],
-        **_no_tables(),
+        atom_table=np.arange(n_atoms)[None],
+        mm_table=np.flatnonzero(~is_far)[None],
+        expanded_table=np.flatnonzero(is_far)[None],
+        centers=(centers - center)[None],
+        center_of_atom=center_of_atom,
     )
-
-
-def near_pairs(positions: np.ndarray, mm_positions: np.ndarray, cutoff: float) -> np.ndarray:
-    """Atoms and MM particles closer than ``cutoff``, [2, n_pairs], sorted by atom: in a time that grows with the particles alone."""
-    n_atoms, around = len(positions), particles_around(positions, mm_positions, cutoff)
-    ends = np.stack(_pairs(np.concatenate([positions, mm_positions[around]]), cutoff))
-    atoms, particles = ends[:, (ends[0] < n_atoms) & (ends[1] >= n_atoms)] - [[0], [n_atoms]]
-    return np.stack([atoms, around[particles]])
-
-
-def particles_around(positions: np.ndarray, mm_positions: np.ndarray, margin: float) -> np.ndarray:
-    """The numbers of the MM particles in the box around the atoms that is ``margin`` wider on every side."""
-    inside = (mm_positions >= positions.min(axis=0) - margin) & (mm_positions <= positions.max(axis=0) + margin)
-    return np.flatnonzero(inside.all(axis=1))
-
-
-def _pairs(positions: np.ndarray, cutoff: float) -> tuple[np.ndarray, np.ndarray]:
-    search = NeighborList(cutoff=cutoff, full_list=True, sorted=True)
-    receivers, senders = search.compute(points=np.ascontiguousarray(positions), box=np.zeros((3, 3)), periodic=False, quantities="ij")
-    return receivers.astype(int), senders.astype(int)
 
 
 def _as_floats(value: Any, name: str) -> np.ndarray:

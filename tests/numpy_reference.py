@@ -72,3 +72,18 @@ def bessel_basis(distance: float, cutoff: float, n_functions: int, p: int) -> np
     x = distance / cutoff
     numbers = np.arange(1, n_functions + 1)
     return cutoff_function(x, p) * np.sin(numbers * np.pi * x) / x
+
+
+def field_tensor(position: np.ndarray, mm_positions: np.ndarray, moments: list[tuple[np.ndarray, ...]], order: int) -> np.ndarray:
+    """The ``order``-th derivative [3, …, 3] by the position of an atom of the potential Σ_s m^s·∇_j^s (1/r) of particles with the moments
+    m^0, m^1, … each; the n-th derivative of 1/r by the atom's position is (2n - 1)!! R^n / r^(n + 1), by the particle's (-1)^n times that.
+    """
+    result = np.zeros((3,) * order)
+    for mm_position, of_particle in zip(mm_positions, moments, strict=True):
+        vector = mm_position - position
+        distance = np.linalg.norm(vector)
+        for rank, moment in enumerate(of_particle):
+            n = order + rank
+            derivative = double_factorial(2 * n - 1) * traceless_product(vector / distance, n) / distance ** (n + 1)
+            result = result + (-1) ** rank * np.tensordot(derivative, moment, axes=rank)
+    return result

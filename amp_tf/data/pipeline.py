@@ -31,9 +31,8 @@ MAXIMUM_PAIRS = 100_000
 READ_ERROR = tf.errors.UnknownError
 """What an error becomes that is raised while frames are read in the background."""
 
-_MADE_WITH_A_BATCH = dict.fromkeys(
-    ("system", "mm_positions", "mm_charges", "mm_system", "mm_receivers", "mm_senders", *TABLES), np.zeros(0, np.int32)
-)
+_OF_MM = ("mm_positions", "mm_charges", "mm_system", "mm_receivers", "mm_senders")
+_MADE_WITH_A_BATCH = dict.fromkeys(("system", *_OF_MM, *TABLES, "centers", "center_of_atom"), np.zeros(0, np.int32))
 
 
 @dataclass(frozen=True)
@@ -185,7 +184,9 @@ class GraphBatches:
         values |= {"system": tf.repeat(systems, n_atoms), "mm_system": tf.repeat(systems, n_mm)}
         ends = _all_pairs(values["system"], n_mm, first_mm) if self._all_pairs else (tf.zeros(0, tf.int32),) * 2
         values["mm_receivers"], values["mm_senders"] = ends
-        values |= {"atom_table": _table(n_atoms), "mm_table": _table(n_mm)}
+        values |= {"atom_table": _table(n_atoms), "mm_table": _table(n_mm), "expanded_table": _table(tf.zeros_like(n_mm))}
+        values["centers"] = tf.zeros((tf.size(n_mm), 1, 3), self._signature.centers.dtype)
+        values["center_of_atom"] = tf.zeros_like(values["system"])
         values |= zip(self._of_mm, self._particles(indices), strict=True)
         labels = {name: tf.gather(column, indices).values for name, column in self._labels.items()}
         labels |= {name: values[name] for name in self._of_mm if name in LABELS}

@@ -20,10 +20,15 @@ from amp_tf.layers.dense import REGISTERED
 from amp_tf.models import long_range
 from amp_tf.models.message_passing_potential import MessagePassingPotential
 from amp_tf.models.potential import require, require_positive, require_whole
+from amp_tf.neighbours import EXPANSION_RATIO
 from amp_tf.ops import multipoles as multipole_ops
 from amp_tf.ops import safe
 from amp_tf.ops.electrostatics import conserve_charge
+from amp_tf.ops.expansion import order_for
 from amp_tf.ops.interactions import n_interaction_terms
+
+EXPANSION_ORDER = order_for(tolerance=1e-6, ratio=EXPANSION_RATIO)
+"""Of the field of particles far from all atoms, where these are many."""
 
 
 @REGISTERED
@@ -158,7 +163,7 @@ class AMP(MessagePassingPotential):
     def _polarize(self, features, one_hot, multipoles, sources, graph: MolecularGraph):
         """What charges add to the multipoles, and the distances of the pairs or, where these are not listed at once, the potentials."""
         if self.near_cutoff is not None:
-            tensors = long_range.field_at_atoms(graph, self.max_order)
+            tensors = long_range.field_at_atoms(graph, self.max_order, EXPANSION_ORDER if self.expands else None)
             ends = (graph.positions, graph.mm_positions, graph.near_receivers, graph.near_senders)
             edges = make_edges(*ends, self.near_cutoff, self.n_radial, True)
             added = self.polarization(features, one_hot, multipoles, tensors, sources, edges)

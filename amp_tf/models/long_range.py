@@ -8,7 +8,8 @@ from amp_tf.graph import MolecularGraph
 from amp_tf.layers.edges import Edges, make_edges, pair_vectors
 from amp_tf.ops import radial, safe
 from amp_tf.ops.electrostatics import potentials
-from amp_tf.ops.field import field_tensors, from_blocks, in_blocks
+from amp_tf.ops.expansion import translated
+from amp_tf.ops.field import field_tensors, from_blocks, in_blocks, tensors_at_atoms
 
 PARTNERS = ("mm", "qm")
 """``"mm"``: external charges (Eqs. 10 and 11). ``"qm"``: the atoms of the same system beyond the cut-off (Eq. 13)."""
@@ -58,8 +59,21 @@ def potentials_at_atoms(charges, graph: MolecularGraph, partners: str, cutoff: f
     return potentials(partner_charges, distances, receivers, ops.shape(graph.positions)[0])
 
 
-def field_at_atoms(graph: MolecularGraph, max_order: int):
-    """T up to ``max_order`` of all MM charges at each atom, [n_atoms, n_monomials(max_order)]: :func:`amp_tf.ops.field.field_tensors`."""
-    positions, mm_positions = in_blocks(graph.positions, graph.atom_table), in_blocks(graph.mm_positions, graph.mm_table)
-    charges = in_blocks(graph.mm_charges[:, None], graph.mm_table)
-    return from_blocks(field_tensors(positions, mm_positions, charges, max_order), graph.atom_table, ops.shape(graph.positions)[0])
+def field_at_atoms(graph: MolecularGraph, max_order: int, expansion_order: int | None = None):
+    """T up to ``max_order`` of all MM charges at each atom, [n_atoms, n_monomials(max_order)]: :func:`amp_tf.ops.field.field_tensors`.
+
+    With ``expansion_order`` the particles of the graph's ``expanded_table`` enter through their local expansion to that order.
+    """
+    positions = in_blocks(graph.positions, graph.atom_table)
+    tensors = field_tensors(positions, *_particles(graph, graph.mm_table), max_order)
+    if expansion_order is not None:
+        at_centers = tensors_at_atoms(graph.centers, *_particles(graph, graph.expanded_table), expansion_order)
+        centers = in_blocks(ops.cast(graph.center_of_atom, "int32")[:, None], graph.atom_table)
+        offsets = positions - ops.take_along_axis(graph.centers, centers, axis=1)
+        tensors += translated(ops.take_along_axis(at_centers, centers, axis=1), offsets, max_order)
+    return from_blocks(tensors, graph.atom_table, ops.shape(graph.positions)[0])
+
+
+def _particles(graph: MolecularGraph, table):
+    """Positions and charges of the MM particles of a table, in blocks."""
+    return in_blocks(graph.mm_positions, table), in_blocks(graph.mm_charges[:, None], table)

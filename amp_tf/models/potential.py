@@ -39,6 +39,9 @@ PRECISIONS = ("float32", "float64")
 GRADIENTS = {"qm_gradients": "positions", "mm_gradients": "mm_positions", "mm_potentials": "mm_charges"}
 """Derivatives of the energy by name: the field of the graph that they are taken by."""
 
+EXPANDED = 1_000_000
+"""In systems of more QM-MM pairs than this the field of particles far from all atoms is expanded about centers in inference."""
+
 CHUNK = 250_000
 """More QM-MM pairs than this are summed this many at a time in inference; each takes some ten kilobytes."""
 
@@ -81,7 +84,7 @@ class Potential(keras.Model):
         require(not strangers, f"atomic_energies name {strangers}, not an element of the model.")
         self.provenance = json.loads(json.dumps(dict(provenance or {})))
         self._element_numbers = [NUMBER_OF_SYMBOL[symbol] for symbol in self.elements]
-        self._compiled: dict[tuple[bool, bool, bool], tuple[Any, Any]] = {}
+        self._compiled: dict[tuple[bool, bool, bool, bool], tuple[Any, Any]] = {}
 
     # What a subclass gives ---------------------------------------------------------------------------------------------------------------
 
@@ -96,6 +99,9 @@ class Potential(keras.Model):
 
     mm_nodes: bool = False
     """Whether MM particles are nodes of the graph, of types known by their charges."""
+
+    expands: bool = False
+    """Whether particles far from all atoms are expanded about centers: in inference of models with a near cut-off, where pairs are many."""
 
     sums_in_chunks: bool = False
     """Whether the model can sum QM-MM pairs in chunks of ``pairs_at_once``."""
@@ -209,7 +215,10 @@ class Potential(keras.Model):
             InputError: as :meth:`check_systems`.
         """
         self.check_systems(systems)
-        return build_graph(systems, self.cutoff, self.compute_dtype, self.far_from, self.mm_nodes, self.near_cutoff)
+        return self._build(systems)
+
+    def _build(self, systems: Sequence[System], expands: bool = False) -> MolecularGraph:
+        return build_graph(systems, self.cutoff, self.compute_dtype, self.far_from, self.mm_nodes, self.near_cutoff, expands)
 
     def check_systems(self, systems: Sequence[System]) -> None:
         """Check that the model can describe the systems.
@@ -300,8 +309,11 @@ class Potential(keras.Model):
         if mm_potentials:
             require(self.embeds_charges, "mm_potentials: this model has no term for MM particles; use one with -D or -P.")
             require(not self.mm_nodes, "mm_potentials: this model reads MM charges as types; use one without mm_types.")
-        graph = self._filled_graph(systems) if xla else self.build_graph(systems)
-        raw = self._compile(mm_potentials, self.sums_in_chunks and len(graph.mm_senders) > CHUNK, xla)(*map(tf.constant, graph))
+        self.check_systems(systems)
+        expands = self.near_cutoff is not None and max(len(system.positions) * len(system.mm_charges) for system in systems) > EXPANDED
+        graph = self._filled_graph(systems, expands) if xla else self._build(systems, expands)
+        in_chunks = self.sums_in_chunks and len(graph.mm_senders) > CHUNK
+        raw = self._compile(mm_potentials, in_chunks, expands, xla)(*map(tf.constant, graph))
         raw = tf.nest.map_structure(lambda tensor: tensor.numpy(), raw)
         if xla:
             is_real = real_particles(graph, systems)
@@ -326,27 +338,26 @@ class Potential(keras.Model):
             ]
         return result
 
-    def _compile(self, mm_potentials: bool, in_chunks: bool, xla: bool):
+    def _compile(self, mm_potentials: bool, in_chunks: bool, expands: bool, xla: bool):
         """The traced :meth:`with_gradients`, called with the fields of a graph one by one (which spares binding them to names)."""
-        key = mm_potentials, in_chunks, xla
+        key = mm_potentials, in_chunks, expands, xla
         if key not in self._compiled:
             names = ("qm_gradients", "mm_gradients", *(["mm_potentials"] if mm_potentials else []))
             evaluation = functools.partial(self.with_gradients, names=names)
             traced = tf.function(evaluation, input_signature=[graph_signature(self.compute_dtype)], jit_compile=xla)
-            self.pairs_at_once = CHUNK if in_chunks else None
+            self.pairs_at_once, self.expands = CHUNK if in_chunks else None, expands
             try:
                 self._compiled[key] = traced, traced.get_concrete_function()
             finally:
-                self.pairs_at_once = None
+                self.pairs_at_once, self.expands = None, False
         return self._compiled[key][1]
 
-    def _filled_graph(self, systems: Sequence[System]) -> MolecularGraph:
+    def _filled_graph(self, systems: Sequence[System], expands: bool = False) -> MolecularGraph:
         """As :meth:`build_graph`, edges and MM particles of each system filled up to numbers that seldom change."""
         require(self.can_be_filled, "xla: this model's edges end abruptly; compute without XLA, or train one with message_cutoff 'smooth'.")
-        self.check_systems(systems)
         graphs = []
         for system in systems:
-            graph = build_graph([system], self.cutoff, self.compute_dtype, self.far_from, self.mm_nodes, self.near_cutoff)
+            graph = self._build([system], expands)
             n_atoms, n_mm = len(system.atomic_numbers), len(system.mm_charges)
             n_neighbours = min(rounded_up(len(graph.receivers) // 2), n_atoms * (n_atoms - 1) // 2)
             pairs = (rounded_up(len(graph.near_senders)), rounded_up(len(graph.mm_mm_senders)))
@@ -357,7 +368,7 @@ class Potential(keras.Model):
     @property
     def n_traces(self) -> int:
         """How often :meth:`compute` was traced by TensorFlow: once, whatever the sizes of the systems, once with
-        ``mm_potentials``, with ``xla``, and for systems of more than :data:`CHUNK` QM-MM pairs."""
+        ``mm_potentials``, with ``xla``, and for systems of more than :data:`CHUNK` or :data:`EXPANDED` QM-MM pairs."""
         return sum(evaluation.experimental_get_tracing_count() for evaluation, _ in self._compiled.values())
 
     # Saving ------------------------------------------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ import numpy as np
 from keras import ops
 
 from amp_tf.ops import safe
-from amp_tf.ops.multipoles import folding, monomial_exponents, n_monomials, order_of_monomials
+from amp_tf.ops.multipoles import exponents_up_to, folding, n_monomials, order_of_monomials
 
 CHUNK = 2**23
 """Products of pairs that are held at once, of all orders together."""
@@ -198,11 +198,6 @@ def _constant(matrix: np.ndarray, like):
 
 
 @lru_cache
-def _exponents(max_order: int) -> tuple[tuple[int, int, int], ...]:
-    return tuple(exponents for order in range(max_order + 1) for exponents in monomial_exponents(order))
-
-
-@lru_cache
 def _unfolding(max_order: int, radius: float) -> np.ndarray:
     """[n_monomials, n_components]: from the different components of symmetric tensors to all, times radius^(k + 1) / (2k − 1)!!."""
     of_orders = [math.prod(range(2 * order - 1, 0, -2)) / radius ** (order + 1) for order in range(max_order + 1)]
@@ -212,8 +207,8 @@ def _unfolding(max_order: int, radius: float) -> np.ndarray:
 @lru_cache
 def _raised(max_order: int) -> np.ndarray:
     """[3, n_monomials(max_order)]: the number of the multi-index one higher in x, y, z."""
-    numbers = {exponents: number for number, exponents in enumerate(_exponents(max_order + 1))}
-    return np.array([[numbers[a + 1, b, c], numbers[a, b + 1, c], numbers[a, b, c + 1]] for a, b, c in _exponents(max_order)], np.int32).T
+    numbers = {exponents: number for number, exponents in enumerate(exponents_up_to(max_order + 1))}
+    return np.array([[numbers[_shifted(index, axis, 1)] for index in exponents_up_to(max_order)] for axis in range(3)], np.int32)
 
 
 @lru_cache
@@ -221,10 +216,10 @@ def _combination(source_order: int, max_order: int) -> np.ndarray:
     """[n_monomials(source_order + max_order), n_monomials(source_order), n_monomials(max_order)]: (-1)^|b| times the part that a product
     has in the derivative a + b of 1/r."""
     together = derivatives_of_inverse_distance(source_order + max_order)
-    numbers = {exponents: number for number, exponents in enumerate(_exponents(source_order + max_order))}
+    numbers = {exponents: number for number, exponents in enumerate(exponents_up_to(source_order + max_order))}
     combination = np.zeros((len(together), n_monomials(source_order), n_monomials(max_order)))
-    for row, of_source in enumerate(_exponents(source_order)):
-        for column, of_atom in enumerate(_exponents(max_order)):
+    for row, of_source in enumerate(exponents_up_to(source_order)):
+        for column, of_atom in enumerate(exponents_up_to(max_order)):
             index = numbers[tuple(np.add(of_source, of_atom).tolist())]
             combination[:, row, column] = (-1) ** sum(of_source) * together[:, index]
     return combination
@@ -236,7 +231,7 @@ def derivatives_of_inverse_distance(max_order: int) -> np.ndarray:
 
     By f_(a + x) = (2|a| + 1) x f_a − r² ∂f_a/∂x, exactly, in whole numbers.
     """
-    exponents = _exponents(max_order)
+    exponents = exponents_up_to(max_order)
     numbers = {index: number for number, index in enumerate(exponents)}
     polynomials: dict[tuple[int, int, int], dict[tuple[int, int, int], int]] = {(0, 0, 0): {(0, 0, 0): 1}}
     for index in exponents[1:]:

@@ -168,6 +168,12 @@ def monomial_exponents(order: int) -> tuple[tuple[int, int, int], ...]:
 
 
 @lru_cache
+def exponents_up_to(max_order: int) -> tuple[tuple[int, int, int], ...]:
+    """Of the monomials of the degrees 0 to ``max_order``, in the order of :func:`monomials`."""
+    return tuple(exponents for order in range(max_order + 1) for exponents in monomial_exponents(order))
+
+
+@lru_cache
 def traceless_basis(order: int) -> np.ndarray:
     """Orthonormal basis of the symmetric traceless tensors of ``order``: [3**order, 2*order + 1], float64.
 
