@@ -12,6 +12,7 @@ RANK = {
     "errors": 0,
     "files": 0,
     "units": 0,
+    "neighbours": 0,
     "ops": 1,
     "graph": 1,
     "layers": 2,

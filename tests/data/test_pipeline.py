@@ -135,10 +135,14 @@ ONE_SHAPE_MODELS = {
     "AMP": lambda: amp_tf.AMP(
         ("H", "O"), max_order=2, n_features=6, direct_polarization=True, pairwise_coulomb=True, coefficient_scale=1.0, dtype="float64"
     ),
+    "AMP, near and far": lambda: amp_tf.AMP(
+        ("H", "O"), max_order=2, n_features=6, direct_polarization=True, pairwise_coulomb=True, coefficient_scale=1.0, near_cutoff=3.0,
+        dtype="float64",
+    ),
     "GNN-P": lambda: amp_tf.GNN(**NODES, pairwise_coulomb=True),
     "PaiNN": lambda: amp_tf.PaiNN(**NODES),
     "SchNet": lambda: amp_tf.SchNet(**NODES, n_filters=6),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ONE_SHAPE_MODELS)
@@ -159,7 +163,7 @@ def test_frames_of_one_shape_give_the_same_energies_and_gradients(name, random):
         [random.normal(size=(len(system.mm_charges), 3)) for system in systems],
     )
     labels = ("energy", "qm_gradients", "mm_gradients")
-    n_filled = 6 if potential.mm_nodes else 5
+    n_filled = 6 if potential.lists_near_pairs else 5
     plain, filled = (GraphBatches(potential, frames, labels, one_shape) for one_shape in (False, True))
     shapes = set()
     for frame in range(3):
@@ -174,7 +178,7 @@ def test_frames_of_one_shape_give_the_same_energies_and_gradients(name, random):
         np.testing.assert_array_equal(large_values["mm_gradients"][:n_mm], values["mm_gradients"])
         assert large_values["mm_gradients"].shape == (n_filled, 3)
     assert len(shapes) == 1
-    pairs = "near_senders" if potential.mm_nodes else "receivers"
+    pairs = "near_senders" if potential.lists_near_pairs else "receivers"
     assert getattr(plain.batch([0])[0], pairs).shape != getattr(plain.batch([2])[0], pairs).shape
     together, alone = (potential.with_gradients(batches.batch([1, 2, 0])[0]) for batches in (filled, plain))
     np.testing.assert_allclose(together["energy"], alone["energy"], atol=1e-12)

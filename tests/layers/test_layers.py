@@ -10,6 +10,7 @@ from amp_tf.layers import (
     DirectPolarization,
     MessagePassing,
     MultipoleExpansion,
+    NearFarPolarization,
     PaiNNMessage,
     PaiNNMixing,
     PairDense,
@@ -19,8 +20,9 @@ from amp_tf.layers import (
     SchNetInteraction,
     make_edges,
 )
+from amp_tf.ops.field import packed_field
 from amp_tf.ops.interactions import n_interaction_terms
-from amp_tf.ops.multipoles import monomials, n_components, unpack
+from amp_tf.ops.multipoles import monomials, n_components, n_monomials, unpack
 from tests.layers.run_layer_test import run_layer_test
 
 N_ATOMS, N_FEATURES, N_ELEMENTS, N_RADIAL, ORDER = 4, 6, 2, 5, 2
@@ -108,6 +110,14 @@ CASES = {
         lambda dtype: (features(dtype), one_hot(dtype), multipoles(dtype), multipoles(dtype)[:, : n_components(1)], edges(dtype)),
         ((2 + 5) * 2 + 2) + ((6 + 2 * n_interaction_terms(ORDER, 1)) * 6 + 6) + (6 * 6 + 6) + (6 * 2 + 2),
     ),
+    "NearFarPolarization": (
+        lambda dtype: NearFarPolarization(ORDER, N_FEATURES, N_ELEMENTS, N_RADIAL, 2, 0.5, dtype=dtype),
+        lambda dtype: (
+            features(dtype), one_hot(dtype), multipoles(dtype), random_tensor(6, (N_ATOMS, n_monomials(ORDER)), dtype),
+            random_tensor(4, (N_ATOMS,), dtype), edges(dtype),
+        ),
+        ((2 + 5) * 2 + 2) + ((6 + 2 * 5) * 6 + 6) + (6 * 6 + 6) + (6 * 2 + 2) + ((6 + 4) * 6 + 6) + (6 * 6 + 6) + (6 * 2 + 2),
+    ),
     "PaiNNMessage": (
         lambda dtype: PaiNNMessage(N_FEATURES, N_RADIAL, dtype=dtype),
         lambda dtype: (features(dtype), random_tensor(5, (N_ATOMS, 3, N_FEATURES), dtype), edges(dtype)),
@@ -161,7 +171,26 @@ def test_field_shaped_polarization_is_the_field_where_the_response_is_constant()
     np.testing.assert_allclose(found[2], quadrupoles, atol=1e-12)
 
 
-@pytest.mark.parametrize("case", ["DirectPolarization", "DirectPolarization, field-shaped"])
+def constant(perceptron, value):
+    """Make the last linear layer give ``value`` for whatever it sees."""
+    last = perceptron.dense[-1]
+    last.set_weights([np.zeros(last.kernel.shape), np.full(last.bias.shape, value)])
+
+
+def test_near_and_far_parts_share_the_field_between_them():
+    """Of near pairs alone, with φ = 0 and φ_F = 1, what is added is the whole field less what the switch takes out."""
+    make_layer, make_inputs, _ = CASES["NearFarPolarization"]
+    layer, (*atoms, tensors, charges, pairs) = make_layer("float64"), make_inputs("float64")
+    constant(layer.coefficients.rest, 0.0)
+    constant(layer.response, 1.0)
+    unit, decay = np.array(pairs.unit_vectors), 3.0 / np.array(pairs.distances)
+    strength = np.array(charges)[pairs.senders] * np.array(pairs.weights)[:, 0]
+    dipoles = np.array(unpack(packed_field(tensors, 3.0))[1])
+    np.subtract.at(dipoles, np.array(pairs.receivers), (strength * decay**2)[:, None] * unit)
+    np.testing.assert_allclose(unpack(layer(*atoms, tensors, charges, pairs))[1], 0.5 * dipoles, atol=1e-12)
+
+
+@pytest.mark.parametrize("case", ["DirectPolarization", "DirectPolarization, field-shaped", "NearFarPolarization"])
 def test_direct_polarization_leaves_the_monopoles_alone(case):
     make_layer, make_inputs, _ = CASES[case]
     added = unpack(make_layer("float64")(*make_inputs("float64")))

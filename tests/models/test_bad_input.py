@@ -7,6 +7,8 @@ import amp_tf
 from amp_tf.errors import InputError
 from tests.models.test_potentials import make
 
+POLARIZED = {"direct_polarization": True, "pairwise_coulomb": True}
+
 
 @pytest.mark.parametrize(
     ("settings", "sentence"),
@@ -27,6 +29,11 @@ from tests.models.test_potentials import make
         ({"message_cutoff": "cosine"}, "message_cutoff must be 'smooth' or 'none'"),
         ({"long_range_partners": "all"}, "long_range_partners must be"),
         ({"long_range_cutoff": -1.0}, "long_range_cutoff must be positive"),
+        ({**POLARIZED, "near_cutoff": 0.0}, "near_cutoff must be positive and finite"),
+        ({**POLARIZED, "near_cutoff": 60.0}, r"near_cutoff \(60 angstrom\) must not be above long_range_cutoff \(50 angstrom\)"),
+        ({"near_cutoff": 4.0}, "near_cutoff is for MM particles that polarize"),
+        ({**POLARIZED, "near_cutoff": 4.0, "max_order": 0}, "near_cutoff is for MM particles that polarize"),
+        ({**POLARIZED, "near_cutoff": 4.0, "long_range_partners": "qm"}, "near_cutoff is for MM particles that polarize"),
         ({"n_layers": 0}, "n_layers must be a whole number of at least 1"),
         ({"dtype": "float16"}, "dtype must be one of float32, float64"),
         ({"atomic_energies": {"N": 1.0}}, r"\['N'\], not an element of the model"),

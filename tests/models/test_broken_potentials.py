@@ -69,6 +69,16 @@ class ForgetsACharge(Broken):
         return tf.stop_gradient(super()._source_charges(state, graph))
 
 
+class ForgetsAFarCharge(Broken):
+    """Takes the field for a constant."""
+
+    settings = {"max_order": 1, "direct_polarization": True, "pairwise_coulomb": True, "near_cutoff": 4.0}
+
+    def _polarize(self, *arguments):
+        added, of_pairs = super()._polarize(*arguments)
+        return added, {"potentials": tf.stop_gradient(of_pairs["potentials"])}
+
+
 class PullsOnEverything(Broken):
     """A force that does not sum to zero: a potential that depends on the place of the system."""
 
@@ -130,6 +140,10 @@ def test_the_unbroken_potential_fails_nothing():
 @pytest.mark.parametrize("check", CASES)
 def test_the_check_fails_on_its_broken_potential(check):
     assert check in failing_checks(CASES[check]())
+
+
+def test_a_field_that_is_taken_for_a_constant_is_caught():
+    assert {"numerical_gradients", "mm_potentials", "total_force_and_torque"} <= set(failing_checks(ForgetsAFarCharge()))
 
 
 def test_plain_outer_products_are_not_traceless(monkeypatch):

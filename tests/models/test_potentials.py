@@ -18,6 +18,8 @@ AMP_CASES = {
     "AMP(0)-DP": {"max_order": 0, **LONG_RANGED},
     "AMP(2)-DP": {"max_order": 2, **LONG_RANGED},
     "AMP(2)-DP, field-shaped": {"max_order": 2, "field_polarization": True, **LONG_RANGED},
+    **{f"AMP({order})-DP, near and far": {"max_order": order, "near_cutoff": 4.5, **LONG_RANGED} for order in (1, 2, 3, 4)},
+    "AMP(2)-D, near and far": {"max_order": 2, "near_cutoff": 4.5, "direct_polarization": True},
     "AMP(3)-DP among QM atoms": {"max_order": 3, "long_range_partners": "qm", **LONG_RANGED},
     "AMP(2), abrupt": {"max_order": 2, "message_cutoff": "none"},
 }
@@ -57,7 +59,7 @@ def test_physics_in_double_precision(name):
     run_physics_test(make(name, "float64"), skip=skipped(name))
 
 
-@pytest.mark.parametrize("name", ["AMP(3)", "AMP(2)-DP", "GNN-P", "PaiNN, MM nodes", "SchNet, MM nodes"])
+@pytest.mark.parametrize("name", ["AMP(3)", "AMP(2)-DP", "AMP(3)-DP, near and far", "GNN-P", "PaiNN, MM nodes", "SchNet, MM nodes"])
 def test_physics_in_single_precision(name):
     run_physics_test(make(name, "float32"), skip=skipped(name))
 
