@@ -10,7 +10,8 @@ INSTALLED := .venv/installed
 
 help:
 	@echo "make reproduce-figure2   train, evaluate, draw and print Figure 2 (likewise -figure5, -figure6; PRESET=smoke, laptop or paper)"
-	@echo "make reproduce-table1    the same for Table 1 (likewise -table2), building the data first where they are missing"
+	@echo "make reproduce-table1    evaluate the potentials of Table 1 that ship on frames that ship (likewise -table2), and print the table;"
+	@echo "                         RETRAIN=1 builds the data where they are missing, trains and draws the figure"
 	@echo "make reproduce-figure3   the same for Figure 3 (likewise -table7, -table8), from weights that ship; RETRAIN=1 trains anew"
 	@echo "make reproduce-orders    AMP(2) against AMP(3) on the clusters of Figure 3, three seeds each, with two forms of polarization"
 	@echo "make test                lint and tests (PYTEST_OPTIONS=--run-slow for all)"

@@ -150,6 +150,8 @@ def _potential_lines(file: Path) -> list[tuple[str, object]]:
     lines = [("potential", type(potential).__name__), ("parameters", f"{potential.count_params():,}".replace(",", " "))]
     lines += [(key, ", ".join(value) if key == "elements" else value) for key, value in config.items() if key != "name"]
     lines += [(f"unit of {quantity}", name) for quantity, name in unit.items()]
+    for row in provenance.pop("errors", []):
+        lines.append((f"{row['split']} {row['metric']}", f"{row['value']:.4g} {row['unit']} (null model {row['null_model']:.4g})"))
     return lines + [(f"provenance: {key}", value) for key, value in provenance.items()]
 
 

@@ -35,7 +35,7 @@ def check_preset(preset: str) -> str:
     return preset
 
 
-def row(metric: str, unit: str, value: float, published: float | None = None, **identifiers: Any) -> Row:
+def row(metric: str, unit: str, value: float | None, published: float | None = None, **identifiers: Any) -> Row:
     """A flat record of a result: identifiers such as panel, model and seed, then metric, unit, value and the published value."""
     return {**identifiers, "metric": metric, "unit": unit, "value": value, "published": published}
 

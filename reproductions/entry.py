@@ -1,17 +1,17 @@
 """What every ``python -m reproductions.<name>`` does after its own work: draw the figure and print the table."""
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from amp_tf.errors import AmpTFError
-from reproductions.common import Row, check_preset, read_result
+from reproductions.common import Row, check_preset
 
 
 def run_reproduction(
-    name: str | Callable[[], str],
     preset: str,
     reproduce: Callable[[str], Path],
     draw: Callable[[dict[str, Any]], list[Path]],
@@ -21,7 +21,7 @@ def run_reproduction(
     try:
         check_preset(preset)
         path = reproduce(preset)
-        result = read_result(name if isinstance(name, str) else name(), preset)
+        result = json.loads(path.read_text())
         pictures = draw(result)
     except AmpTFError as error:
         typer.echo(f"error: {error}", err=True)
@@ -32,10 +32,21 @@ def run_reproduction(
 
 
 def solutes_app(
-    name: str, reproduce: Callable[..., Path], draw: Callable[[dict[str, Any]], list[Path]], table: Callable[[list[Row]], str]
+    reproduce: Callable[..., Path],
+    draw: Callable[[dict[str, Any]], list[Path]],
+    table: Callable[[list[Row]], str],
+    answer: Callable[[Sequence[str]], Path],
+    answer_table: Callable[[list[Row]], str],
 ) -> typer.Typer:
-    """The command of Table 1 or 2; ``reproduce`` takes preset, systems and the data files that were given."""
-    from reproductions.solutes import parse_files, parse_systems, result_name
+    """The command of Table 1 or 2.
+
+    Args:
+        reproduce: trains and evaluates; takes preset, systems and the data files that were given.
+        draw, table: the figure and the text of its result.
+        answer: evaluates what ships, which needs neither data nor training; takes the systems.
+        answer_table: the text of that result.
+    """
+    from reproductions.solutes import parse_files, parse_systems
 
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -43,14 +54,12 @@ def solutes_app(
     def main(
         preset: Annotated[str, typer.Option(help="smoke, laptop or paper.")] = "laptop",
         systems: Annotated[str | None, typer.Option(help="Some of Uracil,RA,SAM; all by default.")] = None,
-        data: Annotated[list[str] | None, typer.Option(help="SYSTEM=FILE, reference data of your own for a system.")] = None,
+        data: Annotated[list[str] | None, typer.Option(help="SYSTEM=FILE, reference data of your own to train on.")] = None,
+        retrain: Annotated[bool, typer.Option(envvar="RETRAIN", help="Build the data and train; go on with the runs in runs/.")] = False,
     ) -> None:
-        def chosen() -> tuple[str, list[str], dict[str, Path]]:
-            return preset, parse_systems(systems, preset), parse_files(data or [])
-
-        def named() -> str:
-            return result_name(name, *chosen()[1:2], preset, chosen()[2])
-
-        run_reproduction(named, preset, lambda _: reproduce(*chosen()), draw, table)
+        if preset == "laptop" and not (retrain or data):
+            run_reproduction(preset, lambda _: answer(parse_systems(systems, preset)), lambda result: [], answer_table)
+        else:
+            run_reproduction(preset, lambda _: reproduce(preset, parse_systems(systems, preset), parse_files(data or [])), draw, table)
 
     return app

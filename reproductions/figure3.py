@@ -55,10 +55,10 @@ def tables(rows: list[Row]) -> str:
 
 def table_app(name: str, label: str) -> typer.Typer:
     """The command of Table 7 or 8."""
-    return _app(name, lambda preset, retrain: reproduce_table(name, label, preset, retrain), lambda rows: table(rows, label))
+    return _app(lambda preset, retrain: reproduce_table(name, label, preset, retrain), lambda rows: table(rows, label))
 
 
-def _app(name: str, reproduction: Callable[[str, bool], Path], text: Callable[[list[Row]], str]) -> typer.Typer:
+def _app(reproduction: Callable[[str, bool], Path], text: Callable[[list[Row]], str]) -> typer.Typer:
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
     @app.command()
@@ -66,10 +66,10 @@ def _app(name: str, reproduction: Callable[[str, bool], Path], text: Callable[[l
         def picture(_):
             return draw(read_result("figure3", preset))
 
-        run_reproduction(name, preset, lambda chosen: reproduction(chosen, retrain), picture, text)
+        run_reproduction(preset, lambda chosen: reproduction(chosen, retrain), picture, text)
 
     return app
 
 
 if __name__ == "__main__":
-    _app("figure3", reproduce, tables)()
+    _app(reproduce, tables)()

@@ -15,7 +15,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 @app.command()
 def main(preset: Annotated[str, typer.Option(help="smoke, laptop or paper.")] = "laptop") -> None:
     """Train, evaluate, draw and print Figure 6."""
-    run_reproduction("figure6", preset, partial(reproduce, "figure6", "B", MODELS), draw, table)
+    run_reproduction(preset, partial(reproduce, "figure6", "B", MODELS), draw, table)
 
 
 if __name__ == "__main__":

@@ -145,7 +145,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 @app.command()
 def main(preset: Annotated[str, typer.Option(help="smoke, laptop or paper.")] = "laptop") -> None:
     """Train, evaluate, draw and print the comparison of orders and polarizations."""
-    run_reproduction("orders", preset, reproduce, draw, table)
+    run_reproduction(preset, reproduce, draw, table)
 
 
 if __name__ == "__main__":

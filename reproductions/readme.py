@@ -55,7 +55,9 @@ def filled(text: str) -> str:
     """``text`` with every block written anew from its result file."""
     for name, (path, render) in BLOCKS.items():
         if not path.is_file():
-            raise SystemExit(f"error: {path} is missing; make it with make reproduce-{path.name.partition('.')[0]} or make benchmark.")
+            raise SystemExit(
+                f"error: {path} is missing; make it with make reproduce-{path.name.partition('.')[0]} RETRAIN=1 or make benchmark."
+            )
         block = f"<!-- {name} -->\n{render(json.loads(path.read_text()))}\n<!-- /{name} -->"
         text, found = re.subn(rf"<!-- {name} -->\n.*?<!-- /{name} -->", lambda _, block=block: block, text, flags=re.S)
         if found != 1:

@@ -1,6 +1,5 @@
 """The training runs on solutes in water that Tables 1 and 2 share: AMP(3)-DP by system, split and long-range cut-off."""
 
-import json
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -13,20 +12,16 @@ from ase.symbols import Symbols
 
 from amp_tf.data.hdf5 import ReferenceData, read_reference_data
 from amp_tf.errors import InputError
-from amp_tf.files import write_text
 from datasets.qmmm_sampling import Sampling
 from datasets.qmmm_solutes import FRAMES, SHIPPED_FILE, make_engine, sample
 from datasets.solutes import solute_by_name
-from reproductions.common import RUNS, WEIGHTS, Row, copy_compressed, format_table, row
+from reproductions.common import RUNS, Row, format_table, row
 
 SOLUTES = {"Uracil": "uracil", "RA": "retinoic-acid", "SAM": "sam-cysteine"}
 """The systems of the tables and the names of their solutes."""
 
 FORMULAS = {"Uracil": "C4H4N2O2", "RA": "C20H28O2", "SAM": "C18H29N7O7S2"}
 """In Hill's order."""
-
-UNTRAINED = 0.1
-"""A potential whose error of the QM gradients is beyond this part of the null model's is said not to be trained to the end."""
 
 LABELS = {"energy": "kJ/mol", "qm_gradients": "kJ/mol/angstrom", "mm_gradients": "kJ/mol/angstrom"}
 TITLES = {"energy": "E_QM", "qm_gradients": "F_QM", "mm_gradients": "F_MM"}
@@ -92,6 +87,8 @@ PRESETS = {
 
 BATCH = {"Uracil": 5, "RA": 1, "SAM": 1}
 ORDERINGS = {"unshuffled": "ordered", "shuffled": "random"}
+CUTOFFS = (30.0, 50.0)
+"""Long-range cut-offs of Table 2, angstrom."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +110,13 @@ class Job:
     def folder(self, data: ReferenceData) -> str:
         """Where the run on these data lives, below ``runs/solutes/<preset>``."""
         return f"table{self.table}/{self.system}-{self.ordering}-{self.cutoff:g}-{data.sha256[:8]}"
+
+
+def jobs_of(table: int, systems: Sequence[str]) -> list[Job]:
+    """The training runs of a table."""
+    if table == 1:
+        return [Job(1, system, ordering) for system in systems for ordering in ORDERINGS]
+    return [Job(2, system, cutoff=cutoff) for system in systems for cutoff in CUTOFFS]
 
 
 @dataclass(frozen=True)
@@ -270,7 +274,8 @@ def error_table(rows: Sequence[Row], key: str, parts: Sequence[str], literature:
     for system, which in runs:
         for name, prefix, field_name in (("ours", "", "value"), ("published", "", "published"), ("null model", "null_", "value")):
             cells = [
-                "/".join(_number(values[system, which, f"{prefix}{label}_mae", part][field_name]) for part in parts) for label in LABELS
+                "/".join(short_number(values[system, which, f"{prefix}{label}_mae", part][field_name]) for part in parts)
+                for label in LABELS
             ]
             facts = ["", ""]
             if name == "ours":
@@ -278,12 +283,13 @@ def error_table(rows: Sequence[Row], key: str, parts: Sequence[str], literature:
             lines.append([system, which, name, *cells, *facts])
         if literature and system == "Uracil" and which == "unshuffled":
             for name, theirs in literature.items():
-                lines.append([system, which, name, *("/".join(map(_number, theirs[label])) for label in LABELS), "", ""])
+                lines.append([system, which, name, *("/".join(map(short_number, theirs[label])) for label in LABELS), "", ""])
     titles = [f"{TITLES[label]}, {unit}" for label, unit in LABELS.items()]
     return format_table(["system", key, f"MAE {'/'.join(parts)}", *titles, "frames", "steps"], lines)
 
 
-def _number(value: float | None) -> str:
+def short_number(value: float | None) -> str:
+    """Two significant digits; None as a dash."""
     return "–" if value is None else f"{value:.2g}" if value < 100 else f"{value:.0f}"
 
 
@@ -349,14 +355,18 @@ def data_records(jobs: Sequence[Job], preset: str, files: Mapping[str, Path], ru
     records = {}
     for system in dict.fromkeys(job.system for job in jobs):
         data = read_reference_data(data_file(system, preset, files, runs))
-        provenance = data.provenance
-        records[system] = {
-            "file": Path(data.source).name, "sha256": data.sha256, "level_of_theory": provenance.level_of_theory,
-            "engine": f"{provenance.engine} {provenance.engine_version}", "builder_command": provenance.builder_command,
-            "formulas": sorted({str(Symbols(group.qm_atomic_numbers).get_chemical_formula("hill")) for group in data.groups}),
-            "ours": system not in files,
-        }  # fmt: skip
+        records[system] = data_record(data) | {"ours": system not in files}
     return records
+
+
+def data_record(data: ReferenceData) -> dict[str, Any]:
+    """File, sha256, level of theory and molecules of reference data."""
+    provenance = data.provenance
+    return {
+        "file": Path(data.source).name, "sha256": data.sha256, "level_of_theory": provenance.level_of_theory,
+        "engine": f"{provenance.engine} {provenance.engine_version}", "builder_command": provenance.builder_command,
+        "formulas": sorted({str(Symbols(group.qm_atomic_numbers).get_chemical_formula("hill")) for group in data.groups}),
+    }  # fmt: skip
 
 
 def curves(found: Sequence[Outcome]) -> list[dict[str, Any]]:
@@ -388,54 +398,13 @@ def extrapolated(steps: Sequence[int], errors: Sequence[float], at: int) -> floa
     return float(np.exp(offset + slope * np.log(at))) if slope < 0 else None
 
 
-def _test_error(entry: Mapping[str, Any]) -> str:
-    label = TITLES[entry["metric"].removesuffix("_mae")]
-    return f"{label} {entry['value']:.3g} {entry['unit']} (null {entry['null_model']:.3g})"
-
-
-def _how_far(metrics: Sequence[Mapping[str, Any]]) -> str:
-    gradients = next(entry for entry in metrics if entry["split"] == "test" and entry["metric"] == "qm_gradients_mae")
-    if gradients["value"] < UNTRAINED * gradients["null_model"]:
-        return ""
-    return "\n**Not trained to the end: to try the package with, and to go on from, not for results.** See its errors.\n"
-
-
-def ship_weights(folder: Path = RUNS, target: Path = WEIGHTS) -> list[Path]:
-    """Copy the finished shuffled potentials of Table 1 (laptop) to where they ship, compressed, with a model card each."""
-    from amp_tf.models import load_potential
-
-    shipped = []
-    for system, solute in SOLUTES.items():
-        data_path = folder / f"{solute}.h5"
-        if not data_path.is_file():
-            continue
-        data = read_reference_data(data_path)
-        run_folder = folder / "solutes" / "laptop" / Job(1, system).folder(data)
-        if not (run_folder / "metrics.json").is_file():
-            continue
-        path = target / "solutes" / f"{solute}.keras"
-        copy_compressed(run_folder / "potential.keras", path)
-        provenance = load_potential(path).provenance
-        metrics = json.loads((run_folder / "metrics.json").read_text())
-        card = Path(__file__).with_name("model_card.md").read_text().format(
-            title=solute, file=path.name, frames=len(data), data=provenance["data"], sha256=provenance["data_sha256"][:12],
-            trained=_how_far(metrics),
-            errors=", ".join(_test_error(entry) for entry in metrics if entry["split"] == "test"),
-            level_of_theory=provenance["level_of_theory"], energy_reference=provenance["energy_reference"].partition(";")[0],
-            charge=f"{data.groups[0].total_charge:g}", steps=provenance["training"]["steps"],
-            minutes=round(provenance["training_seconds"] / 60), zone=data.provenance.settings["zone"],
-            charges=" and ".join(f"{charge:g}" for charge in sorted(set(data.provenance.settings["water_charges_e"]))),
-        )  # fmt: skip
-        write_text(path.with_suffix(".md"), card)
-        shipped += [path, path.with_suffix(".md")]
-    return shipped
-
-
 def now() -> float:
     """The clock that result files measure with."""
     return time.perf_counter()
 
 
 if __name__ == "__main__":
+    from reproductions.shipped_solutes import ship_weights  # which imports this module
+
     for written in ship_weights():
         print(f"wrote {written}")

@@ -7,18 +7,18 @@ from figures.table1 import draw
 from reproductions import paper
 from reproductions.common import RESULTS, RUNS, Row, format_table, row, write_result
 from reproductions.entry import solutes_app
+from reproductions.shipped_solutes import AT_ONCE, FOLDER, answer_table, answers, write_answer
 from reproductions.solutes import (
     LABELS,
-    ORDERINGS,
     PRESETS,
     TITLES,
-    Job,
     curves,
     data_records,
     differs,
     error_rows,
     error_table,
     extrapolated,
+    jobs_of,
     now,
     outcomes,
     result_name,
@@ -33,7 +33,7 @@ def reproduce(
 ) -> Path:  # fmt: skip
     """Build or read the data, train or load, write the result file."""
     started = now()
-    jobs = [Job(1, system, ordering) for system in systems for ordering in ORDERINGS]
+    jobs = jobs_of(1, systems)
     found = outcomes(jobs, preset, files, runs)
     records, drawn = data_records(jobs, preset, files, runs), curves(found)
     rows = error_rows(found, lambda job: paper.TABLE_1[job.system][job.ordering], paper.TABLE_1_SPLITS)
@@ -46,6 +46,18 @@ def reproduce(
         result_name("table1", systems, preset, files), preset, rows, started, results,
         seeds=[0], data=records, settings=settings_record(jobs, preset), curves=drawn, differs=differs(preset, records),
     )  # fmt: skip
+
+
+def answer(systems: Sequence[str], folder: Path = FOLDER, results: Path = AT_ONCE) -> Path:
+    """Evaluate what ships, write the result file."""
+    started = now()
+    rows, records = answers(jobs_of(1, systems), lambda job: paper.TABLE_1[job.system][job.ordering], folder)
+    return write_answer(1, systems, rows, records, started, results)
+
+
+def text_of_answer(rows: list[Row]) -> str:
+    """Errors of what ships beside the published ones and the literature's."""
+    return answer_table(rows, "ordering", paper.SECTION_4_3_LITERATURE)
 
 
 def table(rows: list[Row]) -> str:
@@ -70,4 +82,4 @@ def table(rows: list[Row]) -> str:
 
 
 if __name__ == "__main__":
-    solutes_app("table1", reproduce, draw, table)()
+    solutes_app(reproduce, draw, table, answer, text_of_answer)()

@@ -10,20 +10,21 @@ from amp_tf.data.hdf5 import ReferenceData, read_reference_data
 from reproductions import paper
 from reproductions.common import RESULTS, RUNS, Row, format_table, row, write_result
 from reproductions.entry import solutes_app
+from reproductions.shipped_solutes import AT_ONCE, FOLDER, answer_table, answers, frames_name, write_answer
 from reproductions.solutes import (
+    CUTOFFS,
     Job,
     data_file,
     data_records,
     differs,
     error_rows,
     error_table,
+    jobs_of,
     now,
     outcomes,
     result_name,
     settings_record,
 )
-
-CUTOFFS = (30.0, 50.0)
 
 
 def reproduce(
@@ -31,17 +32,37 @@ def reproduce(
 ) -> Path:  # fmt: skip
     """Build or read the data, train or load, write the result file."""
     started = now()
-    jobs = [Job(2, system, cutoff=cutoff) for system in systems for cutoff in CUTOFFS]
+    jobs = jobs_of(2, systems)
     found, records = outcomes(jobs, preset, files, runs), data_records(jobs, preset, files, runs)
-    rows = error_rows(found, lambda job: paper.TABLE_2[job.system][int(job.cutoff)], paper.TABLE_2_SPLITS)
+    rows = error_rows(found, published, paper.TABLE_2_SPLITS)
     for system in systems:
-        data = read_reference_data(data_file(system, preset, files, runs))
-        for cutoff, share in zip(CUTOFFS, pairs_beyond(data, CUTOFFS), strict=True):
-            rows.append(row("pairs_beyond_cutoff", "%", 100.0 * share, None, system=system, ordering=None, cutoff=cutoff, part=None))
+        rows += pair_rows(system, read_reference_data(data_file(system, preset, files, runs)))
     return write_result(
         result_name("table2", systems, preset, files), preset, rows, started, results,
         seeds=[0], data=records, settings=settings_record(jobs, preset), differs=differs(preset, records),
     )  # fmt: skip
+
+
+def answer(systems: Sequence[str], folder: Path = FOLDER, results: Path = AT_ONCE) -> Path:
+    """Evaluate what ships, write the result file."""
+    started = now()
+    rows, records = answers(jobs_of(2, systems), published, folder)
+    for system in systems:
+        if (path := folder / frames_name(system)).is_file():
+            rows += pair_rows(system, read_reference_data(path))
+    return write_answer(2, systems, rows, records, started, results)
+
+
+def published(job: Job) -> Mapping[str, Sequence[float]]:
+    """The paper's errors of a run by label."""
+    return paper.TABLE_2[job.system][int(job.cutoff)]
+
+
+def pair_rows(system: str, data: ReferenceData) -> list[Row]:
+    """Which part of the QM-MM pairs lies beyond each cut-off."""
+    who = {"system": system, "ordering": None, "part": None}
+    shares = zip(CUTOFFS, pairs_beyond(data, CUTOFFS), strict=True)
+    return [row("pairs_beyond_cutoff", "%", 100.0 * share, None, **who, cutoff=cutoff) for cutoff, share in shares]
 
 
 def pairs_beyond(data: ReferenceData, cutoffs: Sequence[float], n_frames: int = 50) -> np.ndarray:
@@ -57,12 +78,22 @@ def pairs_beyond(data: ReferenceData, cutoffs: Sequence[float], n_frames: int = 
 
 def table(rows: list[Row]) -> str:
     """Errors of every run beside the published ones and the null model's; how many pairs the cut-offs leave out."""
+    return error_table(rows, "cutoff", paper.TABLE_2_SPLITS) + _pairs_table(rows)
+
+
+def text_of_answer(rows: list[Row]) -> str:
+    """Errors of what ships beside the published ones; how many pairs of the frames that ship the cut-offs leave out."""
+    return answer_table(rows, "cutoff") + _pairs_table(rows)
+
+
+def _pairs_table(rows: list[Row]) -> str:
     left_out = [[entry["system"], entry["cutoff"], entry["value"]] for entry in rows if entry["metric"] == "pairs_beyond_cutoff"]
-    return (
-        f"{error_table(rows, 'cutoff', paper.TABLE_2_SPLITS)}\n\nQM-MM pairs beyond the cut-off, which the polarization leaves out:\n\n"
-        + format_table(["system", "cut-off, angstrom", "pairs, %"], left_out)
+    if not left_out:
+        return ""
+    return "\n\nQM-MM pairs beyond the cut-off, which the polarization leaves out:\n\n" + format_table(
+        ["system", "cut-off, angstrom", "pairs, %"], left_out
     )
 
 
 if __name__ == "__main__":
-    solutes_app("table2", reproduce, lambda result: [], table)()
+    solutes_app(reproduce, lambda result: [], table, answer, text_of_answer)()

@@ -53,7 +53,9 @@ def test_evaluate_gives_the_errors_of_all_frames(trained, water_dimer_file):
 
 def test_info_of_a_potential(trained):
     output = CliRunner().invoke(cli.app, ["info", str(trained[0] / "potential.keras")]).output
-    for part in ("AMP", "H, O", "max_order", "cutoff", "8.0", "angstrom", "kJ/mol", "parameters", "data_sha256", "DF-MP2"):
+    metrics = json.loads((trained[0] / "metrics.json").read_text())
+    errors = [f"{row['value']:.4g} kJ/mol (null model {row['null_model']:.4g})" for row in metrics]
+    for part in ("AMP", "H, O", "max_order", "cutoff", "8.0", "angstrom", "kJ/mol", "parameters", "data_sha256", "DF-MP2", *errors):
         assert part in output
 
 

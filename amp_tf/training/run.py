@@ -66,9 +66,9 @@ def train(config: TrainingConfig, folder: Path | str, progress: bool = True) -> 
     _fit(potential, config, batches, folder, progress)
     history = read_history(folder / "history.jsonl")
     potential = potential.copy_for_inference()
-    potential.provenance |= {"training_seconds": round(history[-1]["seconds"], 1)}
     mean_energy = float(np.mean(splits["train"].energies))
     metrics = [{"split": name, **row} for name, frames in splits.items() for row in evaluate(potential, frames, mean_energy)]
+    potential.provenance |= {"training_seconds": round(history[-1]["seconds"], 1), "errors": metrics}
     with whole_file(folder / "potential.keras") as partial:
         potential.save(partial)
     write_text(folder / "metrics.json", json.dumps(metrics, indent=1))

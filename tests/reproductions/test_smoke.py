@@ -20,7 +20,20 @@ from amp_tf.models import load_potential
 from amp_tf.training.config import MODELS, make_config
 from benchmarks import step_time
 from datasets import qmmm_solutes
-from reproductions import common, figure2, figure3, learning_curves, orders, paper, solutes, table1, table2, water_clusters, water_dimer
+from reproductions import (
+    common,
+    figure2,
+    figure3,
+    learning_curves,
+    orders,
+    paper,
+    shipped_solutes,
+    solutes,
+    table1,
+    table2,
+    water_clusters,
+    water_dimer,
+)
 
 PROVENANCE_KEYS = {"preset", "seeds", "data", "versions", "hardware", "wall_seconds", "commit", "rows"}
 
@@ -248,18 +261,22 @@ def test_shipped_weights_refuse_a_charge_that_they_were_not_trained_on(model, co
 
 
 def test_potentials_of_solutes_that_ship_have_a_card_and_load():
-    shipped = sorted((common.WEIGHTS / "solutes").glob("*.keras"))
-    assert shipped
-    assert sum(path.stat().st_size for path in shipped) < 20e6
-    for path in shipped:
-        potential, card = load_potential(path), path.with_suffix(".md").read_text()
-        assert potential.provenance["data_sha256"][:12] in card
-        system = next(system for system, solute in solutes.SOLUTES.items() if solute == path.stem)
-        settings = solutes.configuration(solutes.Job(1, system), "laptop", qmmm_solutes.SHIPPED_FILE)
+    folder, jobs = shipped_solutes.FOLDER, [job for table in (1, 2) for job in solutes.jobs_of(table, solutes.SOLUTES)]
+    files = {job: path for job in jobs if (path := folder / shipped_solutes.potential_name(job)).is_file()}
+    assert set(files.values()) == set(folder.glob("*.keras"))
+    assert sum(path.stat().st_size for path in files.values()) < 30e6
+    assert sum(path.stat().st_size for path in folder.glob("*.h5")) < 8e6
+    for job, path in files.items():
+        potential = shipped_solutes.Shipped.load(job).potential
+        settings = solutes.configuration(job, "laptop", qmmm_solutes.SHIPPED_FILE)
         trained = potential.provenance["training"]
         assert {key: trained.get(key) for key in settings.keys() - {"data", "split"}} == {
             key: value for key, value in settings.items() if key not in ("data", "split")
         }
+        if path.stem not in solutes.SOLUTES.values():
+            continue
+        card = path.with_suffix(".md").read_text()
+        assert potential.provenance["data_sha256"][:12] in card
         assert ("Not trained to the end" in card) == (path.stem != "uracil")
         assert all(word in card for word in ("Limits", "Licence", "F_MM", potential.provenance["level_of_theory"]))
 

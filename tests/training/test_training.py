@@ -20,6 +20,7 @@ from amp_tf.data.pipeline import Frames, GraphBatches
 from amp_tf.data.splits import Split
 from amp_tf.errors import DataFileError, InputError, TrainingError
 from amp_tf.graph import System
+from amp_tf.models import load_potential
 from amp_tf.training import callbacks, evaluate, make_config, read_config, train
 from amp_tf.training.run import compile_potential, fit_atomic_energies, make_potential
 
@@ -88,6 +89,7 @@ def test_training_on_gradients_learns_a_spring(springs, tmp_path):
         assert result.history[-1][f"val_{metric}"] == pytest.approx(value, rel=1e-4)
     assert result.potential.atomic_energies["H"] + result.potential.atomic_energies["O"] == pytest.approx(-500.0, abs=2.0)
     assert result.potential.provenance["data_sha256"]
+    assert load_potential(tmp_path / "run" / "potential.keras").provenance["errors"] == result.metrics
 
 
 def test_training_and_validation_with_xla_give_the_same(springs, tmp_path):

@@ -1,0 +1,297 @@
+"""The potentials of Tables 1 and 2 that ship, with test frames of their data: shipping them, and the tables that they answer at once."""
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from amp_tf.data.hdf5 import FrameGroup, ReferenceData, read_reference_data, write_reference_data
+from amp_tf.data.splits import Split
+from amp_tf.errors import InputError
+from amp_tf.files import write_text
+from reproductions.common import RUNS, WEIGHTS, Row, copy_compressed, format_table, row, write_result
+from reproductions.solutes import (
+    FORMULAS,
+    LABELS,
+    ORDERINGS,
+    SOLUTES,
+    TITLES,
+    Job,
+    configuration,
+    data_record,
+    differs,
+    jobs_of,
+    now,
+    result_name,
+    short_number,
+)
+
+FOLDER = WEIGHTS / "solutes"
+AT_ONCE = RUNS / "at_once"
+"""Where the results of evaluations at once go, so that those of the training runs stay."""
+
+N_FRAMES = 20
+"""Test frames of each solute and ordering that ship."""
+
+BINARY_DIGITS = 14
+"""After the point, of the MM particles' positions and gradients in the frames that ship: 6e-5 of their units. It makes the files a quarter
+smaller and changes the errors of uracil's potential by less than a thousandth of themselves."""
+
+UNTRAINED = 0.1
+"""A potential whose error of the QM gradients is beyond this part of the null model's is said not to be trained to the end."""
+
+FULL, SHIPPED = "full test set", "shipped frames"
+NOT_SHIPPED = "not shipped: RETRAIN=1 trains it"
+
+
+def potential_name(job: Job) -> str:
+    """Of the file of a run's potential; the shuffled one of Table 1 is the solute's."""
+    solute = SOLUTES[job.system]
+    if job.table == 2:
+        return f"{solute}-table2-{job.cutoff:g}.keras"
+    return f"{solute}.keras" if job.ordering == "shuffled" else f"{solute}-{job.ordering}.keras"
+
+
+def frames_name(system: str) -> str:
+    """Of the file of a system's test frames, a group for each ordering."""
+    return f"{SOLUTES[system]}_test.h5"
+
+
+def ship_weights(folder: Path = RUNS, target: Path = FOLDER, preset: str = "laptop") -> list[Path]:
+    """Ship the finished runs of every solute whose shuffled run of Table 1 is finished: the potentials, a model card, test frames.
+
+    What shipped of the solute's other runs is removed where they are not finished, because it would belong to other data.
+    """
+    written = []
+    for system, solute in SOLUTES.items():
+        if not (path := folder / f"{solute}.h5").is_file():
+            continue
+        data = read_reference_data(path)
+        runs = {job: folder / "solutes" / preset / job.folder(data) for table in (1, 2) for job in jobs_of(table, [system])}
+        finished = {job: run for job, run in runs.items() if (run / "metrics.json").is_file()}
+        if Job(1, system) not in finished:
+            continue
+        for job in runs:
+            file = target / potential_name(job)
+            file.unlink(missing_ok=True)
+            if job in finished:
+                copy_compressed(finished[job] / "potential.keras", file)
+                written.append(file)
+        written += [_ship_card(system, data, runs[Job(1, system)], target), _ship_frames(system, data, preset, target)]
+    return written
+
+
+def _ship_card(system: str, data: ReferenceData, run: Path, target: Path) -> Path:
+    from amp_tf.models import load_potential
+
+    path = target / f"{SOLUTES[system]}.md"
+    provenance = load_potential(run / "potential.keras").provenance
+    metrics = json.loads((run / "metrics.json").read_text())
+    card = Path(__file__).with_name("model_card.md").read_text().format(
+        title=path.stem, file=f"{path.stem}.keras", frames=len(data), data=provenance["data"], sha256=provenance["data_sha256"][:12],
+        trained=_how_far(metrics),
+        errors=", ".join(_test_error(entry) for entry in metrics if entry["split"] == "test"),
+        level_of_theory=provenance["level_of_theory"], energy_reference=provenance["energy_reference"].partition(";")[0],
+        charge=f"{data.groups[0].total_charge:g}", steps=provenance["training"]["steps"],
+        minutes=round(provenance["training_seconds"] / 60), zone=data.provenance.settings["zone"],
+        charges=" and ".join(f"{charge:g}" for charge in sorted(set(data.provenance.settings["water_charges_e"]))),
+    )  # fmt: skip
+    write_text(path, card)
+    return path
+
+
+def _test_error(entry: Mapping[str, Any]) -> str:
+    label = TITLES[entry["metric"].removesuffix("_mae")]
+    return f"{label} {entry['value']:.3g} {entry['unit']} (null {entry['null_model']:.3g})"
+
+
+def _how_far(metrics: Sequence[Mapping[str, Any]]) -> str:
+    gradients = next(entry for entry in metrics if entry["split"] == "test" and entry["metric"] == "qm_gradients_mae")
+    if gradients["value"] < UNTRAINED * gradients["null_model"]:
+        return ""
+    return "\n**Not trained to the end: to try the package with, and to go on from, not for results.** See its errors.\n"
+
+
+def _ship_frames(system: str, data: ReferenceData, preset: str, target: Path) -> Path:
+    path = target / frames_name(system)
+    (group,) = data.groups
+    frames = {ordering: test_frames(Job(1, system, ordering), preset, data) for ordering in ORDERINGS}
+    settings = {
+        "data_sha256": data.sha256,
+        "data_frames": len(data),
+        "data_settings": data.provenance.settings,
+        "frames": {ordering: numbers.tolist() for ordering, numbers in frames.items()},
+        "binary_digits_of_mm_positions_and_gradients": BINARY_DIGITS,
+    }
+    groups = tuple(_compact(group.subset(numbers), ordering) for ordering, numbers in frames.items())
+    write_reference_data(path, data.provenance.model_copy(update={"settings": settings}), groups)
+    return path
+
+
+def test_frames(job: Job, preset: str, data: ReferenceData) -> np.ndarray:
+    """The numbers of at most :data:`N_FRAMES` frames of a run's test part, evenly spread over it in the order of time."""
+    split = Split(**configuration(job, preset, Path(data.source))["split"])
+    numbers = np.sort(split.assign(data.frame_groups)["test"])
+    return numbers[np.unique(np.linspace(0, len(numbers) - 1, N_FRAMES).round().astype(int))]
+
+
+def _compact(group: FrameGroup, name: str) -> FrameGroup:
+    def rounded(values: np.ndarray) -> np.ndarray:
+        return np.round(values * 2.0**BINARY_DIGITS) / 2.0**BINARY_DIGITS
+
+    return replace(group, name=name, mm_positions=rounded(group.mm_positions), mm_gradients=rounded(group.mm_gradients))
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """What ships of a run; None where it does not.
+
+    Attributes:
+        job: the run.
+        potential: of the run.
+        frames: of the system, in the file's groups.
+    """
+
+    job: Job
+    potential: Any
+    frames: ReferenceData | None
+
+    @classmethod
+    def load(cls, job: Job, folder: Path = FOLDER) -> "Shipped":
+        """Read and check what ships of a run.
+
+        Raises:
+            InputError: if the frames are of other data than the potential.
+            DataFileError, InputError: if a file is damaged or was altered.
+        """
+        from amp_tf.models import load_potential
+
+        file, frames_file = folder / potential_name(job), folder / frames_name(job.system)
+        potential = load_potential(file) if file.is_file() else None
+        frames = read_reference_data(frames_file) if frames_file.is_file() else None
+        if potential and frames and potential.provenance.get("data_sha256") != frames.provenance.settings.get("data_sha256"):
+            raise InputError(
+                f"{frames_file} holds frames of other data than {file} was trained on; take both from the repository, or ship them anew "
+                "with: python -m reproductions.solutes"
+            )
+        return cls(job, potential, frames)
+
+    def recorded(self) -> tuple[dict[str, float], dict[str, float], str]:
+        """Errors on the full test set and the null model's by label, as the training run recorded them, and their source in words."""
+        if self.potential is None:
+            return {}, {}, NOT_SHIPPED
+        errors = {
+            entry["metric"].removesuffix("_mae"): entry for entry in self.potential.provenance.get("errors", []) if entry["split"] == "test"
+        }
+        found, null = ({label: entry[key] for label, entry in errors.items()} for key in ("value", "null_model"))
+        name = potential_name(self.job)
+        return found, null, f"training run, recorded in {name}" if errors else f"not recorded in {name}: RETRAIN=1 trains it"
+
+    def computed(self) -> tuple[dict[str, float], str]:
+        """Errors on the frames that ship, computed now, by label, and their source in words."""
+        from amp_tf.data.pipeline import Frames
+        from amp_tf.training.evaluation import evaluate
+
+        if self.potential is None:
+            return {}, NOT_SHIPPED
+        if self.frames is None:
+            return {}, "no frames ship: RETRAIN=1 builds the data"
+        group = next(group for group in self.frames.groups if group.name == self.job.ordering)
+        errors = evaluate(self.potential, Frames.from_reference_data(replace(self.frames, groups=(group,))))
+        found = {entry["metric"].removesuffix("_mae"): entry["value"] for entry in errors}
+        return found, f"computed now, {len(group)} frames of {frames_name(self.job.system)}"
+
+    def rows(self, published: Mapping[str, Sequence[float]]) -> list[Row]:
+        """Both kinds of errors with the published test errors, and the null model's."""
+        job = self.job
+        found, null, source = self.recorded()
+        now_found, now_source = self.computed()
+        who = {"system": job.system, "ordering": job.ordering, "cutoff": job.cutoff}
+        rows = []
+        for label, unit in LABELS.items():
+            theirs = published[label][-1]
+            rows += [
+                row(f"{label}_mae", unit, found.get(label), theirs, **who, part=FULL, source=source),
+                row(f"{label}_mae", unit, now_found.get(label), theirs, **who, part=SHIPPED, source=now_source),
+                row(f"null_{label}_mae", unit, null.get(label), None, **who, part=FULL, source=source),
+            ]
+        facts = {
+            "frames": self.frames and self.frames.provenance.settings["data_frames"],
+            "training_steps": self.potential and self.potential.provenance["training"]["steps"],
+        }
+        return rows + [row(metric, "", value, None, **who, part=FULL, source=source) for metric, value in facts.items()]
+
+    def record(self) -> dict[str, Any]:
+        """Where the numbers come from, for a result file."""
+        origin = self.potential.provenance
+        record = {"level_of_theory": origin["level_of_theory"], "formulas": [FORMULAS[self.job.system]]}
+        if self.frames is not None:
+            record = data_record(self.frames)
+        return record | {"ours": True, "data_sha256": origin["data_sha256"]}
+
+
+def answers(jobs: Sequence[Job], published: Callable[[Job], Any], folder: Path = FOLDER) -> tuple[list[Row], dict[str, dict[str, Any]]]:
+    """Evaluate what ships of some runs.
+
+    Args:
+        jobs: the runs.
+        published: the paper's entry of a job by label, whose last number is the test error.
+        folder: holds what ships.
+
+    Returns:
+        Rows of every run, and for each system of which a potential ships where its numbers come from.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    rows, records = [], {}
+    for job in jobs:
+        shipped, started = Shipped.load(job, folder), now()
+        rows += shipped.rows(published(job))
+        if shipped.potential is not None:
+            records.setdefault(job.system, shipped.record())
+            print(f"{potential_name(job)}: {now() - started:.0f} s", flush=True)
+    return rows, records
+
+
+def write_answer(
+    table: int, systems: Sequence[str], rows: Sequence[Row], records: Mapping[str, dict[str, Any]], started: float, results: Path = AT_ONCE
+) -> Path:
+    """The result file of a table that is evaluated at once."""
+    says = differs("laptop", records) if records else f"Nothing of Table {table} ships: RETRAIN=1 builds the data and trains."
+    name = result_name(f"table{table}", systems, "laptop", {})
+    return write_result(name, "laptop", rows, started, results, seeds=[0], data=records, differs=says)
+
+
+def answer_table(rows: Sequence[Row], key: str, literature: Mapping[str, Any] | None = None) -> str:
+    """Test errors of each run with their source, beside the published ones, the literature's for uracil in the order of time, and the null
+    model's; ``key`` names the column that tells runs apart."""
+    runs: dict[tuple[str, Any], dict[tuple[str, str], Row]] = {}
+    for entry in rows:
+        if "source" in entry:
+            runs.setdefault((entry["system"], entry[key]), {})[entry["metric"], entry["part"]] = entry
+    lines = []
+    for run, entries in runs.items():
+        others = literature if literature and run == ("Uracil", "unshuffled") else {}
+        lines += [[*run, *line] for line in _lines(entries, others)]
+    titles = [f"{TITLES[label]}, {unit}" for label, unit in LABELS.items()]
+    return format_table(["system", key, "test MAE", *titles, "frames", "steps", "source"], lines)
+
+
+def _lines(entries: Mapping[tuple[str, str], Row], literature: Mapping[str, Any]) -> list[list[Any]]:
+    def line(name: str, source: str, part: str = FULL, field_name: str = "value", prefix: str = "", facts: Sequence[Any] = ("", "")):
+        return [name, *(short_number(entries[f"{prefix}{label}_mae", part][field_name]) for label in LABELS), *facts, source]
+
+    source = entries["energy_mae", FULL]["source"]
+    if source == NOT_SHIPPED:
+        lines = [line("ours", source)]
+    else:
+        facts = [entries[metric, FULL]["value"] for metric in ("frames", "training_steps")]
+        lines = [line(f"ours, {FULL}", source, facts=facts), line(f"ours, {SHIPPED}", entries["energy_mae", SHIPPED]["source"], SHIPPED)]
+    lines.append(line("published", "paper", field_name="published"))
+    lines += [[name, *(short_number(theirs[label][-1]) for label in LABELS), "", "", "literature"] for name, theirs in literature.items()]
+    if entries["null_energy_mae", FULL]["value"] is not None:
+        lines.append(line(f"null model, {FULL}", source, prefix="null_"))
+    return lines
