@@ -208,16 +208,13 @@ class Potential(keras.Model):
 
     # NumPy in, NumPy out -----------------------------------------------------------------------------------------------------------------
 
-    def build_graph(self, systems: Sequence[System]) -> MolecularGraph:
-        """The batch that this model reads, as NumPy arrays in its precision.
+    def build_graph(self, systems: Sequence[System], expands: bool = False) -> MolecularGraph:
+        """The batch that this model reads, as NumPy arrays in its precision; ``expands`` as in :func:`amp_tf.graph.build_graph`.
 
         Raises:
             InputError: as :meth:`check_systems`.
         """
         self.check_systems(systems)
-        return self._build(systems)
-
-    def _build(self, systems: Sequence[System], expands: bool = False) -> MolecularGraph:
         return build_graph(systems, self.cutoff, self.compute_dtype, self.far_from, self.mm_nodes, self.near_cutoff, expands)
 
     def check_systems(self, systems: Sequence[System]) -> None:
@@ -309,9 +306,9 @@ class Potential(keras.Model):
         if mm_potentials:
             require(self.embeds_charges, "mm_potentials: this model has no term for MM particles; use one with -D or -P.")
             require(not self.mm_nodes, "mm_potentials: this model reads MM charges as types; use one without mm_types.")
-        self.check_systems(systems)
-        expands = self.near_cutoff is not None and max(len(system.positions) * len(system.mm_charges) for system in systems) > EXPANDED
-        graph = self._filled_graph(systems, expands) if xla else self._build(systems, expands)
+        n_pairs = max((len(system.positions) * len(system.mm_charges) for system in systems), default=0)
+        expands = self.near_cutoff is not None and n_pairs > EXPANDED
+        graph = self._filled_graph(systems, expands) if xla else self.build_graph(systems, expands)
         in_chunks = self.sums_in_chunks and len(graph.mm_senders) > CHUNK
         raw = self._compile(mm_potentials, in_chunks, expands, xla)(*map(tf.constant, graph))
         raw = tf.nest.map_structure(lambda tensor: tensor.numpy(), raw)
@@ -356,8 +353,9 @@ class Potential(keras.Model):
         """As :meth:`build_graph`, edges and MM particles of each system filled up to numbers that seldom change."""
         require(self.can_be_filled, "xla: this model's edges end abruptly; compute without XLA, or train one with message_cutoff 'smooth'.")
         graphs = []
-        for system in systems:
-            graph = self._build([system], expands)
+        for number, system in enumerate(systems):
+            with naming(f"system {number}", len(systems) > 1):
+                graph = self.build_graph([system], expands)
             n_atoms, n_mm = len(system.atomic_numbers), len(system.mm_charges)
             n_neighbours = min(rounded_up(len(graph.receivers) // 2), n_atoms * (n_atoms - 1) // 2)
             pairs = (rounded_up(len(graph.near_senders)), rounded_up(len(graph.mm_mm_senders)))
