@@ -30,7 +30,14 @@ class TrainingConfig(pydantic.BaseModel):
 
     data: Path = Field(description="reference data, an HDF5 file of amp_tf")
     model: dict[str, Any] = Field(
-        description="'type' (AMP, GNN, PaiNN or SchNet) and the arguments of that class; elements default to those of the data"
+        default_factory=dict,
+        description="'type' (AMP, GNN, PaiNN or SchNet) and the arguments of that class; elements default to those of the data; with "
+        "start_from all are those of that potential, may be left out, and must agree with it where they are given",
+    )
+    start_from: Path | None = Field(
+        None,
+        description="a trained potential (*.keras) that knows the elements and total charges of the data, whose weights and settings "
+        "are those at the start: to train longer, on other data or at another level of theory; the optimizer starts anew (paper: none)",
     )
     split: Split = Field(default_factory=Split, description="assignment of the frames")
     steps: int = Field(50_000, ge=1, description="optimizer steps (paper: 10 000 dimer, 50 000 clusters, 400 000 solutes)")
@@ -54,7 +61,9 @@ class TrainingConfig(pydantic.BaseModel):
         "1 000 kJ/mol",
     )
     energy_reference: Literal["fit", "none"] = Field(
-        "fit", description="atomic energies: least-squares fit to the training set (for one composition, its mean), or none"
+        "fit",
+        description="atomic energies: least-squares fit to the training set (for one composition, its mean), or none; with start_from the "
+        "energies that its potential leaves over are fitted by the smallest change of its atomic energies, and none keeps these",
     )
     seed: int = Field(0, ge=0, description="of initial weights and order of the batches")
     interval: int = Field(
@@ -68,16 +77,22 @@ class TrainingConfig(pydantic.BaseModel):
 
     @pydantic.model_validator(mode="after")
     def _check(self):
-        kind = self.model.get("type")
-        if kind not in MODELS:
-            raise ValueError(f"model: type must be one of {', '.join(MODELS)}, got {kind!r}")
-        known = set(inspect.signature(MODELS[kind]).parameters) | set(inspect.signature(Potential).parameters)
-        known -= {"kwargs", "provenance", "atomic_energies"}
-        if unknown := set(self.model) - known - {"type"}:
-            raise ValueError(f"model: unknown keys {sorted(unknown)} for {kind}; known are {sorted(known)}")
+        self._check_model()
+        if self.start_from is not None and self.start_at_zero:
+            raise ValueError("start_from and start_at_zero contradict each other; set start_at_zero to false or leave out start_from")
         if self.steps % self.interval:
             raise ValueError(f"steps ({self.steps}) must be a multiple of interval ({self.interval})")
         return self
+
+    def _check_model(self) -> None:
+        kind = self.model.get("type")
+        if kind not in MODELS and ("type" in self.model or self.start_from is None):
+            raise ValueError(f"model: type must be one of {', '.join(MODELS)}, got {kind!r}")
+        models = [MODELS[kind]] if kind else MODELS.values()
+        known = {name for model in (Potential, *models) for name in inspect.signature(model).parameters}
+        known -= {"kwargs", "provenance", "atomic_energies"}
+        if unknown := set(self.model) - known - {"type"}:
+            raise ValueError(f"model: unknown keys {sorted(unknown)} for {kind or 'any type'}; known are {sorted(known)}")
 
     def as_json(self) -> dict[str, Any]:
         """The configuration as plain JSON values."""

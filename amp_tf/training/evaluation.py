@@ -23,6 +23,11 @@ def predict(potential: Potential, systems: Sequence[System], everything: bool = 
     return {key: [value for result in results for value in result[key]] for key in keys if key in results[0]}
 
 
+def energy_residuals(potential: Potential, frames: Frames) -> np.ndarray:
+    """What the potential leaves of the energies, reference less predicted, [n_frames] float64, kJ/mol."""
+    return frames.energies - np.concatenate([potential.compute_systems(batch)["energy"] for batch in _batches(frames.systems)])
+
+
 def _batches(systems: Sequence[System]) -> Iterator[list[System]]:
     """The systems in order, with at most :data:`amp_tf.data.pipeline.MAXIMUM_PAIRS` QM-MM pairs at a time unless one system has more."""
     batch, n_pairs = [], 0

@@ -2,7 +2,7 @@
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,13 @@ from amp_tf.files import whole_file, write_text
 from amp_tf.models import Potential, load_potential
 from amp_tf.training.callbacks import Checkpoint, Progress, StopOnNaN, Validation, read_history
 from amp_tf.training.config import MODELS, TrainingConfig
-from amp_tf.training.evaluation import evaluate
+from amp_tf.training.evaluation import energy_residuals, evaluate
+from amp_tf.training.start import Start, check_data, read_start
 
 EVALUATION_BATCH = 200
+
+SCHEDULE = {"steps", "interval", "learning_rate", "final_learning_rate"}
+"""Keys that change when a finished run is to be trained longer."""
 
 
 @dataclass(frozen=True)
@@ -50,15 +54,18 @@ def train(config: TrainingConfig, folder: Path | str, progress: bool = True) -> 
         TrainingError: if the loss becomes NaN.
     """
     folder = Path(folder)
+    start = read_start(config, folder)
     data = read_reference_data(config.data)
-    record = _check_folder(folder, config, data)
+    record = _check_folder(folder, config, data, start)
     if (folder / "metrics.json").is_file():
         metrics = json.loads((folder / "metrics.json").read_text())
         return TrainingResult(load_potential(folder / "potential.keras"), metrics, read_history(folder / "history.jsonl"))
+    if start is not None:
+        check_data(start, data)
     frames = Frames.from_reference_data(data)
     splits = {name: frames[indices] for name, indices in config.split.assign(data.frame_groups).items() if len(indices)}
     keras.utils.set_random_seed(config.seed)
-    potential = make_potential(config, data, splits["train"])
+    potential = make_potential(config, data, splits["train"], start)
     labels = _labels(config, splits["train"])
     batches = {name: GraphBatches(potential, splits[name], labels, config.xla) for name in ("train", "validation") if name in splits}
     compile_potential(potential, config, labels)
@@ -75,21 +82,23 @@ def train(config: TrainingConfig, folder: Path | str, progress: bool = True) -> 
     return TrainingResult(potential, metrics, history)
 
 
-def make_potential(config: TrainingConfig, data: ReferenceData, training_frames: Frames) -> Potential:
-    """The untrained potential of a configuration, with its energy reference and provenance."""
-    settings = dict(config.model)
-    model = MODELS[settings.pop("type")]
-    present = sorted({int(number) for group in data.groups for number in group.qm_atomic_numbers})
-    elements = tuple(settings.pop("elements", [chemical_symbols[number] for number in present]))
+def make_potential(config: TrainingConfig, data: ReferenceData, training_frames: Frames, start: Start | None = None) -> Potential:
+    """The potential of a configuration before its first step, untrained or that of ``start``, with its energy reference and provenance."""
     provenance = {
         "data": Path(data.source).name,
         "data_sha256": data.sha256,
         "level_of_theory": data.provenance.level_of_theory,
         "energy_reference": data.provenance.energy_reference,
         "total_charges": sorted({group.total_charge for group in data.groups}),
-        "training": config.as_json() | {"data": Path(config.data).name},
+        "training": _with_file_names(config),
         "versions": {name: version(name) for name in ("amp_tf", "keras", "tensorflow", "numpy")},
     }
+    if start is not None:
+        return _started(config, training_frames, start, provenance | {"started_from": start.chain()})
+    settings = dict(config.model)
+    model = MODELS[settings.pop("type")]
+    present = sorted({int(number) for group in data.groups for number in group.qm_atomic_numbers})
+    elements = tuple(settings.pop("elements", [chemical_symbols[number] for number in present]))
     try:
         energies = fit_atomic_energies(training_frames, elements) if config.energy_reference == "fit" else None
         potential = model(elements=elements, atomic_energies=energies, provenance=provenance, **settings)
@@ -100,6 +109,21 @@ def make_potential(config: TrainingConfig, data: ReferenceData, training_frames:
     if config.start_at_zero:
         potential.start_at_zero()
     return potential
+
+
+def _started(config: TrainingConfig, frames: Frames, start: Start, provenance: dict[str, Any]) -> Potential:
+    """A copy of the start potential; to its atomic energies is added the least that fits what it leaves of the energies of ``frames``.
+
+    An element that ``frames`` lack keeps its energy.
+    """
+    potential = start.potential
+    energies = potential.atomic_energies
+    if config.energy_reference == "fit":
+        change = fit_atomic_energies(replace(frames, energies=energy_residuals(potential, frames)), potential.elements)
+        energies = {symbol: energy + change[symbol] for symbol, energy in energies.items()}
+    started = type(potential).from_config(potential.get_config() | {"atomic_energies": energies, "provenance": provenance})
+    started.set_weights(potential.get_weights())
+    return started
 
 
 def fit_atomic_energies(frames: Frames, elements: tuple[str, ...]) -> dict[str, float]:
@@ -177,26 +201,44 @@ def _tensorboard(folder: Path) -> keras.callbacks.Callback:
     return keras.callbacks.TensorBoard(str(folder / "tensorboard"))
 
 
-def _check_folder(folder: Path, config: TrainingConfig, data: ReferenceData) -> str:
+def _check_folder(folder: Path, config: TrainingConfig, data: ReferenceData, start: Start | None) -> str:
     """The content of the folder's ``config.yaml`` for this run, after checking that no other run lives there."""
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file; give a folder for the run.")
-    record = yaml.safe_dump(config.as_json() | {"data": Path(config.data).name, "data_sha256": data.sha256}, sort_keys=False)
+    record = _with_file_names(config) | {"data_sha256": data.sha256}
+    if start is not None:
+        record["start_from_sha256"] = start.sha256
     path = folder / "config.yaml"
-    if path.is_file() and not _same_run(_settings(path), yaml.safe_load(record)):
-        raise InputError(f"{folder} holds a run with another configuration or other data; choose another run folder or remove that one.")
-    return record
+    if path.is_file() and (differing := _differing_keys(_settings(path), record)):
+        raise InputError(f"{folder} holds a run with another configuration or other data{_what_now(folder, config, differing)}.")
+    return yaml.safe_dump(record, sort_keys=False)
 
 
-def _same_run(old: Any, new: dict[str, Any]) -> bool:
-    """Whether the settings are the same; a run of an earlier version lacks keys that are at their defaults now."""
+def _with_file_names(config: TrainingConfig) -> dict[str, Any]:
+    """The configuration as plain JSON values, files by their names without folder."""
+    return config.as_json() | {key: path.name for key in ("data", "start_from") if (path := getattr(config, key)) is not None}
+
+
+def _differing_keys(old: dict[str, Any], new: dict[str, Any]) -> set[str]:
+    """The keys whose values differ; a run of an earlier version lacks keys that are at their defaults now."""
     defaults = {name: field.default for name, field in TrainingConfig.model_fields.items()}
-    return isinstance(old, dict) and {key: value for key, value in new.items() if key in old or value != defaults.get(key)} == old
+    new = {key: value for key, value in new.items() if key in old or value != defaults.get(key)}
+    return {key for key in old.keys() | new.keys() if key not in old or key not in new or old[key] != new[key]}
 
 
-def _settings(path: Path) -> Any:
-    """The content of a ``config.yaml``, None if it is no YAML."""
+def _what_now(folder: Path, config: TrainingConfig, differing: set[str]) -> str:
+    """The end of the sentence that refuses a run folder: what differs, and what can be done."""
+    keys = f" ({', '.join(sorted(differing))})"
+    if differing <= SCHEDULE and (folder / "metrics.json").is_file():
+        also = " start_at_zero=false" if config.start_at_zero else ""
+        return f"{keys}; to train longer, start a run in another folder with start_from={folder / 'potential.keras'}{also}"
+    return f"{keys}; choose another run folder or remove that one"
+
+
+def _settings(path: Path) -> dict[str, Any]:
+    """The content of a ``config.yaml``, empty if it is no mapping in YAML."""
     try:
-        return yaml.safe_load(path.read_text())
+        settings = yaml.safe_load(path.read_text())
     except (yaml.YAMLError, UnicodeDecodeError):
-        return None
+        return {}
+    return settings if isinstance(settings, dict) else {}
