@@ -1,4 +1,4 @@
-"""Errors of AMP(2) and AMP(3) on water clusters with learnt and with field-shaped polarization: by size and by distance of the charges."""
+"""Errors of AMP(2) and AMP(3) on water clusters by the form of their polarization: over the size and the distance of the charges."""
 
 from pathlib import Path
 from typing import Any
@@ -8,13 +8,13 @@ import matplotlib.pyplot as plt
 from figures.figure3 import PANELS, TRAINING_SIZE
 from figures.style import COLORS, save
 
-LINES = ("dotted", "dashed", "solid")
+LINES = ("dotted", "dashed", "dashdot", "solid")
 
 
 def draw(result: dict[str, Any], folder: Path | None = None) -> list[Path]:
     """Draw the content of ``orders.<preset>.json``: one line a run, energies above and gradients below."""
     figure, axes = plt.subplots(2, 2, figsize=(7.4, 6.0), sharey="row", layout="constrained")
-    settings = list(dict.fromkeys(row["setting"] for row in result["rows"] if row["seed"] is not None))
+    settings = list(dict.fromkeys(row["setting"] for row in result["rows"] if row["seed"] is not None and row["setting"] != "scan"))
     styles = dict(zip(settings, LINES[-len(settings) :], strict=True))
     ranges = list(dict.fromkeys((row["farthest_from"], row["farthest_to"]) for row in result["rows"] if row["metric"] == "frames"))
     for (by_size, by_distance), (metric, title) in zip(axes, PANELS.items(), strict=True):

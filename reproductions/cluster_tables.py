@@ -1,7 +1,11 @@
-"""Rows and tables of Figure 3: errors by size and by distance of the charges, sizes of the models, energy terms."""
+"""Rows and tables of Figure 3: errors by size and by distance of the charges, sizes of the models, energy terms.
+
+Where a model has several seeds, each number is the median over them, and ``of_seeds`` holds it for each.
+"""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +19,23 @@ UNITS = {"energy": "kJ/mol", "qm_gradients": "kJ/mol/angstrom"}
 NULL_MODEL = "null model"
 DISTANCE_STEPS = (0.0, 1.0, 2.0)
 """The ends of the ranges of :func:`distance_rows` beyond the farthest charge of the training frames, angstrom."""
+
+
+def by_model(found: Sequence[Outcome]) -> dict[str, list[Outcome]]:
+    """The outcomes of each model, one a seed."""
+    models: dict[str, list[Outcome]] = {}
+    for outcome in found:
+        models.setdefault(outcome.model, []).append(outcome)
+    return models
+
+
+def _median_row(
+    metric: str, unit: str, number: Callable[[Any], float], of_seeds: Sequence[Any], published: float | None = None, **identifiers: Any
+) -> Row:
+    """The median of ``number`` over what each seed gave."""
+    values = [float(number(of_seed)) for of_seed in of_seeds]
+    seeds = {"of_seeds": values} if len(values) > 1 else {}
+    return row(metric, unit, float(np.median(values)), published, **identifiers, **seeds)
 
 
 def null_errors(data: ReferenceData) -> dict[str, dict[int, np.ndarray]]:
@@ -31,17 +52,19 @@ def error_rows(found: Sequence[Outcome], data: ReferenceData) -> list[Row]:
     """Errors by model and size with the published ones, and their means over all sizes but ten."""
     rows = []
     for label in TABLES:
-        columns = [(outcome.model, outcome.errors[label]) for outcome in found] + [(NULL_MODEL, null_errors(data)[label])]
-        for model, errors in columns:
+        columns = {model: [outcome.errors[label] for outcome in outcomes] for model, outcomes in by_model(found).items()}
+        for model, errors in (columns | {NULL_MODEL: [null_errors(data)[label]]}).items():
             published = dict(zip(paper.CLUSTER_SIZES, TABLES[label].get(model, [None] * len(paper.CLUSTER_SIZES)), strict=True))
             metric = f"{label}_mae"
             rows += [
-                row(metric, UNITS[label], float(np.mean(of_size)), published.get(size), model=model, size=size)
-                for size, of_size in errors.items()
-            ]
-            all_known = [published.get(size) for size in errors if size != TRAINING_SIZE]
+                _median_row(metric, UNITS[label], lambda of_seed, size=size: np.mean(of_seed[size]), errors, published.get(size),
+                            model=model, size=size)
+                for size in errors[0]
+            ]  # fmt: skip
+            all_known = [published.get(size) for size in errors[0] if size != TRAINING_SIZE]
             published_mean = None if None in all_known else float(np.mean(all_known))
-            rows.append(row(f"mean_{metric}", UNITS[label], mean_but_training_size(errors), published_mean, model=model, size=None))
+            mean = _median_row(f"mean_{metric}", UNITS[label], mean_but_training_size, errors, published_mean, model=model, size=None)
+            rows.append(mean)
     return rows
 
 
@@ -60,11 +83,17 @@ def distance_rows(found: Sequence[Outcome], data: ReferenceData) -> list[Row]:
             continue
         identifiers = {"size": None, "farthest_from": lower, "farthest_to": upper if np.isfinite(upper) else None}
         rows.append(row("frames", "", int(within.sum()), model="", **identifiers))
-        for model, errors in [*((outcome.model, outcome.errors) for outcome in found), (NULL_MODEL, null_errors(data))]:
+        errors = {model: [outcome.errors for outcome in outcomes] for model, outcomes in by_model(found).items()}
+        for model, of_model in (errors | {NULL_MODEL: [null_errors(data)]}).items():
             for label in TABLES:
-                mean = float(np.concatenate(list(errors[label].values()))[within].mean())
-                rows.append(row(f"{label}_mae_by_distance", UNITS[label], mean, model=model, **identifiers))
+                means = [_mean_within(errors_of_seed[label], within) for errors_of_seed in of_model]
+                rows.append(_median_row(f"{label}_mae_by_distance", UNITS[label], float, means, model=model, **identifiers))
     return rows
+
+
+def _mean_within(errors: Mapping[int, np.ndarray], chosen: np.ndarray) -> float:
+    """The mean error of the chosen frames of all sizes, one after the other."""
+    return float(np.concatenate(list(errors.values()))[chosen].mean())
 
 
 def farthest_charges(group: FrameGroup) -> np.ndarray:
@@ -76,21 +105,21 @@ def farthest_charges(group: FrameGroup) -> np.ndarray:
 def size_rows(found: Sequence[Outcome]) -> list[Row]:
     """Parameters, training steps and time of each model, and its errors on the frames that trained it."""
     rows = []
-    for outcome in found:
-        columns = {
-            "parameters": ("", outcome.n_parameters, None),
-            "training_steps": ("steps", outcome.steps, PAPER_SETTINGS["steps"]),
-            "training_energy_mae": (UNITS["energy"], outcome.training_errors["energy"], None),
-            "training_qm_gradients_mae": (UNITS["qm_gradients"], outcome.training_errors["qm_gradients"], None),
-        }
-        rows += [row(metric, *values, model=outcome.model, size=None) for metric, values in columns.items()]
-        rows.append(time_row(outcome))
+    for model, outcomes in by_model(found).items():
+        who: dict[str, Any] = {"model": model, "size": None}
+        rows.append(row("parameters", "", outcomes[0].n_parameters, None, **who))
+        rows.append(row("training_steps", "steps", outcomes[0].steps, PAPER_SETTINGS["steps"], **who))
+        rows += [
+            _median_row(f"training_{label}_mae", UNITS[label], lambda outcome, label=label: outcome.training_errors[label], outcomes, **who)
+            for label in TABLES
+        ]
+        rows.append(time_row(outcomes))
     return rows
 
 
-def time_row(outcome: Outcome) -> Row:
-    """How long the training took."""
-    return row("training_time", "s", outcome.seconds, model=outcome.model, size=None)
+def time_row(outcomes: Sequence[Outcome]) -> Row:
+    """How long the training of one model took, a run."""
+    return _median_row("training_time", "s", lambda outcome: outcome.seconds, outcomes, model=outcomes[0].model, size=None)
 
 
 def term_rows(found: Sequence[Outcome], data: ReferenceData) -> list[Row]:
@@ -99,9 +128,13 @@ def term_rows(found: Sequence[Outcome], data: ReferenceData) -> list[Row]:
         row("mean_energy", "kJ/mol", float(np.mean(group.energies)), None, model="reference", size=size, term="energy")
         for size, group in test_groups(data).items()
     ]
-    for outcome in found:
-        for term, by_size in outcome.terms.items():
-            rows += [row("mean_energy", "kJ/mol", mean, None, model=outcome.model, size=size, term=term) for size, mean in by_size.items()]
+    for model, outcomes in by_model(found).items():
+        for term, by_size in outcomes[0].terms.items():
+            rows += [
+                _median_row("mean_energy", "kJ/mol", lambda outcome, at=(term, size): outcome.terms[at[0]][at[1]], outcomes,
+                            model=model, size=size, term=term)
+                for size in by_size
+            ]  # fmt: skip
     return rows
 
 

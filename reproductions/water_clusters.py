@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -65,9 +65,9 @@ LAPTOP_SIZES: dict[str, dict[str, Any]] = {
 """About 0.3 million each, so that two cores train all eight in one to two hours and the weights can ship."""
 
 POLARIZED = ("AMP(1)", "AMP(2)", "AMP(3)")
-FIELD = {"field_polarization": True}
+NEAR = {"near_cutoff": 4.0}
 """Of these in the laptop preset: :mod:`reproductions.orders` shows what it changes."""
-FIELD_DIFFERS = "polarization that starts from the field of each charge (paper: all learnt)"
+NEAR_DIFFERS = "charges beyond 4 Å polarize through their field (paper: all through the pair network)"
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,7 @@ class Preset:
         sizes: arguments by model.
         of_model: further changes by model.
         model: further arguments of every AMP model.
+        seeds: of a model that is trained several times; the others have seed 0.
         differs: from the paper's settings, in words.
         further_differences: beside the settings that :mod:`reproductions.orders` shares.
     """
@@ -89,6 +90,11 @@ class Preset:
     model: dict[str, Any]
     differs: str
     further_differences: tuple[str, ...] = ()
+    seeds: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+
+    def seeds_of(self, model: str) -> tuple[int, ...]:
+        """One run each."""
+        return self.seeds.get(model, (0,))
 
 
 PRESETS = {
@@ -98,16 +104,22 @@ PRESETS = {
         {},
         {},
         "three steps of one-layer models on every twentieth frame show that all runs, no result",
+        seeds={"AMP(1)": (0, 1)},
     ),
     "laptop": Preset(
         {"learning_rate": 1e-3},
-        {model: {**sizes, **(FIELD if model in POLARIZED else {})} for model, sizes in LAPTOP_SIZES.items()},
+        {model: {**sizes, **(NEAR if model in POLARIZED else {})} for model, sizes in LAPTOP_SIZES.items()},
         {model: {"steps": 40_000, "ema_momentum": 0.999} if model.startswith("AMP") else {"steps": 16_000} for model in MODELS}
         | {"GNN-P": {"steps": 10_000}},
         {},
         "0.3 million parameters (paper: 1 million), learning rate from 1e-3 (paper: 5e-4), smooth edges (paper: abrupt); AMP with "
         "factor 1e-2 on the coefficients (paper: 1e-4), moving average of the weights (0.999; paper: none), 40 000 steps (paper: 50 000)",
-        (FIELD_DIFFERS, "the other models, whose steps take longer, with 16 000 steps, GNN-P with 10 000"),
+        (
+            NEAR_DIFFERS,
+            "the other models, whose steps take longer, with 16 000 steps, GNN-P with 10 000",
+            "AMP(1) to AMP(3): median of three seeds, the others: one seed",
+        ),
+        dict.fromkeys(POLARIZED, (0, 1, 2)),
     ),
     "paper": Preset(
         {},
@@ -125,6 +137,7 @@ class Outcome:
 
     Attributes:
         model: its name.
+        seed: of its training.
         errors: mean absolute error of each test frame by label and size, arrays [n_frames], kJ/mol and kJ/mol/angstrom.
         training_errors: by label, on the frames that trained.
         terms: mean of each energy term by size, kJ/mol.
@@ -132,6 +145,7 @@ class Outcome:
     """
 
     model: str
+    seed: int
     errors: dict[str, dict[int, np.ndarray]]
     training_errors: dict[str, float]
     terms: dict[str, dict[int, float]]
@@ -140,7 +154,7 @@ class Outcome:
     seconds: float
 
 
-def configuration(model: str, preset: str, data: Path | str = DATA) -> dict[str, Any]:
+def configuration(model: str, preset: str, data: Path | str = DATA, seed: int = 0) -> dict[str, Any]:
     """The training configuration of a model on a data file."""
     chosen = PRESETS[preset]
     arguments = {**MODELS[model], **chosen.sizes[model]}
@@ -150,7 +164,7 @@ def configuration(model: str, preset: str, data: Path | str = DATA) -> dict[str,
     settings |= chosen.of_model.get(model, {})
     # abrupt edges cannot be filled up, but here all frames of AMP have the same edges anyway
     has_one_shape = arguments["type"] == "AMP" or arguments.get("message_cutoff") != "none"
-    return {"data": str(data), "model": arguments, "seed": 0, "xla": has_one_shape} | settings
+    return {"data": str(data), "model": arguments, "seed": seed, "xla": has_one_shape} | settings
 
 
 def data_file(preset: str, runs: Path = RUNS) -> Path:
@@ -168,17 +182,26 @@ def outcomes(preset: str, retrain: bool = False, folder: Path = RUNS) -> list[Ou
     Args:
         preset: of :data:`PRESETS`.
         retrain: train even where weights ship. A finished run in ``folder`` comes before the weights that ship in any case.
-        folder: holds one run folder each, ``water_clusters/<preset>/<model>``, that an interrupted call goes on with.
+        folder: holds one run folder each, ``water_clusters/<preset>/<run>``, that an interrupted call goes on with.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     data = read_reference_data(data_file(preset, folder))
     found = []
-    for model in MODELS:
-        potential = _potential(model, preset, data, retrain, folder)
-        outcome = evaluate(model, potential, data)
+    for model, seed in runs_of(preset):
+        outcome = evaluate(model, trained(model, seed, preset, data, retrain, folder), data)
         found.append(outcome)
-        print_errors(f"{model:<7}", outcome)
+        print_errors(f"{run_name(model, seed):<13}", outcome)
     return found
+
+
+def runs_of(preset: str) -> list[tuple[str, int]]:
+    """Model and seed of every run of a preset."""
+    return [(model, seed) for model in MODELS for seed in PRESETS[preset].seeds_of(model)]
+
+
+def run_name(model: str, seed: int) -> str:
+    """Of a run's folder and weights."""
+    return f"{model}-seed{seed}" if seed else model
 
 
 def print_errors(name: str, outcome: Outcome) -> None:
@@ -187,21 +210,23 @@ def print_errors(name: str, outcome: Outcome) -> None:
     print(f"{name} test MAE, mean over the sizes but {TRAINING_SIZE}: {energy:.3g} kJ/mol, {gradients:.3g} kJ/mol/angstrom", flush=True)
 
 
-def _potential(model: str, preset: str, data: ReferenceData, retrain: bool, folder: Path):
+def trained(model: str, seed: int, preset: str, data: ReferenceData, retrain: bool = False, folder: Path = RUNS):
+    """The potential of one run: of the finished run in ``folder``, of the weights that ship, or trained anew; see :func:`outcomes`."""
     import keras
 
     from amp_tf.models import load_potential
     from amp_tf.training import make_config, train
 
-    shipped, run = WEIGHTS / preset / f"{model}.keras", folder / "water_clusters" / preset / model
+    name = run_name(model, seed)
+    shipped, run = WEIGHTS / preset / f"{name}.keras", folder / "water_clusters" / preset / name
     if shipped.is_file() and not retrain and not (run / "metrics.json").is_file():
         potential = load_potential(shipped)
         if potential.provenance.get("data_sha256") != data.sha256:
             raise InputError(f"{shipped} was trained on other data than {DATA}; train anew with RETRAIN=1.")
         return potential
     keras.utils.clear_session()
-    print(f"{model}:", flush=True)
-    return train(make_config(configuration(model, preset, data.source)), run).potential
+    print(f"{name}:", flush=True)
+    return train(make_config(configuration(model, preset, data.source, seed)), run).potential
 
 
 def training_group(data: ReferenceData) -> FrameGroup:
@@ -229,9 +254,10 @@ def evaluate(model: str, potential, data: ReferenceData) -> Outcome:
     trained = Frames.from_reference_data(ReferenceData(data.provenance, (training_group(data),)))
     training_errors = {entry["metric"].removesuffix("_mae"): entry["value"] for entry in mean_absolute_errors(potential, trained)}
     provenance = potential.provenance
+    training = provenance["training"]
     return Outcome(
-        model, errors, training_errors, terms, potential.count_params(), provenance["training"]["steps"], provenance["training_seconds"]
-    )  # fmt: skip
+        model, training["seed"], errors, training_errors, terms, potential.count_params(), training["steps"], provenance["training_seconds"]
+    )
 
 
 def mean_but_training_size(errors: Mapping[int, np.ndarray]) -> float:
@@ -248,7 +274,7 @@ DATA_DIFFERS = (
 def differs(preset: str) -> str:
     """One line that says what differs from the paper."""
     chosen = PRESETS[preset]
-    return "; ".join([DATA_DIFFERS, "one seed", chosen.differs, *chosen.further_differences]) + "."
+    return "; ".join([DATA_DIFFERS, *([] if chosen.seeds else ["one seed"]), chosen.differs, *chosen.further_differences]) + "."
 
 
 def data_record() -> dict[str, str]:
@@ -262,8 +288,8 @@ def data_record() -> dict[str, str]:
 def ship_weights(folder: Path = RUNS) -> list[Path]:
     """Copy the potentials of the finished laptop runs to where :func:`outcomes` looks for the weights that ship, compressed."""
     shipped = []
-    for model in MODELS:
-        source, target = folder / "water_clusters" / "laptop" / model / "potential.keras", WEIGHTS / "laptop" / f"{model}.keras"
+    for name in (run_name(*run) for run in runs_of("laptop")):
+        source, target = folder / "water_clusters" / "laptop" / name / "potential.keras", WEIGHTS / "laptop" / f"{name}.keras"
         if not source.is_file():
             raise InputError(f"{source}: no such run; make it with: make reproduce-figure3 RETRAIN=1")
         copy_compressed(source, target)

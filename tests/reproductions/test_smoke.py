@@ -12,6 +12,7 @@ import figures.figure2
 import figures.figure3
 import figures.figure5
 import figures.figure6
+import figures.near_cutoff
 import figures.orders
 import figures.table1
 from amp_tf.data.hdf5 import read_reference_data
@@ -150,6 +151,15 @@ def cluster_results(folders):
     return [of_figure, *(json.loads(path.read_text()) for path in tables)]
 
 
+def test_a_model_with_several_seeds_has_their_median(cluster_results, folders):
+    row = next(row for row in cluster_results[0]["rows"] if (row["metric"], row["model"]) == ("mean_energy_mae", "AMP(1)"))
+    assert len(row["of_seeds"]) == 2
+    assert row["of_seeds"][0] != row["of_seeds"][1]
+    assert row["value"] == pytest.approx(np.median(row["of_seeds"]))
+    assert {path.name for path in (folders[0] / "water_clusters" / "smoke").glob("AMP(1)*")} == {"AMP(1)", "AMP(1)-seed1"}
+    assert not any("of_seeds" in row for row in cluster_results[0]["rows"] if row.get("model") == "AMP(2)")
+
+
 def test_figure3(cluster_results, folders):
     result = cluster_results[0]
     assert set(result) >= PROVENANCE_KEYS
@@ -190,21 +200,23 @@ def test_orders(folders):
         if row["metric"] == "mean_energy_mae" and row["seed"] is not None
     }
     assert found == {
-        (setting.name, model, seed) for setting in orders.PRESETS["smoke"] for model in orders.MODELS for seed in setting.seeds
+        (setting.name, model, seed) for setting in orders.PRESETS["smoke"] for model in setting.models for seed in setting.seeds
     }
     check_pictures(figures.orders.draw(result, pictures))
+    check_pictures(figures.near_cutoff.draw(result, pictures))
     text = orders.table(result["rows"])
-    values = [row["value"] for row in result["rows"] if row["metric"] == "mean_energy_mae" and row["setting"] == "field-shaped"]
+    assert {row["near_cutoff"] for row in result["rows"] if row["setting"] == "scan"} == {3.0, 4.0}
+    values = [row["value"] for row in result["rows"] if row["metric"] == "mean_energy_mae" and row["setting"] == "near and far"]
     assert f"{np.mean(values[:2]):.3g} ± {np.std(values[:2], ddof=1):.2g}" in text
     assert "| published" in text
 
 
 def test_the_settings_of_orders_differ_in_the_polarization_alone():
-    _, learnt, field = orders.PRESETS["laptop"]
-    plain, shaped = (orders.configuration(setting, "AMP(3)", 1, "data.h5") for setting in (learnt, field))
-    assert shaped == water_clusters.configuration("AMP(3)", "laptop", "data.h5") | {"seed": 1}
-    assert plain == shaped | {"model": {key: value for key, value in shaped["model"].items() if key != "field_polarization"}}
-    assert shaped["model"]["field_polarization"]
+    _, learnt, _, near, *_ = orders.PRESETS["laptop"]
+    plain, shaped = (orders.configuration(setting, "AMP(3)", 1, "data.h5") for setting in (learnt, near))
+    assert shaped == water_clusters.configuration("AMP(3)", "laptop", "data.h5", 1)
+    assert plain == shaped | {"model": {key: value for key, value in shaped["model"].items() if key != "near_cutoff"}}
+    assert shaped["model"]["near_cutoff"] == 4.0
 
 
 def test_the_tables_are_the_rows_of_figure3(cluster_results):
@@ -241,12 +253,16 @@ def test_the_sizes_of_the_paper_preset_are_about_a_million_parameters():
 def test_shipped_weights_belong_to_the_shipped_data_and_the_laptop_preset():
     digest = read_reference_data(water_clusters.DATA).sha256
     shipped = sorted((water_clusters.WEIGHTS / "laptop").glob("*.keras"))
-    assert {path.stem for path in shipped} == set(water_clusters.MODELS)
-    assert sum(path.stat().st_size for path in shipped) < 10e6
+    assert {path.stem for path in shipped} == {water_clusters.run_name(*run) for run in water_clusters.runs_of("laptop")}
+    assert sum(path.stat().st_size for path in shipped) < 18e6
     for path in shipped:
         provenance = load_potential(path).provenance
         assert provenance["data_sha256"] == digest
-        assert provenance["training"]["steps"] == water_clusters.configuration(path.stem, "laptop")["steps"]
+        model, _, seed = path.stem.partition("-seed")
+        settings = water_clusters.configuration(model, "laptop", seed=int(seed or 0))
+        assert {key: provenance["training"][key] for key in ("steps", "model", "seed")} == {
+            key: settings[key] for key in ("steps", "model", "seed")
+        }
 
 
 @pytest.mark.parametrize(
