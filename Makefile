@@ -50,6 +50,7 @@ benchmark: $(INSTALLED)
 	$(BIN)/python -m benchmarks.embedding
 	$(BIN)/python -m benchmarks.qmmm
 	$(BIN)/python -m benchmarks.streaming
+	$(BIN)/python -m benchmarks.far_charges
 
 dataset-water-dimer dataset-water-clusters: $(INSTALLED)
 	$(BIN)/python -m datasets.$(subst -,_,$(@:dataset-%=%)) $(if $(ENGINE),--engine $(ENGINE)) $(OPTIONS)
@@ -66,7 +67,7 @@ ship-weights: $(INSTALLED)
 
 lock: $(INSTALLED)
 	$(BIN)/pip install --quiet --disable-pip-version-check uv
-	$(BIN)/uv pip compile --universal --python-version 3.10 --all-extras --no-header --no-annotate --output-file requirements.lock setup.cfg
+	$(BIN)/uv pip compile --universal --python-version 3.10 --extra reference --extra cluster --extra tensorboard --extra dev --no-header --no-annotate --output-file requirements.lock setup.cfg
 
 clean:
 	rm -rf .venv runs build dist *.egg-info .pytest_cache .ruff_cache

@@ -155,6 +155,18 @@ def test_a_particle_without_charge_changes_nothing_even_on_an_atom(random):
     np.testing.assert_allclose(found, expected, rtol=1e-14)
 
 
+def test_potential_field_and_its_gradient_equal_those_of_fmm3d(random):
+    fmm3dpy = pytest.importorskip("fmm3dpy", reason="FMM3D is not installed: pip install 'amp_tf[fmm]'")
+    positions, mm_positions, charges = particles(random, n_systems=1, n_atoms=9, n_mm=3000)
+    places = {"sources": np.asfortranarray(mm_positions[0].T), "targets": np.asfortranarray(positions[0].T)}
+    out = fmm3dpy.lfmm3d(eps=1e-9, charges=charges[0, :, 0], pgt=3, **places)  # its kernel is 1/(4 pi r)
+    found = field.field_tensors(*map(tf.constant, (positions, mm_positions, charges)), 2).numpy()[0]
+    for columns, expected in zip((slice(0, 1), slice(1, 4), slice(4, 10)), (out.pottarg[None], out.gradtarg, None), strict=True):
+        if expected is None:  # its order is xx, yy, zz, xy, xz, yz, ours xx, xy, xz, yy, yz, zz
+            expected = out.hesstarg[[0, 3, 4, 1, 5, 2]]
+        np.testing.assert_allclose(found[:, columns].T, 4.0 * np.pi * expected, atol=1e-7 * np.abs(found[:, columns]).max())
+
+
 def test_no_particles_make_no_field(random):
     positions, mm_positions, charges = particles(random, n_mm=0)
     assert not field.field_tensors(*map(tf.constant, (positions, mm_positions, charges)), 2).numpy().any()
