@@ -43,7 +43,7 @@ def label(task: tuple[EmbeddingEngine, Calculation]) -> Arrays:
     engine, calculation = task
     isolated = Calculation(calculation.atomic_numbers, calculation.positions, charge=calculation.charge)
     try:
-        result, alone = engine.embedded(calculation), engine.embedded(isolated)
+        result, alone = engine.embedded(calculation), engine.energy(isolated)
     except CalculationError as error:
         return {"failure": np.array(str(error))}
     return {
@@ -52,7 +52,7 @@ def label(task: tuple[EmbeddingEngine, Calculation]) -> Arrays:
         "mm_gradients": result.mm_gradients.astype(np.float32),
         "charges": result.charges,
         "dipole": result.dipole,
-        "isolated_energy": np.array(alone.energy),
+        "isolated_energy": np.array(alone),
     }
 
 
@@ -194,6 +194,16 @@ def relabel(
     return write_reference_data(output, provenance, tuple(groups)), failures
 
 
+def spread(data: ReferenceData, n_frames: int | None) -> ReferenceData:
+    """``n_frames`` frames of each group that has more, spread evenly over it; None: all."""
+    if n_frames is None:
+        return data
+    groups = [
+        group.subset(np.unique(np.linspace(0, len(group) - 1, min(n_frames, len(group))).round().astype(int))) for group in data.groups
+    ]
+    return dataclasses.replace(data, groups=tuple(groups))
+
+
 def geometries(path: Path, pc: Path, charge: int | None = None) -> ReferenceData:
     """The frames of an extended xyz and of its point charges, as :func:`relabel` takes them: the energies are 0.
 
@@ -292,6 +302,7 @@ def relabel_command(
     engine: ENGINE = "pyscf",
     method: METHOD = None,
     basis: BASIS = None,
+    frames: Annotated[int | None, typer.Option(min=1, help="So many frames of each group, spread evenly; all by default.")] = None,
     workers: WORKERS = 2,
     threads: THREADS = 1,
     dask: DASK = None,
@@ -305,7 +316,7 @@ def relabel_command(
         if charge is not None and pc is None:
             raise InputError("--charge goes with --pc and an extended xyz; reference data state their charge.")
         data = read_reference_data(source) if pc is None else geometries(source, pc, charge)
-        return output, *relabel(data, output, chosen, workers, _command(), dask)
+        return output, *relabel(spread(data, frames), output, chosen, workers, _command(), dask)
 
     report(work)
 

@@ -64,3 +64,7 @@ class EmbeddingEngine(ABC):
             CalculationError: if the self-consistent field does not converge, or this calculation fails otherwise.
             EngineError: if the engine is not installed or fails.
         """
+
+    def energy(self, calculation: Calculation) -> float:
+        """The energy alone, kJ/mol; cheaper where an engine can leave the gradients out. Raises as :meth:`embedded`."""
+        return self.embedded(calculation).energy

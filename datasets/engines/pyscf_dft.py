@@ -39,34 +39,43 @@ class PySCFDFTEngine(EmbeddingEngine):
     def version(self) -> str:
         return self._import().__version__
 
+    def energy(self, calculation: Calculation) -> float:
+        pyscf = self._import()
+        with pyscf.lib.with_omp_threads(self.n_threads):
+            return float(self._converged(pyscf, calculation).e_tot) * units.HARTREE
+
+    def _converged(self, pyscf, calculation: Calculation):
+        """The self-consistent field of a calculation."""
+        try:
+            places = zip(calculation.atomic_numbers, calculation.positions_bohr, strict=True)
+            atoms = [(int(number), tuple(place)) for number, place in places]
+            molecule = pyscf.M(atom=atoms, unit="Bohr", basis=self.basis, charge=calculation.charge, verbose=0)
+            state = pyscf.dft.RKS(molecule, xc=self.method).density_fit()
+            if _has_field(calculation):
+                state = pyscf.qmmm.mm_charge(state, calculation.mm_positions_bohr, np.asarray(calculation.mm_charges), unit="Bohr")
+            state.conv_tol, state.conv_tol_grad = 1e-10, 1e-6
+            state.kernel()
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise EngineError(f"PySCF: {' '.join(str(error).split())[:300]}; check functional, basis and charge.") from error
+        if not state.converged:
+            raise CalculationError(f"PySCF: {self.level_of_theory} did not converge; look at the geometry.")
+        return state
+
     def embedded(self, calculation: Calculation) -> EmbeddedResult:
         pyscf = self._import()
-        has_field = calculation.mm_charges is not None and len(calculation.mm_charges) > 0
         with pyscf.lib.with_omp_threads(self.n_threads):
-            try:
-                molecule = pyscf.M(
-                    atom=[
-                        (int(number), tuple(point))
-                        for number, point in zip(calculation.atomic_numbers, calculation.positions_bohr, strict=True)
-                    ],
-                    unit="Bohr", basis=self.basis, charge=calculation.charge, verbose=0,
-                )  # fmt: skip
-                state = pyscf.dft.RKS(molecule, xc=self.method).density_fit()
-                if has_field:
-                    state = pyscf.qmmm.mm_charge(state, calculation.mm_positions_bohr, np.asarray(calculation.mm_charges), unit="Bohr")
-                state.conv_tol, state.conv_tol_grad = 1e-10, 1e-6
-                state.kernel()
-            except (KeyError, RuntimeError, ValueError) as error:
-                raise EngineError(f"PySCF: {' '.join(str(error).split())[:300]}; check functional, basis and charge.") from error
-            if not state.converged:
-                raise CalculationError(f"PySCF: {self.level_of_theory} did not converge; look at the geometry.")
+            state = self._converged(pyscf, calculation)
             density = state.make_rdm1()
             gradients = state.nuc_grad_method()
             gradients.grid_response = True
             qm_gradients = gradients.kernel()
-            mm_gradients = gradients.grad_hcore_mm(density) + gradients.grad_nuc_mm() if has_field else np.zeros((0, 3))
+            mm_gradients = gradients.grad_hcore_mm(density) + gradients.grad_nuc_mm() if _has_field(calculation) else np.zeros((0, 3))
             charges = state.mulliken_pop(verbose=0)[1]
             dipole = state.dip_moment(unit="AU", verbose=0)
         per_length = units.HARTREE / units.BOHR
         energy, gradients = float(state.e_tot) * units.HARTREE, (qm_gradients * per_length, mm_gradients * per_length)
         return EmbeddedResult(energy, *gradients, np.asarray(charges), dipole * units.BOHR)
+
+
+def _has_field(calculation: Calculation) -> bool:
+    return calculation.mm_charges is not None and len(calculation.mm_charges) > 0

@@ -76,6 +76,9 @@ def test_gradients_of_every_engine_are_derivatives_of_its_energy(make, settings)
     result = engine.embedded(Calculation(MONOMER_NUMBERS, monomer_positions(), mm_positions=MM_POSITIONS, mm_charges=MM_CHARGES))
     np.testing.assert_allclose(result.qm_gradients.sum(axis=0) + result.mm_gradients.sum(axis=0), 0.0, atol=1e-2)
     assert result.charges.sum() == pytest.approx(0.0, abs=1e-5)
+    isolated = Calculation(MONOMER_NUMBERS, monomer_positions())
+    assert engine.energy(isolated) == pytest.approx(engine.embedded(isolated).energy, abs=1e-5)
+    assert abs(engine.energy(isolated) - result.energy) > 0.1
 
     def energy(kind, row, axis, sign):
         moved = {"qm": monomer_positions().copy(), "mm": MM_POSITIONS.copy()}
@@ -345,6 +348,15 @@ def test_relabel_computes_the_same_geometries_anew(sampled, tmp_path):
     np.testing.assert_array_equal(new.groups[0].qm_positions, source.groups[0].qm_positions)
     np.testing.assert_allclose(np.diff(new.groups[0].energies), np.diff(source.groups[0].energies), atol=1e-2)
     assert new.provenance.settings["geometries_sha256"] == source.sha256
+
+
+def test_relabel_takes_frames_that_are_spread_evenly(sampled, tmp_path):
+    source = read_reference_data(sampled[0])
+    chosen = qmmm_solutes.spread(source, 3)
+    np.testing.assert_array_equal(chosen.groups[0].qm_positions, source.groups[0].qm_positions[[0, 2, 4]])
+    assert len(qmmm_solutes.spread(source, 99)) == len(qmmm_solutes.spread(source, None)) == len(source) == 5
+    qmmm_solutes.relabel(chosen, tmp_path / "new.h5", PointChargeEngine(), 1, "test")
+    assert len(read_reference_data(tmp_path / "new.h5")) == 3
 
 
 def test_relabel_labels_the_geometries_of_xyz_files(sampled, tmp_path):
