@@ -161,13 +161,15 @@ def table(rows: Sequence[Row]) -> str:
         ]
         lines += [["published", model, None, *_columns(of_model, label, "published")] for model, of_model in first.items()]
         parts.append(format_table([title, "model", "seeds", *names], lines))
-    return "\n\n".join([*parts, scan_table(rows)])
+    return "\n\n".join(part for part in (*parts, scan_table(rows)) if part)
 
 
 def scan_table(rows: Sequence[Row]) -> str:
     """Mean and standard deviation over the seeds by near cut-off: energies and gradients, all sizes but ten and the largest."""
     columns = {f"{label}, {name}": (f"{prefix}{label}_mae", size) for label in water_clusters.TABLES for name, prefix, size in SCAN_COLUMNS}
     of_scan = [row for row in rows if row["setting"] == SCAN]
+    if not of_scan:
+        return ""
     lines = [
         [cutoff, *(_mean_and_deviation(_of_seeds(of_scan, cutoff, *column)) for column in columns.values())]
         for cutoff in sorted({row["near_cutoff"] for row in of_scan})
