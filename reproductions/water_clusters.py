@@ -110,7 +110,7 @@ PRESETS = {
         {"learning_rate": 1e-3},
         {model: {**sizes, **(NEAR if model in POLARIZED else {})} for model, sizes in LAPTOP_SIZES.items()},
         {f"AMP({order})": {"steps": 40_000 if order < 2 else 80_000, "ema_momentum": 0.999} for order in range(4)}
-        | {"GNN-P": {"steps": 10_000}, **dict.fromkeys(("PaiNN", "SchNet", "GNN"), {"steps": 16_000})},
+        | {"PaiNN": {"steps": 16_000}, "SchNet": {"steps": 16_000}, "GNN": {"steps": 16_000}, "GNN-P": {"steps": 10_000}},
         {},
         "0.3 million parameters (paper: 1 million), learning rate from 1e-3 (paper: 5e-4), smooth edges (paper: abrupt); AMP with "
         "factor 1e-2 on the coefficients (paper: 1e-4), moving average of the weights (0.999; paper: none), 80 000 steps, "
