@@ -385,6 +385,13 @@ def test_atomic_energies_are_fitted_by_least_squares():
     assert energies["H"] == pytest.approx(-0.5)
 
 
+def test_a_near_cutoff_is_refused_for_data_without_mm_particles(config, tmp_path):
+    model = {"type": "AMP", "direct_polarization": True, "near_cutoff": 4.0}
+    with pytest.raises(InputError, match=r"near_cutoff: .*water_dimer.h5 has no MM particles; leave it out"):
+        train(config(model=model), tmp_path / "run", progress=False)
+    assert not (tmp_path / "run").exists()
+
+
 def test_data_without_the_label_that_is_asked_for(water_dimer_file):
     data = amp_tf.read_reference_data(water_dimer_file)
     with pytest.raises(DataFileError, match="lack the label"):
@@ -451,9 +458,12 @@ def embedded(tmp_path, random):
     return tmp_path / "embedded.h5"
 
 
-def embedded_config(config, file):
-    model = {"type": "GNN", "n_layers": 1, "n_features": 4, "pairwise_coulomb": True}
-    return config(data=str(file), model=model, split={"kind": "ordered"}, steps=20, interval=10, batch_size=2)
+GNN_P = {"type": "GNN", "n_layers": 1, "n_features": 4, "pairwise_coulomb": True}
+NEAR_AND_FAR = {**GNN_P, "type": "AMP", "direct_polarization": True, "near_cutoff": 4.5}
+
+
+def embedded_config(config, file, model=None, **settings):
+    return config(data=str(file), model=model or GNN_P, split={"kind": "ordered"}, steps=20, interval=10, batch_size=2, **settings)
 
 
 def stream(monkeypatch):
@@ -461,10 +471,11 @@ def stream(monkeypatch):
     monkeypatch.setattr("amp_tf.data.pipeline.HELD_PARTICLES", 0)
 
 
-def test_training_on_data_read_from_the_file_gives_the_same_potential(config, embedded, tmp_path, monkeypatch):
-    held = train(embedded_config(config, embedded), tmp_path / "held", progress=False)
+@pytest.mark.parametrize(("model", "xla"), [(GNN_P, False), (NEAR_AND_FAR, True)])
+def test_training_on_data_read_from_the_file_gives_the_same_potential(config, embedded, tmp_path, monkeypatch, model, xla):
+    held = train(embedded_config(config, embedded, model, xla=xla), tmp_path / "held", progress=False)
     stream(monkeypatch)
-    streamed = train(embedded_config(config, embedded), tmp_path / "streamed", progress=False)
+    streamed = train(embedded_config(config, embedded, model, xla=xla), tmp_path / "streamed", progress=False)
     for left, right in zip(held.potential.get_weights(), streamed.potential.get_weights(), strict=True):
         np.testing.assert_allclose(left, right, rtol=1e-5, atol=1e-7)
     assert [row["value"] for row in held.metrics] == pytest.approx([row["value"] for row in streamed.metrics], rel=1e-5)
