@@ -1,7 +1,6 @@
-"""Time and memory of energy, QM and MM gradients of uracil over the number of MM particles, AMP(3)-DP. ``make benchmark``.
+"""Time and memory of energy, QM and MM gradients over the number of MM particles, AMP(3)-DP, near and far. ``make benchmark``.
 
-Up to 1 000 particles the step is also compiled with XLA, which wants one shape; beyond :data:`amp_tf.models.potential.CHUNK` pairs
-``compute`` sums the pairs in chunks.
+Of uracil and, as in its frames, of retinoic acid among 2 900 particles. :mod:`benchmarks.far_charges` goes on to a million.
 """
 
 import os
@@ -13,43 +12,43 @@ import time
 import numpy as np
 import tensorflow as tf
 import typer
+from scipy.spatial import cKDTree
 
 import amp_tf
-from amp_tf.data.hdf5 import read_reference_data
 from amp_tf.graph import MolecularGraph, System
+from benchmarks.far_charges import DENSITY, NEAR_CUTOFF
 from benchmarks.step_time import QUANTITIES, RESULTS, largest_memory, matrix_product_operations, matrix_product_rate, median_time
-from datasets.qmmm_solutes import SHIPPED_FILE
+from datasets.solutes import Solute, solute_by_name
 from reproductions import paper
 from reproductions.common import Row, format_table, row, write_result
-from reproductions.solutes import MODEL
+from reproductions.solutes import MODEL, SOLUTES
 
-NUMBERS_OF_PARTICLES = (10, 100, 1_000, 10_000, 100_000)
+NUMBERS_OF_PARTICLES = {"Uracil": (10, 100, 1_000, 10_000, 100_000), "RA": (2_900,)}
 LARGEST_WITH_LIMIT = 10_000
-LARGEST_WITH_XLA = 1_000
-DENSITY = 0.1
-"""Particles of water in a cubic angstrom."""
+CONTACT = 1.8
+"""No particle stands closer to an atom, angstrom."""
 
 
-def surrounded(molecule: System, n_mm: int, random: np.random.Generator) -> System:
-    """The molecule with ``n_mm`` charges at random places of a shell around it, at the density of water."""
-    center, inner = molecule.positions.mean(axis=0), 6.0
-    outer = (inner**3 + 3.0 * n_mm / (4.0 * np.pi * DENSITY)) ** (1.0 / 3.0)
-    radii = random.uniform(inner**3, outer**3, size=n_mm) ** (1.0 / 3.0)
-    directions = random.normal(size=(n_mm, 3))
-    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+def surrounded(molecule: Solute, n_mm: int, random: np.random.Generator) -> System:
+    """The molecule among the ``n_mm`` closest of charges at random places, at the density of water."""
+    center = molecule.positions.mean(axis=0)
+    edge = 2.0 * np.linalg.norm(molecule.positions - center, axis=1).max() + (2.0 * n_mm / DENSITY) ** (1.0 / 3.0) + 6.0
+    places = center + random.uniform(-0.5 * edge, 0.5 * edge, size=(round(DENSITY * edge**3), 3))
+    distances = cKDTree(molecule.positions).query(places)[0]
+    order = np.argsort(distances)
+    chosen = order[distances[order] > CONTACT][:n_mm]
     charges = np.resize([-0.8476, 0.4238, 0.4238], n_mm)
-    return System(molecule.atomic_numbers, molecule.positions, 0.0, center + radii[:, None] * directions, charges)
+    return System(molecule.atomic_numbers, molecule.positions, molecule.charge, places[chosen], charges)
 
 
-def measure(n_mm: int, rate: float) -> list[Row]:
-    """Rows of one number of particles."""
-    molecule = read_reference_data(SHIPPED_FILE).groups[0].system(0)
-    system = surrounded(molecule, n_mm, np.random.default_rng(n_mm))
+def measure(name: str, n_mm: int, rate: float) -> list[Row]:
+    """Rows of one solute and number of particles."""
+    system = surrounded(solute_by_name(SOLUTES[name]), n_mm, np.random.default_rng(n_mm))
     arguments = {key: value for key, value in MODEL.items() if key != "type"}
-    potential = amp_tf.AMP(elements=("H", "C", "N", "O"), **arguments)
+    potential = amp_tf.AMP(elements=("H", "C", "N", "O"), near_cutoff=NEAR_CUTOFF, **arguments)
     arrays = potential.build_graph([system])
-    published = dict(zip(paper.TABLE_6_SYSTEMS, paper.TABLE_6.get(n_mm, (None,) * 3), strict=True))["Uracil"]
-    who = {"mm_particles": n_mm, "pairs": len(arrays.mm_senders)}
+    published = dict(zip(paper.TABLE_6_SYSTEMS, paper.TABLE_6.get(n_mm, (None,) * 3), strict=True))[name]
+    who = {"system": name, "mm_particles": n_mm, "near_pairs": len(arrays.near_senders)}
 
     def gradients(*fields):
         result = potential.with_gradients(MolecularGraph(*fields))
@@ -60,8 +59,6 @@ def measure(n_mm: int, rate: float) -> list[Row]:
         graph = [tf.constant(array) for array in arrays]
         operations = matrix_product_operations(tf.function(gradients).get_concrete_function(*graph))
         for mode, xla in (("graph", False), ("XLA", True)):
-            if xla and n_mm > LARGEST_WITH_XLA:
-                continue
             compiled = tf.function(gradients, jit_compile=xla)
             seconds = median_time(lambda compiled=compiled: compiled(*graph)[0].numpy())
             values = (1e3 * seconds, 1e-9 * operations, 1e3 * operations / rate, seconds * rate / operations)
@@ -70,31 +67,32 @@ def measure(n_mm: int, rate: float) -> list[Row]:
                 for (metric, unit), value in zip(QUANTITIES.items(), values, strict=True)
             ]
     mm = system.mm_positions, system.mm_charges
-    seconds = median_time(lambda: potential.compute(system.atomic_numbers, system.positions, *mm))
-    rows.append(row("time", "ms", 1e3 * seconds, published, **who, work="compute"))
-    rows.append(row("memory", "GB", largest_memory(), None, **who, work="compute"))
+    for work, xla in (("compute", False), ("compute, XLA", True)):
+        seconds = median_time(lambda xla=xla: potential.compute(system.atomic_numbers, system.positions, *mm, xla=xla))
+        rows.append(row("time", "ms", 1e3 * seconds, published, **who, work=work))
+        rows.append(row("memory", "GB", largest_memory(), None, **who, work=work))
     return rows
 
 
 def table(rows: list[Row]) -> str:
-    """One line a number of particles and kind of work."""
+    """One line a solute, number of particles and kind of work."""
     lines: dict[tuple, dict[str, Row]] = {}
     for entry in rows:
-        lines.setdefault((entry["mm_particles"], entry["pairs"], entry["work"]), {})[entry["metric"]] = entry
+        lines.setdefault((entry["system"], entry["mm_particles"], entry["near_pairs"], entry["work"]), {})[entry["metric"]] = entry
     names = {**QUANTITIES, "memory": "GB"}
     cells = [
         [*key, *(values[name]["value"] if name in values else None for name in names), values["time"]["published"]]
         for key, values in lines.items()
     ]
     titles = [f"{name}, {unit}" if unit else name for name, unit in names.items()]
-    return format_table(["MM particles", "pairs", "work", *titles, "published (Titan V), ms"], cells)
+    return format_table(["system", "MM particles", "near pairs", "work", *titles, "published (Titan V), ms"], cells)
 
 
 def main() -> None:
     """Print the table and write it to ``benchmarks/results``."""
     started, rate = time.perf_counter(), matrix_product_rate("float32")
-    rows = [entry for n_mm in NUMBERS_OF_PARTICLES for entry in measure(n_mm, rate)]
-    print("\nuracil in water, AMP(3)-DP: energy, QM and MM gradients of one system; memory is the largest of the process so far\n")
+    rows = [entry for name, numbers in NUMBERS_OF_PARTICLES.items() for n_mm in numbers for entry in measure(name, n_mm, rate)]
+    print("\nAMP(3)-DP, near and far: energy, QM and MM gradients of one system; memory is the largest of the process so far\n")
     print(table(rows))
     path = write_result("qmmm", "float32", rows, started, RESULTS, seeds=None, data=None, matrix_product_gflop_per_second=1e-9 * rate)
     print(f"wrote {path}")

@@ -20,6 +20,14 @@ def test_matrix_products_are_counted_with_their_gradients():
     assert step_time.matrix_product_operations(concrete) == 3 * 2 * 7 * 3 * 5  # the product and its two gradients
 
 
+def test_batched_matrix_products_are_counted():
+    def product(x):
+        return tf.matmul(x, tf.zeros((4, 5, 6)), transpose_a=True)
+
+    concrete = tf.function(product).get_concrete_function(tf.zeros((4, 5, 7)))
+    assert step_time.matrix_product_operations(concrete) == 4 * 2 * 7 * 5 * 6
+
+
 def test_the_command_prints_ratios(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(step_time, "RESULTS", tmp_path)
     monkeypatch.setattr(step_time, "MATRIX_SIZE", 200)

@@ -1,0 +1,28 @@
+"""The benchmarks of solutes among charges: what they place, and that a small case runs."""
+
+import numpy as np
+import pytest
+
+from benchmarks import far_charges, qmmm
+from datasets.solutes import solute_by_name
+
+
+def test_charges_stand_where_they_should(random):
+    solute = solute_by_name("uracil")
+    near, far = qmmm.surrounded(solute, 300, random), far_charges.in_water(solute, 300, random)
+    for system in (near, far):
+        assert len(system.mm_charges) == 300
+        assert abs(system.mm_charges.sum()) < 1e-9
+    assert 1.8 < np.linalg.norm(near.positions[:, None] - near.mm_positions, axis=-1).min() < 3.0
+    assert np.linalg.norm(far.mm_positions - solute.positions.mean(axis=0), axis=1).min() > far_charges.INNER - 1.0
+
+
+def test_expanded_and_direct_sums_are_compared(monkeypatch, capsys):
+    monkeypatch.setattr(far_charges, "median_time", lambda function, seconds=0: (function(), 1e-3)[1])
+    far_charges.main(particles=[3000])
+    rows = capsys.readouterr().out
+    assert "expanded" in rows
+    assert "direct" in rows
+    errors = [entry["value"] for entry in far_charges.measure(solute_by_name("uracil"), 3000, False) if entry["metric"].endswith("_error")]
+    assert errors == [pytest.approx(0.0, abs=1e-4)] * 2
+    assert any(errors)
