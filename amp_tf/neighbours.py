@@ -39,7 +39,7 @@ def particles_around(positions: np.ndarray, mm_positions: np.ndarray, margin: fl
 
 
 def expansion_centers(positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Middles of the atoms [n_centers, 3], as few as leave no atom farther than :data:`WIDEST_CENTER` from its own, and the number of the
+    """Middles of the atoms [n_centers, 3], so many that no atom is farther than :data:`WIDEST_CENTER` from its own, and the number of the
     middle of each atom [n_atoms]."""
     of_atom = np.zeros(len(positions), dtype=int)
     for n_centers in range(1, len(positions) + 1):

@@ -16,6 +16,7 @@ from unittest import mock
 import keras
 import numpy as np
 import typer
+from scipy.spatial import cKDTree
 
 import amp_tf
 from amp_tf.errors import AmpTFError, EngineError
@@ -31,20 +32,23 @@ NUMBERS_OF_PARTICLES = (10_000, 100_000, 1_000_000)
 NEAR_CUTOFF = 4.0
 DENSITY = 0.1
 """Particles of water in a cubic angstrom."""
-INNER = 13.0
-"""No water stands closer to the middle of the solute, angstrom."""
+CONTACT = 1.8
+"""No particle stands closer to an atom, angstrom."""
 FMM_PRECISION = 1e-5
 
 
 def in_water(solute: Solute, n_mm: int, random: np.random.Generator) -> System:
-    """The solute in a shell of about ``n_mm`` charges of water molecules at random places, each turned at random."""
-    n_molecules = n_mm // 3
-    outer = (INNER**3 + 9.0 * n_molecules / (4.0 * np.pi * DENSITY)) ** (1.0 / 3.0)
-    oxygens = _directions(random, n_molecules) * random.uniform(INNER**3, outer**3, size=(n_molecules, 1)) ** (1.0 / 3.0)
-    hydrogens = oxygens[:, None] + _directions(random, 2 * n_molecules).reshape(-1, 2, 3)
+    """The solute among the ``n_mm`` // 3 closest of water molecules at random places; their O-H bonds point anywhere."""
+    center = solute.positions.mean(axis=0)
+    edge = 2.0 * np.linalg.norm(solute.positions - center, axis=1).max() + (2.0 * n_mm / DENSITY) ** (1.0 / 3.0) + 6.0
+    oxygens = center + random.uniform(-0.5 * edge, 0.5 * edge, size=(round(DENSITY * edge**3 / 3.0), 3))
+    hydrogens = oxygens[:, None] + _directions(random, 2 * len(oxygens)).reshape(-1, 2, 3)
     molecules = np.concatenate([oxygens[:, None], hydrogens], axis=1)
-    charges = np.tile(WATER_CHARGES, n_molecules)
-    return System(solute.atomic_numbers, solute.positions, solute.charge, molecules.reshape(-1, 3) + solute.positions.mean(axis=0), charges)
+    distances = cKDTree(solute.positions).query(molecules.reshape(-1, 3))[0].reshape(-1, 3).min(axis=1)
+    order = np.argsort(distances)
+    chosen = molecules[order[distances[order] > CONTACT][: n_mm // 3]]
+    charges = np.tile(WATER_CHARGES, len(chosen))
+    return System(solute.atomic_numbers, solute.positions, solute.charge, chosen.reshape(-1, 3), charges)
 
 
 def _directions(random: np.random.Generator, n: int) -> np.ndarray:

@@ -16,7 +16,7 @@ from scipy.spatial import cKDTree
 
 import amp_tf
 from amp_tf.graph import MolecularGraph, System
-from benchmarks.far_charges import DENSITY, NEAR_CUTOFF
+from benchmarks.far_charges import CONTACT, DENSITY, NEAR_CUTOFF
 from benchmarks.step_time import QUANTITIES, RESULTS, largest_memory, matrix_product_operations, matrix_product_rate, median_time
 from datasets.solutes import Solute, solute_by_name
 from reproductions import paper
@@ -25,8 +25,6 @@ from reproductions.solutes import MODEL, SOLUTES
 
 NUMBERS_OF_PARTICLES = {"Uracil": (10, 100, 1_000, 10_000, 100_000), "RA": (2_900,)}
 LARGEST_WITH_LIMIT = 10_000
-CONTACT = 1.8
-"""No particle stands closer to an atom, angstrom."""
 
 
 def surrounded(molecule: Solute, n_mm: int, random: np.random.Generator) -> System:

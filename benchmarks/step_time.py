@@ -75,13 +75,13 @@ def matrix_product_rate(dtype: str) -> float:
 def matrix_product_operations(function: tf.types.experimental.ConcreteFunction) -> int:
     """Floating-point operations of all matrix products of a function of fixed shapes, 2 m n k each.
 
-    Those inside loops, of the far field's sums, are left out: they are small beside what is summed there.
+    Those inside loops, which sum the field of charges, are left out.
     """
     total = 0
     for operation in function.graph.get_operations():
         if operation.type == "MatMul" or operation.type.startswith("BatchMatMul"):
             transposed = "transpose_a" if operation.type == "MatMul" else "adj_x"
-            (*batch, rows, inner), (*_, columns) = operation.inputs[0].shape, operation.outputs[0].shape
+            (*_, rows, inner), (*batch, _, columns) = operation.inputs[0].shape, operation.outputs[0].shape
             if operation.get_attr(transposed):
                 rows, inner = inner, rows
             total += 2 * math.prod(batch) * rows * inner * columns

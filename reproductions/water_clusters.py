@@ -118,9 +118,9 @@ PRESETS = {
         (
             NEAR_DIFFERS,
             "the other models, whose steps take longer, with 16 000 steps, GNN-P with 10 000",
-            "AMP(1) to AMP(3): median of three seeds, the others: one seed",
+            "AMP(2) and AMP(3): median of three seeds, the others: one seed",
         ),
-        dict.fromkeys(POLARIZED, (0, 1, 2)),
+        dict.fromkeys(("AMP(2)", "AMP(3)"), (0, 1, 2)),
     ),
     "paper": Preset(
         {},
@@ -224,6 +224,9 @@ def trained(model: str, seed: int, preset: str, data: ReferenceData, retrain: bo
         potential = load_potential(shipped)
         if potential.provenance.get("data_sha256") != data.sha256:
             raise InputError(f"{shipped} was trained on other data than {DATA}; train anew with RETRAIN=1.")
+        wanted = configuration(model, preset, data.source, seed)
+        if any(potential.provenance["training"].get(key) != wanted[key] for key in ("model", "steps", "seed")):
+            raise InputError(f"{shipped} was trained with other settings than PRESET={preset} has; train anew with RETRAIN=1.")
         return potential
     keras.utils.clear_session()
     print(f"{name}:", flush=True)
@@ -287,10 +290,17 @@ def data_record() -> dict[str, str]:
 
 
 def ship_weights(folder: Path = RUNS) -> list[Path]:
-    """Copy the potentials of the finished laptop runs to where :func:`outcomes` looks for the weights that ship, compressed."""
+    """Copy the potentials of the finished laptop runs to where :func:`outcomes` looks for the weights that ship, compressed; what ships of
+    the other runs stays.
+
+    Raises:
+        InputError: if a run is not finished and does not ship either.
+    """
     shipped = []
     for name in (run_name(*run) for run in runs_of("laptop")):
         source, target = folder / "water_clusters" / "laptop" / name / "potential.keras", WEIGHTS / "laptop" / f"{name}.keras"
+        if not source.is_file() and target.is_file():
+            continue
         if not source.is_file():
             raise InputError(f"{source}: no such run; make it with: make reproduce-figure3 RETRAIN=1")
         copy_compressed(source, target)

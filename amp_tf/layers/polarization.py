@@ -8,17 +8,15 @@ from amp_tf.layers.dense import REGISTERED, PairPerceptron, Perceptron
 from amp_tf.layers.edges import weighted
 from amp_tf.ops import multipoles as multipole_ops
 from amp_tf.ops import safe
-from amp_tf.ops.field import packed_field
+from amp_tf.ops.field import SMALLEST_DISTANCE, packed_field
 from amp_tf.ops.interactions import n_interaction_terms, projections
 
 FIELD_RADIUS = 3.0
-"""Unit of length of the field in :class:`DirectPolarization`, angstrom, about the distance of the first neighbours."""
+"""Unit of length of the field, angstrom, about the distance of the first neighbours."""
 FIELD_WIDTH = 1.0
 """Width over which that field is blunted towards a charge that comes close, angstrom."""
 FIELD_NORM_WIDTH = 0.01
 """Width of the smooth norms of the field, whose own size is of order one near the first neighbours."""
-SMALLEST_DISTANCE = 1e-3
-"""Distances are taken to be at least this where the field is faded out, angstrom, as in :mod:`amp_tf.ops.field`."""
 
 
 @REGISTERED
@@ -149,9 +147,7 @@ class NearFarPolarization(keras.layers.Layer):
         policy, hidden = self.dtype_policy, (n_features, n_features)
         self.radial_weights = RadialWeights(n_radial_weights, n_elements, n_radial, with_sender=False, dtype=policy, name="radial_weights")
         pair_size = n_radial_weights * n_interaction_terms(max_order, 0)
-        self.coefficients = PairPerceptron(
-            n_features, pair_size, hidden, max_order, with_sender=False, dtype=policy, name="coefficients"
-        )  # fmt: skip
+        self.coefficients = PairPerceptron(n_features, pair_size, hidden, max_order, with_sender=False, dtype=policy, name="coefficients")
         self.response = Perceptron(n_features + 2 * max_order, hidden, max_order, dtype=policy, name="response")
         self.built = True
 

@@ -28,7 +28,7 @@ from amp_tf.ops.expansion import order_for
 from amp_tf.ops.interactions import n_interaction_terms
 
 EXPANSION_ORDER = order_for(tolerance=1e-6, ratio=EXPANSION_RATIO)
-"""Of the field of particles far from all atoms, where these are many."""
+"""Of the field of particles far from all atoms, where these are many; the tolerance is that of the potential."""
 
 
 @REGISTERED
@@ -79,6 +79,7 @@ class AMP(MessagePassingPotential):
         require_whole(1, n_radial_weights=n_radial_weights, n_long_range_weights=n_long_range_weights)
         require_positive(long_range_cutoff=long_range_cutoff, coefficient_scale=coefficient_scale)
         if near_cutoff is not None:
+            require(not field_polarization, "near_cutoff and field_polarization are two forms of polarization: choose one.")
             _check_near_cutoff(near_cutoff, long_range_cutoff, direct_polarization and max_order >= 1 and long_range_partners == "mm")
         for name, value in {"direct_polarization": direct_polarization, "field_polarization": field_polarization}.items():
             require(isinstance(value, bool), f"{name} must be true or false, got {value!r}.")

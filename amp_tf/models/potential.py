@@ -40,7 +40,7 @@ GRADIENTS = {"qm_gradients": "positions", "mm_gradients": "mm_positions", "mm_po
 """Derivatives of the energy by name: the field of the graph that they are taken by."""
 
 EXPANDED = 1_000_000
-"""In systems of more QM-MM pairs than this the field of particles far from all atoms is expanded about centers in inference."""
+"""Where a system has more QM-MM pairs than this, the field of particles far from all atoms is expanded about centers in inference."""
 
 CHUNK = 250_000
 """More QM-MM pairs than this are summed this many at a time in inference; each takes some ten kilobytes."""

@@ -3,7 +3,8 @@ r"""Local expansion of the field of far particles about a center: its tensors at
 .. math:: T_i^a = \sum_{|d| \le p - |a|} \frac{(r_i - c)^d}{d!} \, T_c^{a + d}
 
 The tensors at the center are those of :func:`amp_tf.ops.field.tensors_at_atoms` to order p: a pass over the particles without the
-atoms. Relative to the potential of a particle at distance R the series errs by (ρ/R)^(p + 1), ρ the distance of the atom from the center.
+atoms. Relative to the potential of a particle at distance R the series errs by (ρ/R)^(p + 1), ρ the distance of the atom
+from the center; each further order of T loses about a digit, of what is far smaller than the same order from particles close by.
 """
 
 import math

@@ -28,7 +28,8 @@ CHUNK = 2**23
 def field_tensors(positions, mm_positions, moments, max_order: int):
     """T of the orders 0 to ``max_order`` at the atoms of each system from all particles of that system, in one pass over the pairs.
 
-    All derivatives by all arguments are exact, of any order. Finite where a particle without moments stands on an atom.
+    All derivatives by all arguments are exact, of any order, for pairs farther apart than :data:`SMALLEST_DISTANCE`. Finite where a
+    particle without moments stands on an atom.
 
     Args:
         positions: [n_systems, n_atoms, 3], angstrom.
@@ -174,7 +175,7 @@ def _particles_at_once(n_products):
 def _products(positions, mm_positions, max_order: int):
     """The monomials of r/r² up to ``max_order`` times 1/r, r from atom to particle: [n_systems, n_monomials * n_atoms, n_mm]."""
     vectors = [mm_positions[:, None, None, :, axis] - positions[:, None, :, axis, None] for axis in range(3)]
-    squared = ops.maximum(sum(ops.square(vector) for vector in vectors), SMALLEST_SQUARE)
+    squared = ops.maximum(sum(ops.square(vector) for vector in vectors), SMALLEST_DISTANCE**2)
     inverse = ops.rsqrt(squared)
     x, y, z = (vector * ops.square(inverse) for vector in vectors)
     degrees = [inverse]
@@ -186,8 +187,9 @@ def _products(positions, mm_positions, max_order: int):
     return ops.reshape(products, (n_systems, products.shape[1] * n_atoms, n_mm))
 
 
-SMALLEST_SQUARE = 1e-6
-"""Squared distances are taken to be at least this, angstrom², so that a particle without moments may stand on an atom."""
+SMALLEST_DISTANCE = 0.1
+"""Distances are taken to be at least this, angstrom, so that a particle without moments may stand on an atom and single precision does not
+overflow at high orders; particles with moments stay farther away (:data:`amp_tf.graph.MINIMUM_MM_DISTANCE`)."""
 
 
 def _constant(matrix: np.ndarray, like):

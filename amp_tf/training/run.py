@@ -62,9 +62,13 @@ def train(config: TrainingConfig, folder: Path | str, progress: bool = True) -> 
         return TrainingResult(load_potential(folder / "potential.keras"), metrics, read_history(folder / "history.jsonl"))
     if start is not None:
         check_data(start, data)
-    near_cutoff = config.model.get("near_cutoff") if start is None else start.potential.near_cutoff
-    if near_cutoff is not None and all(group.mm_offsets is None for group in data.groups):
-        raise InputError(f"model.near_cutoff: {data.source} has no MM particles; leave it out, with direct_polarization: false.")
+    if all(group.mm_offsets is None for group in data.groups):
+        if start is not None and start.potential.near_cutoff is not None:
+            raise InputError(
+                f"start_from: {start.file} has a near_cutoff, but {data.source} no MM particles; start from another potential."
+            )
+        if config.model.get("near_cutoff") is not None:
+            raise InputError(f"model.near_cutoff: {data.source} has no MM particles; leave it out, with direct_polarization: false.")
     frames = Frames.from_reference_data(data)
     splits = {name: frames[indices] for name, indices in config.split.assign(data.frame_groups).items() if len(indices)}
     keras.utils.set_random_seed(config.seed)
