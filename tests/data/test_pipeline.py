@@ -136,7 +136,7 @@ ONE_SHAPE_MODELS = {
         ("H", "O"), max_order=2, n_features=6, direct_polarization=True, pairwise_coulomb=True, coefficient_scale=1.0, dtype="float64"
     ),
     "AMP, near and far": lambda: amp_tf.AMP(
-        ("H", "O"), max_order=2, n_features=6, direct_polarization=True, pairwise_coulomb=True, coefficient_scale=1.0, near_cutoff=3.0,
+        ("H", "O"), max_order=2, n_features=6, direct_polarization=True, pairwise_coulomb=True, coefficient_scale=1.0, near_cutoff=5.0,
         dtype="float64",
     ),
     "GNN-P": lambda: amp_tf.GNN(**NODES, pairwise_coulomb=True),
