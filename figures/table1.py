@@ -12,8 +12,8 @@ PANELS = {
     "qm_gradients": "MAE $F_\\mathrm{QM}$ (kJ mol$^{-1}$ Å$^{-1}$)",
     "mm_gradients": "MAE $F_\\mathrm{MM}$ (kJ mol$^{-1}$ Å$^{-1}$)",
 }
-STYLES = {"shuffled": "-", "unshuffled": (0, (4, 2))}
-COLOR_OF = {"Uracil": COLORS["AMP(1)"], "RA": COLORS["AMP(2)"], "SAM": COLORS["AMP(3)"]}
+STYLES = {"shuffled": "-", "unshuffled": (0, (4, 2)), "fine-tuned": (0, (1, 1))}
+COLOR_OF = {"Uracil": COLORS["AMP(1)"], "RA": COLORS["AMP(2)"], "SAM": COLORS["AMP(3)"], "Uracil-PBE": COLORS["AMP(0)"]}
 
 PAPER_STEPS = 400_000
 

@@ -32,6 +32,7 @@ def run_reproduction(
 
 
 def solutes_app(
+    number: int,
     reproduce: Callable[..., Path],
     draw: Callable[[dict[str, Any]], list[Path]],
     table: Callable[[list[Row]], str],
@@ -41,6 +42,7 @@ def solutes_app(
     """The command of Table 1 or 2.
 
     Args:
+        number: of the table.
         reproduce: trains and evaluates; takes preset, systems and the data files that were given.
         draw, table: the figure and the text of its result.
         answer: evaluates what ships, which needs neither data nor training; takes the systems.
@@ -53,13 +55,16 @@ def solutes_app(
     @app.command()
     def main(
         preset: Annotated[str, typer.Option(help="smoke, laptop or paper.")] = "laptop",
-        systems: Annotated[str | None, typer.Option(help="Some of Uracil,RA,SAM; all by default.")] = None,
+        systems: Annotated[str | None, typer.Option(help="Some of Uracil,RA,SAM,Uracil-PBE; all by default.")] = None,
         data: Annotated[list[str] | None, typer.Option(help="SYSTEM=FILE, reference data of your own to train on.")] = None,
         retrain: Annotated[bool, typer.Option(envvar="RETRAIN", help="Build the data and train; go on with the runs in runs/.")] = False,
     ) -> None:
-        if preset == "laptop" and not (retrain or data):
-            run_reproduction(preset, lambda _: answer(parse_systems(systems, preset)), lambda result: [], answer_table)
-        else:
-            run_reproduction(preset, lambda _: reproduce(preset, parse_systems(systems, preset), parse_files(data or [])), draw, table)
+        at_once = preset == "laptop" and not (retrain or data)
+
+        def work(preset: str) -> Path:
+            chosen = parse_systems(systems, preset, number)
+            return answer(chosen) if at_once else reproduce(preset, chosen, parse_files(data or []))
+
+        run_reproduction(preset, work, (lambda result: []) if at_once else draw, answer_table if at_once else table)
 
     return app

@@ -15,8 +15,10 @@ from amp_tf.errors import InputError
 from amp_tf.files import write_text
 from reproductions.common import RUNS, WEIGHTS, Row, copy_compressed, format_table, row, write_result
 from reproductions.solutes import (
+    DFT,
     FORMULAS,
     LABELS,
+    NEAR_AND_FAR,
     ORDERINGS,
     SOLUTES,
     TITLES,
@@ -26,8 +28,11 @@ from reproductions.solutes import (
     differs,
     jobs_of,
     now,
+    orderings_of,
     result_name,
+    run_folder,
     short_number,
+    shown_cutoff,
 )
 
 FOLDER = WEIGHTS / "solutes"
@@ -49,20 +54,30 @@ NOT_SHIPPED = "not shipped: RETRAIN=1 trains it"
 
 
 def potential_name(job: Job) -> str:
-    """Of the file of a run's potential; the shuffled one of Table 1 is the solute's."""
+    """Of the file of a run's potential; that of :func:`main_job` is the solute's."""
     solute = SOLUTES[job.system]
     if job.table == 2:
         return f"{solute}-table2-{job.cutoff:g}.keras"
-    return f"{solute}.keras" if job.ordering == "shuffled" else f"{solute}-{job.ordering}.keras"
+    return f"{solute}.keras" if job == main_job(job.system) else f"{solute}-{job.ordering}.keras"
+
+
+def main_job(system: str) -> Job:
+    """The run whose potential is the one to use: shuffled, or fine-tuned."""
+    return Job(1, system, orderings_of(system)[-1])
+
+
+def group_of_frames(job: Job) -> str:
+    """The group of a run's test frames in the file of its system: one for each way to split."""
+    return "shuffled" if ORDERINGS[job.ordering] == "random" else "unshuffled"
 
 
 def frames_name(system: str) -> str:
-    """Of the file of a system's test frames, a group for each ordering."""
+    """Of the file of a system's test frames, with the groups of :func:`group_of_frames`."""
     return f"{SOLUTES[system]}_test.h5"
 
 
 def ship_weights(folder: Path = RUNS, target: Path = FOLDER, preset: str = "laptop") -> list[Path]:
-    """Ship the finished runs of every solute whose shuffled run of Table 1 is finished: the potentials, a model card, test frames.
+    """Ship the finished runs of every solute whose main run is finished: the potentials, a model card, test frames.
 
     What shipped of the solute's other runs is removed where they are not finished, because it would belong to other data.
     """
@@ -71,9 +86,10 @@ def ship_weights(folder: Path = RUNS, target: Path = FOLDER, preset: str = "lapt
         if not (path := folder / f"{solute}.h5").is_file():
             continue
         data = read_reference_data(path)
-        runs = {job: folder / "solutes" / preset / job.folder(data) for table in (1, 2) for job in jobs_of(table, [system])}
+        jobs = jobs_of(1, [system], preset) + ([] if system == DFT else jobs_of(2, [system], preset))
+        runs = {job: run_folder(job, preset, data.sha256, folder) for job in jobs}
         finished = {job: run for job, run in runs.items() if (run / "metrics.json").is_file()}
-        if Job(1, system) not in finished:
+        if main_job(system) not in finished:
             continue
         for job in runs:
             file = target / potential_name(job)
@@ -81,7 +97,7 @@ def ship_weights(folder: Path = RUNS, target: Path = FOLDER, preset: str = "lapt
             if job in finished:
                 copy_compressed(finished[job] / "potential.keras", file)
                 written.append(file)
-        written += [_ship_card(system, data, runs[Job(1, system)], target), _ship_frames(system, data, preset, target)]
+        written += [_ship_card(system, data, runs[main_job(system)], target), _ship_frames(system, data, preset, target)]
     return written
 
 
@@ -91,14 +107,17 @@ def _ship_card(system: str, data: ReferenceData, run: Path, target: Path) -> Pat
     path = target / f"{SOLUTES[system]}.md"
     provenance = load_potential(run / "potential.keras").provenance
     metrics = json.loads((run / "metrics.json").read_text())
+    settings = data.provenance.settings
+    sampling = settings.get("geometries_settings", settings)
     card = Path(__file__).with_name("model_card.md").read_text().format(
         title=path.stem, file=f"{path.stem}.keras", frames=len(data), data=provenance["data"], sha256=provenance["data_sha256"][:12],
         trained=_how_far(metrics),
         errors=", ".join(_test_error(entry) for entry in metrics if entry["split"] == "test"),
-        level_of_theory=provenance["level_of_theory"], energy_reference=provenance["energy_reference"].partition(";")[0],
+        level_of_theory=provenance["level_of_theory"], dynamics=settings.get("geometries_level_of_theory", provenance["level_of_theory"]),
+        made=_how_made(system), energy_reference=provenance["energy_reference"].partition(";")[0],
         charge=f"{data.groups[0].total_charge:g}", steps=provenance["training"]["steps"],
-        minutes=round(provenance["training_seconds"] / 60), zone=data.provenance.settings["zone"],
-        charges=" and ".join(f"{charge:g}" for charge in sorted(set(data.provenance.settings["water_charges_e"]))),
+        minutes=round(provenance["training_seconds"] / 60), zone=sampling["zone"],
+        charges=" and ".join(f"{charge:g}" for charge in sorted(set(sampling["water_charges_e"]))),
     )  # fmt: skip
     write_text(path, card)
     return path
@@ -107,6 +126,12 @@ def _ship_card(system: str, data: ReferenceData, run: Path, target: Path) -> Pat
 def _test_error(entry: Mapping[str, Any]) -> str:
     label = TITLES[entry["metric"].removesuffix("_mae")]
     return f"{label} {entry['value']:.3g} {entry['unit']} (null {entry['null_model']:.3g})"
+
+
+def _how_made(system: str) -> str:
+    if system == DFT:
+        return "the first 70 % of them in the order of time fine-tuned `uracil-unshuffled.keras`, which had not seen the last tenth either"
+    return "70 % of them, shuffled, trained it"
 
 
 def _how_far(metrics: Sequence[Mapping[str, Any]]) -> str:
@@ -119,15 +144,16 @@ def _how_far(metrics: Sequence[Mapping[str, Any]]) -> str:
 def _ship_frames(system: str, data: ReferenceData, preset: str, target: Path) -> Path:
     path = target / frames_name(system)
     (group,) = data.groups
-    frames = {ordering: test_frames(Job(1, system, ordering), preset, data) for ordering in ORDERINGS}
+    jobs = jobs_of(1, [system], preset)
+    frames = {group_of_frames(job): test_frames(job, preset, data) for job in jobs}
     settings = {
         "data_sha256": data.sha256,
         "data_frames": len(data),
         "data_settings": data.provenance.settings,
-        "frames": {ordering: numbers.tolist() for ordering, numbers in frames.items()},
+        "frames": {name: numbers.tolist() for name, numbers in frames.items()},
         "binary_digits_of_mm_positions_and_gradients": BINARY_DIGITS,
     }
-    groups = tuple(_compact(group.subset(numbers), ordering) for ordering, numbers in frames.items())
+    groups = tuple(_compact(group.subset(numbers), name) for name, numbers in frames.items())
     write_reference_data(path, data.provenance.model_copy(update={"settings": settings}), groups)
     return path
 
@@ -200,7 +226,7 @@ class Shipped:
             return {}, NOT_SHIPPED
         if self.frames is None:
             return {}, "no frames ship: RETRAIN=1 builds the data"
-        group = next(group for group in self.frames.groups if group.name == self.job.ordering)
+        group = next(group for group in self.frames.groups if group.name == group_of_frames(self.job))
         errors = evaluate(self.potential, Frames.from_reference_data(replace(self.frames, groups=(group,))))
         found = {entry["metric"].removesuffix("_mae"): entry["value"] for entry in errors}
         return found, f"computed now, {len(group)} frames of {frames_name(self.job.system)}"
@@ -210,7 +236,7 @@ class Shipped:
         job = self.job
         found, null, source = self.recorded()
         now_found, now_source = self.computed()
-        who = {"system": job.system, "ordering": job.ordering, "cutoff": job.cutoff}
+        who = {"system": job.system, "ordering": job.ordering, "cutoff": shown_cutoff(job)}
         rows = []
         for label, unit in LABELS.items():
             theirs = published[label][-1]
@@ -261,7 +287,7 @@ def write_answer(
 ) -> Path:
     """The result file of a table that is evaluated at once."""
     says = differs("laptop", records) if records else f"Nothing of Table {table} ships: RETRAIN=1 builds the data and trains."
-    name = result_name(f"table{table}", systems, "laptop", {})
+    name = result_name(table, systems, "laptop", {})
     return write_result(name, "laptop", rows, started, results, seeds=[0], data=records, differs=says)
 
 
@@ -275,7 +301,8 @@ def answer_table(rows: Sequence[Row], key: str, literature: Mapping[str, Any] | 
     lines = []
     for run, entries in runs.items():
         others = literature if literature and run == ("Uracil", "unshuffled") else {}
-        lines += [[*run, *line] for line in _lines(entries, others)]
+        names = (run[0], NEAR_AND_FAR if run[1] is None else run[1])
+        lines += [[*names, *line] for line in _lines(entries, others)]
     titles = [f"{TITLES[label]}, {unit}" for label, unit in LABELS.items()]
     return format_table(["system", key, "test MAE", *titles, "frames", "steps", "source"], lines)
 
@@ -290,7 +317,8 @@ def _lines(entries: Mapping[tuple[str, str], Row], literature: Mapping[str, Any]
     else:
         facts = [entries[metric, FULL]["value"] for metric in ("frames", "training_steps")]
         lines = [line(f"ours, {FULL}", source, facts=facts), line(f"ours, {SHIPPED}", entries["energy_mae", SHIPPED]["source"], SHIPPED)]
-    lines.append(line("published", "paper", field_name="published"))
+    if entries["energy_mae", FULL]["published"] is not None:
+        lines.append(line("published", "paper", field_name="published"))
     lines += [[name, *(short_number(theirs[label][-1]) for label in LABELS), "", "", "literature"] for name, theirs in literature.items()]
     if entries["null_energy_mae", FULL]["value"] is not None:
         lines.append(line(f"null model, {FULL}", source, prefix="null_"))

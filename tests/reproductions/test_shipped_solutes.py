@@ -43,7 +43,7 @@ def finish(job, data, folder):
     mean_energy = np.mean(data.groups[0].energies[parts["train"]])
     metrics = [{"split": "test", **entry} for entry in evaluate(potential, frames[parts["test"]], mean_energy)]
     potential.provenance |= {"training_seconds": 1.0, "errors": metrics}
-    run = folder / "solutes" / "smoke" / job.folder(data)
+    run = solutes.run_folder(job, "smoke", data.sha256, folder)
     run.mkdir(parents=True)
     potential.save(run / "potential.keras")
     (run / "metrics.json").write_text(json.dumps(metrics))
@@ -106,7 +106,9 @@ def test_the_frames_that_ship_are_those_of_the_test_parts(shipped):
 
 def test_frames_are_spread_over_the_test_part():
     data = SimpleNamespace(source="data.h5", frame_groups=["uracil"] * 1000)
-    last, shuffled = (shipped_solutes.test_frames(solutes.Job(1, "Uracil", ordering), "laptop", data) for ordering in solutes.ORDERINGS)
+    last, shuffled = (
+        shipped_solutes.test_frames(solutes.Job(1, "Uracil", ordering), "laptop", data) for ordering in ("unshuffled", "shuffled")
+    )
     assert (last[0], last[-1], len(last)) == (900, 999, shipped_solutes.N_FRAMES)
     assert set(np.diff(last)) == {5, 6}
     assert len(shuffled) == shipped_solutes.N_FRAMES
@@ -124,13 +126,13 @@ def test_table1_at_once(shipped, runs, tmp_path):
     result = json.loads(path.read_text())
     full, now = errors_of(result, FULL), errors_of(result, SHIPPED)
     for job in RUNS[:2]:
-        run = runs / "solutes" / "smoke" / job.folder(read_reference_data(SHIPPED_FILE))
+        run = solutes.run_folder(job, "smoke", read_reference_data(SHIPPED_FILE).sha256, runs)
         for entry in json.loads((run / "metrics.json").read_text()):
-            assert full["Uracil", job.ordering, 50.0, entry["metric"]] == entry["value"]
-            assert full["Uracil", job.ordering, 50.0, f"null_{entry['metric']}"] == entry["null_model"]
-            assert now["Uracil", job.ordering, 50.0, entry["metric"]] == pytest.approx(entry["value"], rel=1e-4)
+            assert full["Uracil", job.ordering, None, entry["metric"]] == entry["value"]
+            assert full["Uracil", job.ordering, None, f"null_{entry['metric']}"] == entry["null_model"]
+            assert now["Uracil", job.ordering, None, entry["metric"]] == pytest.approx(entry["value"], rel=1e-4)
     published = {row["ordering"]: row["published"] for row in result["rows"] if (row["system"], row["metric"]) == ("Uracil", "energy_mae")}
-    assert published == {ordering: paper.TABLE_1["Uracil"][ordering]["energy"][2] for ordering in solutes.ORDERINGS}
+    assert published == {ordering: paper.TABLE_1["Uracil"][ordering]["energy"][2] for ordering in ("unshuffled", "shuffled")}
     record = result["data"]["Uracil"]
     assert record["sha256"] == read_reference_data(shipped / "uracil_test.h5").sha256
     assert record["data_sha256"] == read_reference_data(SHIPPED_FILE).sha256
@@ -156,10 +158,10 @@ def test_table2_at_once(shipped, tmp_path):
 
 
 def test_nothing_that_ships_is_said(tmp_path):
-    result = json.loads(table2.answer(list(solutes.SOLUTES), tmp_path / "none", tmp_path).read_text())
+    result = json.loads(table2.answer(solutes.PAPER_SYSTEMS, tmp_path / "none", tmp_path).read_text())
     assert result["differs"] == "Nothing of Table 2 ships: RETRAIN=1 builds the data and trains."
     assert {row["value"] for row in result["rows"]} == {None}
-    assert table2.text_of_answer(result["rows"]).count(shipped_solutes.NOT_SHIPPED) == 6
+    assert table2.text_of_answer(result["rows"]).count(shipped_solutes.NOT_SHIPPED) == 9
 
 
 def test_missing_frames_and_errors_are_said(copy, tmp_path):
@@ -210,6 +212,6 @@ def test_retrain_decides_what_the_command_does(arguments, retrain, expected, tmp
     def does(name):
         return lambda *given: (calls.append(name), path)[1]
 
-    app = solutes_app(does("reproduce"), lambda result: [], str, does("answer"), str)
+    app = solutes_app(1, does("reproduce"), lambda result: [], str, does("answer"), str)
     result = CliRunner().invoke(app, arguments, env={"RETRAIN": retrain})
     assert (result.exit_code, calls) == (0, [expected]), result.output

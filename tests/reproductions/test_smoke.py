@@ -277,7 +277,9 @@ def test_shipped_weights_refuse_a_charge_that_they_were_not_trained_on(model, co
 
 
 def test_potentials_of_solutes_that_ship_have_a_card_and_load():
-    folder, jobs = shipped_solutes.FOLDER, [job for table in (1, 2) for job in solutes.jobs_of(table, solutes.SOLUTES)]
+    folder, jobs = shipped_solutes.FOLDER, []
+    for table in (1, 2):
+        jobs += solutes.jobs_of(table, solutes.systems_of(table, "laptop"), "laptop")
     files = {job: path for job in jobs if (path := folder / shipped_solutes.potential_name(job)).is_file()}
     assert set(files.values()) == set(folder.glob("*.keras"))
     assert sum(path.stat().st_size for path in files.values()) < 30e6
@@ -329,13 +331,13 @@ def test_shipped_results_belong_to_the_shipped_data(water_dimer_file):
 
 @pytest.fixture(scope="module")
 def table1_result(folders):
-    return json.loads(table1.reproduce("smoke", ["Uracil"], {}, folders[1], folders[0]).read_text())
+    return json.loads(table1.reproduce("smoke", ["Uracil", "Uracil-PBE"], {}, folders[1], folders[0]).read_text())
 
 
 def test_table1(table1_result, folders):
     result = table1_result
     assert set(result) >= PROVENANCE_KEYS
-    rows = {(row["ordering"], row["part"], row["metric"]): row for row in result["rows"]}
+    rows = {(row["ordering"], row["part"], row["metric"]): row for row in result["rows"] if row["system"] == "Uracil"}
     for ordering in ("unshuffled", "shuffled"):
         for label in solutes.LABELS:
             for number, part in enumerate(("train", "validation", "test")):
@@ -350,12 +352,13 @@ def test_table1(table1_result, folders):
 def test_the_errors_of_table1_are_those_of_its_potential(table1_result, folders):
     """The last tenth in the order of time is the unshuffled test set; energies, gradients and the null model by hand."""
     data = read_reference_data(qmmm_solutes.SHIPPED_FILE)
-    potential = load_potential(folders[0] / "solutes/smoke" / solutes.Job(1, "Uracil", "unshuffled").folder(data) / "potential.keras")
+    potential = load_potential(solutes.run_folder(solutes.START, "smoke", data.sha256, folders[0]) / "potential.keras")
     group = data.groups[0]
     frames = range(45, 50)
     found = potential.compute_systems([group.system(frame) for frame in frames])
     reference = group.mm_gradients[group.mm_offsets[45] :]
-    values = {(row["part"], row["metric"]): row["value"] for row in table1_result["rows"] if row["ordering"] == "unshuffled"}
+    of_uracil = [row for row in table1_result["rows"] if row["system"] == "Uracil"]
+    values = {(row["part"], row["metric"]): row["value"] for row in of_uracil if row["ordering"] == "unshuffled"}
     assert values["test", "energy_mae"] == pytest.approx(np.mean(np.abs(found["energy"] - group.energies[45:])), rel=1e-3)
     assert values["test", "qm_gradients_mae"] == pytest.approx(np.mean(np.abs(found["qm_gradients"] - group.qm_gradients[45:])), rel=1e-3)
     error = np.mean(np.abs(np.concatenate(found["mm_gradients"]) - reference))
@@ -365,14 +368,37 @@ def test_the_errors_of_table1_are_those_of_its_potential(table1_result, folders)
     assert values["test", "null_energy_mae"] == pytest.approx(null, rel=1e-6)
 
 
+def test_the_fine_tuned_run_of_table1_goes_on_from_the_unshuffled_one(table1_result, folders):
+    digest = read_reference_data(qmmm_solutes.SHIPPED_FILE).sha256
+    start, tuned = (
+        load_potential(solutes.run_folder(job, "smoke", digest, folders[0]) / "potential.keras")
+        for job in (solutes.START, solutes.Job(1, solutes.DFT, "fine-tuned"))
+    )
+    assert tuned.provenance["started_from"][0]["data_sha256"] == start.provenance["data_sha256"]
+    before, after = (np.concatenate([weight.numpy().ravel() for weight in potential.trainable_variables]) for potential in (start, tuned))
+    assert 0 < np.abs(after - before).mean() < 0.1 * np.abs(before).mean()
+    rows = {row["ordering"]: row for row in table1_result["rows"] if row["system"] == solutes.DFT and row["metric"] == "energy_mae"}
+    assert set(rows) == {"unshuffled", "fine-tuned"}
+    assert {row["published"] for row in rows.values()} == {paper.TABLE_1["Uracil"]["unshuffled"]["energy"][2]}
+
+
+def test_a_fine_tuned_run_without_its_start_is_refused(tmp_path):
+    jobs = solutes.jobs_of(1, [solutes.DFT], "smoke")
+    with pytest.raises(InputError, match=r"Uracil-PBE goes on from .* which is missing; train it with --systems Uracil,Uracil-PBE"):
+        solutes.outcomes(jobs, "smoke", {}, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 def test_table2(folders):
     result = json.loads(table2.reproduce("smoke", ["Uracil"], {}, folders[1], folders[0]).read_text())
     rows = {(row["cutoff"], row["part"], row["metric"]): row for row in result["rows"]}
     assert rows[30.0, "test", "mm_gradients_mae"]["published"] == 0.06
     assert rows[50.0, "train", "energy_mae"]["value"] > 0
+    assert rows[None, "test", "energy_mae"]["value"] != rows[50.0, "test", "energy_mae"]["value"]
+    assert rows[None, "test", "energy_mae"]["published"] is None
     assert rows[30.0, None, "pairs_beyond_cutoff"]["value"] == 0.0  # 14 angstrom around a molecule of 6
     text = table2.table(result["rows"])
-    assert all(word in text for word in ("0.3/0.4", "pairs, %"))
+    assert all(word in text for word in ("0.3/0.4", "pairs, %", solutes.NEAR_AND_FAR))
 
 
 def test_pairs_beyond_a_cutoff_are_counted():
@@ -396,8 +422,10 @@ def test_the_paper_presets_of_the_solutes_have_the_papers_settings():
 def test_bad_words_on_the_command_line_of_the_solutes(tmp_path):
     with pytest.raises(InputError, match=r"--data 'water=a\.h5': give SYSTEM=FILE with SYSTEM one of Uracil, RA, SAM"):
         solutes.parse_files(["water=a.h5"])
-    with pytest.raises(InputError, match="PRESET=smoke has Uracil, not RA"):
-        solutes.parse_systems("RA", "smoke")
+    with pytest.raises(InputError, match="Table 1 has Uracil, Uracil-PBE in PRESET=smoke, not RA"):
+        solutes.parse_systems("RA", "smoke", 1)
+    with pytest.raises(InputError, match="Table 2 has Uracil, RA, SAM in PRESET=laptop, not Uracil-PBE"):
+        solutes.parse_systems("Uracil-PBE", "laptop", 2)
     with pytest.raises(InputError, match="no such file; correct --data"):
         solutes.data_file("Uracil", "laptop", {"Uracil": tmp_path / "none.h5"})
     with pytest.raises(InputError, match="--data gives RA, which does not run; name it in --systems"):
@@ -410,8 +438,9 @@ def test_bad_words_on_the_command_line_of_the_solutes(tmp_path):
 @pytest.mark.parametrize("preset", solutes.PRESETS)
 @pytest.mark.parametrize("table", [1, 2])
 def test_every_run_of_the_solutes_has_a_valid_configuration(preset, table):
-    for system in solutes.PRESETS[preset].steps:
-        make_config(solutes.configuration(solutes.Job(table, system), preset, qmmm_solutes.SHIPPED_FILE))
+    for job in solutes.jobs_of(table, solutes.systems_of(table, preset), preset):
+        config = make_config(solutes.configuration(job, preset, qmmm_solutes.SHIPPED_FILE))
+        assert config.steps % config.interval == 0, "a run is validated at its end"
 
 
 def test_another_molecule_under_the_name_of_a_system_is_said():
@@ -422,9 +451,9 @@ def test_another_molecule_under_the_name_of_a_system_is_said():
 
 
 def test_results_of_some_systems_or_other_data_have_names_of_their_own(tmp_path):
-    assert solutes.result_name("table1", ["Uracil", "RA", "SAM"], "laptop", {}) == "table1"
-    assert solutes.result_name("table1", ["RA"], "laptop", {}) == "table1-RA"
-    assert solutes.result_name("table2", ["Uracil"], "smoke", {"Uracil": tmp_path}) == "table2-own-data"
+    assert solutes.result_name(1, list(solutes.SOLUTES), "laptop", {}) == "table1"
+    assert solutes.result_name(1, ["RA"], "laptop", {}) == "table1-RA"
+    assert solutes.result_name(2, ["Uracil"], "smoke", {"Uracil": tmp_path}) == "table2-own-data"
 
 
 def test_a_file_with_fewer_frames_than_the_preset_asks_for_is_made_longer(tmp_path, monkeypatch):
