@@ -143,10 +143,13 @@ def _sums_at_atoms(positions, mm_positions, moments, max_order: int):
 
     def of_chunk(mm_positions, moments):
         products = _products(positions, mm_positions, max_order + source_order)
-        return ops.reshape(ops.matmul(products, moments), (n_systems, -1, n_atoms, moments.shape[-1]))
+        return ops.matmul(products, moments)
 
-    sums = ops.sum(safe.in_chunks(of_chunk, _particles_at_once(n_systems * n_atoms * weights.shape[0]), mm_positions, moments), axis=0)
-    flat = ops.reshape(ops.transpose(sums, (0, 2, 1, 3)), (n_systems, n_atoms, weights.shape[0] * weights.shape[1]))
+    n_products, n_moments, _ = weights.shape
+    shape = (n_systems, n_products * n_atoms, n_moments)
+    sums = safe.sum_of_chunks(of_chunk, shape, _particles_at_once(n_systems * n_atoms * n_products), mm_positions, moments)
+    sums = ops.reshape(sums, (n_systems, n_products, n_atoms, n_moments))
+    flat = ops.reshape(ops.transpose(sums, (0, 2, 1, 3)), (n_systems, n_atoms, n_products * n_moments))
     return ops.matmul(flat, ops.reshape(weights, (-1, weights.shape[2])))
 
 

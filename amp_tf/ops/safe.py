@@ -82,6 +82,18 @@ def in_chunks(function, rows, *inputs):
     Returns:
         The results of the chunks, stacked.
     """
+    parts = _cut(rows, inputs)
+    return tf.map_fn(lambda part: function(*part), parts, fn_output_signature=inputs[0].dtype, parallel_iterations=1)
+
+
+def sum_of_chunks(function, shape, rows, *inputs):
+    """The sum of the results that :func:`in_chunks` stacks, added up one by one; ``shape`` is that of a result."""
+    empty = tf.zeros(shape, inputs[0].dtype)
+    return tf.foldl(lambda total, part: total + function(*part), _cut(rows, inputs), initializer=empty, parallel_iterations=1)
+
+
+def _cut(rows, inputs) -> tuple:
+    """The chunks of each of ``inputs``: [n_chunks, n, rows, ...]."""
     n_rows = tf.shape(inputs[0])[1]
     size = tf.clip_by_value(rows, 1, tf.maximum(n_rows, 1))
     n_chunks = tf.maximum((n_rows + size - 1) // size, 1)
@@ -90,8 +102,7 @@ def in_chunks(function, rows, *inputs):
         shape = tf.shape(values)
         filled = tf.pad(values, [[0, 0], [0, n_chunks * size - n_rows]] + [[0, 0]] * (len(values.shape) - 2))
         parts.append(tf.reshape(filled, tf.concat([shape[:1], [n_chunks, size], shape[2:]], axis=0)))
-    parts = [tf.transpose(part, [1, 0, *range(2, len(part.shape))]) for part in parts]
-    return tf.map_fn(lambda part: function(*part), tuple(parts), fn_output_signature=inputs[0].dtype, parallel_iterations=1)
+    return tuple(tf.transpose(part, [1, 0, *range(2, len(part.shape))]) for part in parts)
 
 
 def norm(vectors, axis: int = -1):

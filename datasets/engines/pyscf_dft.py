@@ -42,10 +42,10 @@ class PySCFDFTEngine(EmbeddingEngine):
     def energy(self, calculation: Calculation) -> float:
         pyscf = self._import()
         with pyscf.lib.with_omp_threads(self.n_threads):
-            return float(self._converged(pyscf, calculation).e_tot) * units.HARTREE
+            return float(self._converged(pyscf, calculation, 3e-5).e_tot) * units.HARTREE  # variational: the error is that squared
 
-    def _converged(self, pyscf, calculation: Calculation):
-        """The self-consistent field of a calculation."""
+    def _converged(self, pyscf, calculation: Calculation, orbital_gradient: float):
+        """The self-consistent field of a calculation, to an energy within 1e-10 hartree and this orbital gradient."""
         try:
             places = zip(calculation.atomic_numbers, calculation.positions_bohr, strict=True)
             atoms = [(int(number), tuple(place)) for number, place in places]
@@ -53,7 +53,7 @@ class PySCFDFTEngine(EmbeddingEngine):
             state = pyscf.dft.RKS(molecule, xc=self.method).density_fit()
             if _has_field(calculation):
                 state = pyscf.qmmm.mm_charge(state, calculation.mm_positions_bohr, np.asarray(calculation.mm_charges), unit="Bohr")
-            state.conv_tol, state.conv_tol_grad = 1e-10, 1e-6
+            state.conv_tol, state.conv_tol_grad = 1e-10, orbital_gradient
             state.kernel()
         except (KeyError, RuntimeError, ValueError) as error:
             raise EngineError(f"PySCF: {' '.join(str(error).split())[:300]}; check functional, basis and charge.") from error
@@ -64,7 +64,7 @@ class PySCFDFTEngine(EmbeddingEngine):
     def embedded(self, calculation: Calculation) -> EmbeddedResult:
         pyscf = self._import()
         with pyscf.lib.with_omp_threads(self.n_threads):
-            state = self._converged(pyscf, calculation)
+            state = self._converged(pyscf, calculation, 1e-6)
             density = state.make_rdm1()
             gradients = state.nuc_grad_method()
             gradients.grid_response = True

@@ -1,13 +1,8 @@
 """Training that starts from a trained potential: its weights, the energy reference, the record of it, resuming, and what is refused."""
 
 import hashlib
-import os
 import re
 import shlex
-import signal
-import subprocess
-import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,10 +18,11 @@ from amp_tf.data.hdf5 import FrameGroup, Provenance, ReferenceData, read_referen
 from amp_tf.data.pipeline import Frames
 from amp_tf.data.splits import Split
 from amp_tf.errors import DataFileError, InputError
-from amp_tf.training import callbacks, evaluate, make_config, read_config, train
+from amp_tf.training import evaluate, make_config, read_config, train
 from amp_tf.training.run import make_potential
 from amp_tf.training.start import Start, check_data, read_start
 from datasets.water_dimer import SHIPPED_FILE
+from tests.training.killed import train_and_kill
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 MODEL = {"type": "GNN", "cutoff": 8.0, "n_layers": 1, "n_features": 8, "dtype": "float64", "message_cutoff": "none"}
@@ -283,17 +279,7 @@ def test_kill_9_goes_on_and_another_start_is_another_run(start_file, data_file, 
     settings = tmp_path / "config.yaml"
     changes = {"steps": 400, "interval": 20, "learning_rate": 1e-3, "final_learning_rate": 1e-4}
     settings.write_text(yaml.safe_dump(config_of(data_file, start_from=str(start_file), **changes).as_json()))
-    code = "import sys; from amp_tf.training import *; from amp_tf.training import callbacks; callbacks.SECONDS_BETWEEN_CHECKPOINTS = 0.0; train(read_config(sys.argv[1]), sys.argv[2], progress=False)"  # noqa: E501
-    process = subprocess.Popen([sys.executable, "-c", code, str(settings), str(tmp_path / "run")])
-    deadline = time.monotonic() + 120
-    while not (tmp_path / "run" / "checkpoint.weights.h5").is_file():
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    assert not (tmp_path / "run" / "metrics.json").is_file()
-    killed_at = len(callbacks.read_history(tmp_path / "run" / "history.jsonl"))
+    killed_at = train_and_kill(settings, tmp_path / "run")
 
     content = start_file.read_bytes()
     altered = amp_tf.load_potential(start_file)

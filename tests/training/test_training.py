@@ -1,11 +1,6 @@
 """Training: Eq. 12, learning on real data, kill and resume, NaN, Keras's own fit, evaluate and predict."""
 
 import gc
-import os
-import signal
-import subprocess
-import sys
-import time
 import weakref
 
 import h5py
@@ -23,6 +18,7 @@ from amp_tf.graph import System
 from amp_tf.models import load_potential
 from amp_tf.training import callbacks, evaluate, make_config, read_config, train
 from amp_tf.training.run import compile_potential, fit_atomic_energies, make_potential
+from tests.training.killed import train_and_kill
 
 MODEL = {
     "type": "AMP", "max_order": 1, "cutoff": 8.0, "n_layers": 1, "n_features": 8, "n_radial_weights": 2, "dtype": "float64",
@@ -158,17 +154,7 @@ def test_kill_9_and_the_same_command_goes_on(config, tmp_path):
     """A real process is killed as soon as its first checkpoint is there; the rerun reports no step twice and ends like a fresh run."""
     settings = tmp_path / "config.yaml"
     settings.write_text(yaml.safe_dump(config(steps=600, interval=20).as_json()))
-    code = "import sys; from amp_tf.training import *; from amp_tf.training import callbacks; callbacks.SECONDS_BETWEEN_CHECKPOINTS = 0.0; train(read_config(sys.argv[1]), sys.argv[2], progress=False)"  # noqa: E501
-    process = subprocess.Popen([sys.executable, "-c", code, str(settings), str(tmp_path / "run")])
-    deadline = time.monotonic() + 120
-    while not (tmp_path / "run" / "checkpoint.weights.h5").is_file():
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    assert not (tmp_path / "run" / "metrics.json").is_file()
-    killed_at = len(callbacks.read_history(tmp_path / "run" / "history.jsonl"))
+    killed_at = train_and_kill(settings, tmp_path / "run")
     assert 1 <= killed_at < 30
     resumed = train(read_config(settings), tmp_path / "run", progress=False)
     fresh = train(read_config(settings), tmp_path / "fresh", progress=False)
