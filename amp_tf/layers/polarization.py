@@ -25,12 +25,6 @@ class DirectPolarization(keras.layers.Layer):
 
     a_ij couples the multipoles of the atom i with the moments of the source j through radial weights of its own.
 
-    With ``field_shaped``, which goes beyond the paper, charge and decay of the field stand in front of what is learnt,
-    c_ij^k = scale · q_j b(r)^(k+1) φ^k(h_i, a_ij) with b(r) = 3 Å / √(r² + 1 Å²): q/r² for dipoles, q/r³ for quadrupoles, the derivatives
-    of the potential of a point charge. φ is then the response of the atom to a field, of one size near and far, which still sees charge
-    and distance and may correct the shape; a neutral molecule's charges cancel as far as φ is the same for them. A charge of zero does
-    nothing.
-
     Args:
         max_order: highest multipole order k of the atoms, at least 1.
         source_order: highest order of the sources' moments; 0 for charges.
@@ -39,7 +33,6 @@ class DirectPolarization(keras.layers.Layer):
         n_radial: number of Bessel functions of the long-range cut-off.
         n_radial_weights: size of the radial weights.
         coefficient_scale: the factor on the coefficients.
-        field_shaped: see above; for charges as sources.
 
     Call arguments:
         features: h [n_atoms, n_features].
@@ -61,13 +54,9 @@ class DirectPolarization(keras.layers.Layer):
         n_radial: int,
         n_radial_weights: int,
         coefficient_scale: float,
-        field_shaped: bool = False,
         **kwargs,
     ):
         super().__init__(**kwargs)
-        if field_shaped and source_order:
-            raise ValueError("field_shaped is for charges as sources, of order 0.")
-        self.field_shaped = field_shaped
         self.max_order, self.source_order, self.n_features, self.n_elements = max_order, source_order, n_features, n_elements
         self.n_radial, self.n_radial_weights, self.coefficient_scale = n_radial, n_radial_weights, coefficient_scale
         self.radial_weights = RadialWeights(
@@ -88,9 +77,6 @@ class DirectPolarization(keras.layers.Layer):
         else:
             of_atoms = projections(safe.gather(multipoles, edges.receivers), edges.unit_vectors)
             pair_features = anisotropic_features(radial_weights, of_atoms, projections(at_senders, edges.unit_vectors))
-        if self.field_shaped:
-            decay = FIELD_RADIUS * ops.rsqrt(ops.square(edges.distances) + FIELD_WIDTH**2)[:, None]
-            products = at_senders * decay * multipole_ops.monomials(decay * edges.unit_vectors, self.max_order)
         return expanded(self, features, pair_features, products, edges)
 
     def get_config(self):
@@ -102,7 +88,6 @@ class DirectPolarization(keras.layers.Layer):
             "n_radial": self.n_radial,
             "n_radial_weights": self.n_radial_weights,
             "coefficient_scale": self.coefficient_scale,
-            "field_shaped": self.field_shaped,
         }
 
 

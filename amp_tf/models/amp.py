@@ -51,9 +51,6 @@ class AMP(MessagePassingPotential):
         near_cutoff: with -D, MM particles closer than this polarize through the pair network, all others through their field, without a
             cut-off (:class:`amp_tf.layers.NearFarPolarization`), angstrom; None: all through the pair network, as in the paper. 4 is a good
             choice.
-        field_polarization: the direct polarization, where there is one, starts from the field of each charge, so that charge and decay
-            need not be learnt and hold beyond the distances that training saw (paper: False): ``field_shaped`` of
-            :class:`amp_tf.layers.DirectPolarization`.
         coefficient_scale: factor on the predicted coefficients c (paper: 1e-4, "for stability"; larger values learn sooner).
         energy_scale: factor on the energy readout, kJ/mol: the size of the energies to be learnt (paper: 1). Steps of the optimizer move
             the energy in proportion to it.
@@ -71,25 +68,21 @@ class AMP(MessagePassingPotential):
         self, elements: Sequence[str], max_order: int = 2, cutoff: float = 5.0, n_layers: int = 3, n_features: int = 128,
         n_radial_weights: int = 16, direct_polarization: bool = False, pairwise_coulomb: bool = False, long_range_partners: str = "mm",
         long_range_cutoff: float = 50.0, n_long_range_weights: int = 8, near_cutoff: float | None = None,
-        field_polarization: bool = False, coefficient_scale: float = 1e-2, energy_scale: float = 1.0,
-        message_cutoff: str = "smooth", n_radial: int = 20,
+        coefficient_scale: float = 1e-2, energy_scale: float = 1.0, message_cutoff: str = "smooth", n_radial: int = 20,
         atomic_energies: Mapping[str, float] | None = None, provenance: Mapping[str, Any] | None = None, dtype: str = "float32", **kwargs,
     ):  # fmt: skip
         require_whole(0, max_order=max_order)
         require_whole(1, n_radial_weights=n_radial_weights, n_long_range_weights=n_long_range_weights)
         require_positive(long_range_cutoff=long_range_cutoff, coefficient_scale=coefficient_scale)
         if near_cutoff is not None:
-            require(not field_polarization, "near_cutoff and field_polarization are two forms of polarization: choose one.")
             _check_near_cutoff(near_cutoff, long_range_cutoff, direct_polarization and max_order >= 1 and long_range_partners == "mm")
-        for name, value in {"direct_polarization": direct_polarization, "field_polarization": field_polarization}.items():
-            require(isinstance(value, bool), f"{name} must be true or false, got {value!r}.")
+        require(isinstance(direct_polarization, bool), f"direct_polarization must be true or false, got {direct_polarization!r}.")
         super().__init__(
             elements, cutoff, n_layers, n_features, pairwise_coulomb, long_range_partners, energy_scale,
             message_cutoff=message_cutoff, n_radial=n_radial, atomic_energies=atomic_energies, provenance=provenance, dtype=dtype, **kwargs,
         )  # fmt: skip
         self.max_order, self.n_radial_weights, self.direct_polarization = max_order, n_radial_weights, direct_polarization
         self.long_range_cutoff, self.n_long_range_weights = float(long_range_cutoff), n_long_range_weights
-        self.field_polarization = field_polarization
         self.near_cutoff = None if near_cutoff is None else float(near_cutoff)
         self.coefficient_scale = coefficient_scale
         self._set_long_range(self.is_polarized or pairwise_coulomb)
@@ -136,7 +129,7 @@ class AMP(MessagePassingPotential):
         elif self.is_polarized:
             self.polarization = DirectPolarization(
                 self.max_order, 0, self.n_features, n_elements, self.n_radial, self.n_long_range_weights, self.coefficient_scale,
-                self.field_polarization, dtype=policy, name="polarization",
+                dtype=policy, name="polarization",
             )  # fmt: skip
             if self.long_range_partners == "qm":
                 self.source_charge_readout = self._perceptron("source_charge_readout", state_size)
@@ -218,10 +211,17 @@ class AMP(MessagePassingPotential):
             "direct_polarization": self.direct_polarization,
             "long_range_cutoff": self.long_range_cutoff,
             "n_long_range_weights": self.n_long_range_weights,
-            "field_polarization": self.field_polarization,
             "near_cutoff": self.near_cutoff,
             "coefficient_scale": self.coefficient_scale,
         }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "AMP":
+        """Raises:
+        InputError: for a form of polarization that development versions before 0.2 had.
+        """
+        require(not config.pop("field_polarization", False), "field_polarization is no longer there; train again with near_cutoff.")
+        return super().from_config(config)
 
 
 def _check_near_cutoff(near_cutoff: float, long_range_cutoff: float, has_field: bool) -> None:

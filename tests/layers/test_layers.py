@@ -100,11 +100,6 @@ CASES = {
         lambda dtype: (features(dtype), one_hot(dtype), multipoles(dtype), random_tensor(4, (N_ATOMS, 1), dtype), edges(dtype)),
         ((2 + 5) * 2 + 2) + ((6 + 2 * 5) * 6 + 6) + (6 * 6 + 6) + (6 * 2 + 2),
     ),
-    "DirectPolarization, field-shaped": (
-        lambda dtype: DirectPolarization(ORDER, 0, N_FEATURES, N_ELEMENTS, N_RADIAL, 2, 0.5, True, dtype=dtype),
-        lambda dtype: (features(dtype), one_hot(dtype), multipoles(dtype), random_tensor(4, (N_ATOMS, 1), dtype), edges(dtype)),
-        ((2 + 5) * 2 + 2) + ((6 + 2 * 5) * 6 + 6) + (6 * 6 + 6) + (6 * 2 + 2),
-    ),
     "DirectPolarization by dipoles": (
         lambda dtype: DirectPolarization(ORDER, 1, N_FEATURES, N_ELEMENTS, N_RADIAL, 2, 0.5, dtype=dtype),
         lambda dtype: (features(dtype), one_hot(dtype), multipoles(dtype), multipoles(dtype)[:, : n_components(1)], edges(dtype)),
@@ -153,28 +148,27 @@ def test_pair_dense_equals_a_dense_layer_on_the_concatenation(with_sender):
     np.testing.assert_allclose(layer(atoms, pairs, geometry), linear / (1.0 + np.exp(-linear)), rtol=1e-12, atol=1e-13)
 
 
-def test_field_shaped_polarization_is_the_field_where_the_response_is_constant():
-    """With φ = 1 the moments are Σ q b^(k+1) R^k, b = 3/√(r² + 1)."""
-    make_layer, make_inputs, _ = CASES["DirectPolarization, field-shaped"]
-    layer, inputs = make_layer("float64"), make_inputs("float64")
-    last = layer.coefficients.rest.dense[-1]
-    last.set_weights([np.zeros(last.kernel.shape), np.ones(last.bias.shape)])
-    charges, pairs = np.array(inputs[3])[:, 0], inputs[4]
-    unit, decay = np.array(pairs.unit_vectors), 3.0 / np.sqrt(np.array(pairs.distances) ** 2 + 1.0)
-    strength = 0.5 * charges[pairs.senders] * np.array(pairs.weights)[:, 0]
-    dipoles, quadrupoles = np.zeros((N_ATOMS, 3)), np.zeros((N_ATOMS, 3, 3))
-    np.add.at(dipoles, np.array(pairs.receivers), (strength * decay**2)[:, None] * unit)
-    traceless = unit[:, :, None] * unit[:, None, :] - np.eye(3) / 3.0
-    np.add.at(quadrupoles, np.array(pairs.receivers), (strength * decay**3)[:, None, None] * traceless)
-    found = unpack(layer(*inputs))
-    np.testing.assert_allclose(found[1], dipoles, atol=1e-12)
-    np.testing.assert_allclose(found[2], quadrupoles, atol=1e-12)
-
-
 def constant(perceptron, value):
     """Make the last linear layer give ``value`` for whatever it sees."""
     last = perceptron.dense[-1]
     last.set_weights([np.zeros(last.kernel.shape), np.full(last.bias.shape, value)])
+
+
+def test_near_charges_make_their_blunted_field_where_the_response_is_constant():
+    """With φ = 1 and φ_F = 0 the moments are Σ s q b^(k+1) R^k, b = 3/√(r² + 1)."""
+    make_layer, make_inputs, _ = CASES["NearFarPolarization"]
+    layer, (*atoms, tensors, charges, pairs) = make_layer("float64"), make_inputs("float64")
+    constant(layer.coefficients.rest, 1.0)
+    constant(layer.response, 0.0)
+    unit, decay = np.array(pairs.unit_vectors), 3.0 / np.sqrt(np.array(pairs.distances) ** 2 + 1.0)
+    strength = 0.5 * np.array(charges)[pairs.senders] * np.array(pairs.weights)[:, 0]
+    dipoles, quadrupoles = np.zeros((N_ATOMS, 3)), np.zeros((N_ATOMS, 3, 3))
+    np.add.at(dipoles, np.array(pairs.receivers), (strength * decay**2)[:, None] * unit)
+    traceless = unit[:, :, None] * unit[:, None, :] - np.eye(3) / 3.0
+    np.add.at(quadrupoles, np.array(pairs.receivers), (strength * decay**3)[:, None, None] * traceless)
+    found = unpack(layer(*atoms, tensors, charges, pairs))
+    np.testing.assert_allclose(found[1], dipoles, atol=1e-12)
+    np.testing.assert_allclose(found[2], quadrupoles, atol=1e-12)
 
 
 def test_near_and_far_parts_share_the_field_between_them():
@@ -190,7 +184,7 @@ def test_near_and_far_parts_share_the_field_between_them():
     np.testing.assert_allclose(unpack(layer(*atoms, tensors, charges, pairs))[1], 0.5 * dipoles, atol=1e-12)
 
 
-@pytest.mark.parametrize("case", ["DirectPolarization", "DirectPolarization, field-shaped", "NearFarPolarization"])
+@pytest.mark.parametrize("case", ["DirectPolarization", "NearFarPolarization"])
 def test_direct_polarization_leaves_the_monopoles_alone(case):
     make_layer, make_inputs, _ = CASES[case]
     added = unpack(make_layer("float64")(*make_inputs("float64")))

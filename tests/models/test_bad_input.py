@@ -31,7 +31,6 @@ POLARIZED = {"direct_polarization": True, "pairwise_coulomb": True}
         ({"long_range_cutoff": -1.0}, "long_range_cutoff must be positive"),
         ({**POLARIZED, "near_cutoff": 0.0}, "near_cutoff must be positive and finite"),
         ({**POLARIZED, "near_cutoff": 60.0}, r"near_cutoff \(60 angstrom\) must not be above long_range_cutoff \(50 angstrom\)"),
-        ({**POLARIZED, "near_cutoff": 4.0, "field_polarization": True}, "two forms of polarization: choose one"),
         ({"near_cutoff": 4.0}, "near_cutoff is for MM particles that polarize"),
         ({**POLARIZED, "near_cutoff": 4.0, "max_order": 0}, "near_cutoff is for MM particles that polarize"),
         ({**POLARIZED, "near_cutoff": 4.0, "long_range_partners": "qm"}, "near_cutoff is for MM particles that polarize"),

@@ -83,14 +83,6 @@ def test_charges_polarize_the_multipoles_of_order_one_and_higher(random):
     assert np.abs(result["charges"] - isolated["charges"]).max() > 1e-4
 
 
-@pytest.mark.parametrize("field_polarization", [False, True])
-def test_a_charge_of_zero_does_nothing_where_the_polarization_is_field_shaped(field_polarization):
-    potential = make(field_polarization=field_polarization)
-    isolated, result = potential.compute(NUMBERS, WATER), potential.compute(NUMBERS, WATER, [[0.0, 3.0, 0.0]], [0.0])
-    assert (result["energy"] == pytest.approx(isolated["energy"], abs=1e-9)) == field_polarization
-    assert np.any(np.abs(result["mm_gradients"]) > 1e-6) != field_polarization
-
-
 def test_a_changing_number_of_particles_traces_once(random):
     potential = make("float32")
     for n_mm in (3, 27, 57, 30):

@@ -17,7 +17,6 @@ AMP_CASES = {
     "AMP(2)-D": {"max_order": 2, "direct_polarization": True, "long_range_cutoff": 12.0},
     "AMP(0)-DP": {"max_order": 0, **LONG_RANGED},
     "AMP(2)-DP": {"max_order": 2, **LONG_RANGED},
-    "AMP(2)-DP, field-shaped": {"max_order": 2, "field_polarization": True, **LONG_RANGED},
     **{f"AMP({order})-DP, near and far": {"max_order": order, "near_cutoff": 4.5, **LONG_RANGED} for order in (1, 2, 3, 4)},
     "AMP(2)-D, near and far": {"max_order": 2, "near_cutoff": 4.5, "direct_polarization": True},
     "AMP(3)-DP among QM atoms": {"max_order": 3, "long_range_partners": "qm", **LONG_RANGED},

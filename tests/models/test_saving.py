@@ -28,7 +28,7 @@ json.dump(answer, open(sys.argv[3], "w"))
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_a_fresh_process_computes_the_same(dtype, dimer, tmp_path):
     keras.utils.set_random_seed(1)
-    settings = SMALL | {"long_range_partners": "qm", "pairwise_coulomb": True, "direct_polarization": True, "field_polarization": True}
+    settings = SMALL | {"long_range_partners": "qm", "pairwise_coulomb": True, "direct_polarization": True}
     energies = {"O": -197_000.123456789, "H": -1_310.5}
     potential = amp_tf.AMP(ELEMENTS, 2, dtype=dtype, atomic_energies=energies, provenance={"data": "none"}, **settings)
     expected = potential.compute(dimer.atomic_numbers, dimer.positions)
@@ -44,6 +44,13 @@ def test_a_fresh_process_computes_the_same(dtype, dimer, tmp_path):
         found["gradients"], expected["qm_gradients"], atol=50 * resolution * np.max(np.abs(expected["qm_gradients"]))
     )
     assert found["config"] == json.loads(json.dumps(potential.get_config()))
+
+
+def test_a_form_of_polarization_that_is_gone_is_said():
+    config = amp_tf.AMP(ELEMENTS).get_config()
+    assert amp_tf.AMP.from_config(config | {"field_polarization": False}).get_config() == config
+    with pytest.raises(InputError, match="field_polarization is no longer there; train again with near_cutoff"):
+        amp_tf.AMP.from_config(config | {"field_polarization": True})
 
 
 @pytest.mark.parametrize("name", ["AMP(0)-DP", "AMP(3)-DP among QM atoms", "GNN", "GNN-P"])
