@@ -110,7 +110,7 @@ def reproduce(preset: str, results: Path = RESULTS, runs: Path = RUNS) -> Path:
 def _differs(setting: Setting) -> str:
     """What of a setting differs from the paper's."""
     near = [] if setting.near_cutoff is None or setting.name == SCAN else [water_clusters.NEAR_DIFFERS]
-    steps = [] if setting.steps is None else [f"{setting.steps} steps"]
+    steps = [] if setting.steps is None else [f"{setting.steps} steps instead of these"]
     return "; ".join([water_clusters.PRESETS[setting.preset].differs, *near, *steps])
 
 
