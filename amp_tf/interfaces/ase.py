@@ -1,0 +1,169 @@
+"""An ASE calculator for potentials: energies, forces and, in the field of point charges, forces on these. In eV and angstrom."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import Calculator, all_changes, compare_atoms
+
+from amp_tf import units
+from amp_tf.errors import InputError
+from amp_tf.interfaces.zone import Zone
+from amp_tf.models import Potential, load_potential
+
+
+class AMPCalculator(Calculator):
+    """Energy, forces, charges and dipole of an isolated molecule, or of one embedded in point charges.
+
+    A list of potentials is a committee: energy and forces are the means, ``results["energy_std"]`` and ``["forces_std"]`` the standard
+    deviations over its members (of each component of the forces).
+
+    The total charge is that of ``atoms.info["charge"]``, otherwise ``charge``.
+
+    Args:
+        potentials: a trained potential or the path of one, or a sequence of these.
+        charge: total charge, e, of atoms that do not tell their own.
+        xla: compile, which takes seconds and is then faster: for dynamics.
+        zone: the molecules around the QM atoms that the potential sees in :meth:`embed`.
+
+    Raises:
+        DataFileError: for a path that is no potential.
+        InputError: without potentials.
+    """
+
+    implemented_properties = ("energy", "free_energy", "forces", "charges", "dipole")
+
+    def __init__(
+        self,
+        potentials: Potential | Path | str | Sequence[Potential | Path | str],
+        charge: float = 0.0,
+        xla: bool = False,
+        zone: Zone | None = None,
+    ):
+        super().__init__()
+        members = [potentials] if isinstance(potentials, Potential | Path | str) else list(potentials)
+        if not members:
+            raise InputError("AMPCalculator needs at least one potential.")
+        self.members = [member if isinstance(member, Potential) else load_potential(member) for member in members]
+        self.charge, self.xla, self.zone = float(charge), xla, zone or Zone()
+        self.point_charges: PointCharges | None = None
+        self._computed_charge: float | None = None
+
+    def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
+        """What changed since the last calculation; also the total charge and the MM particles, which ``atoms`` does not compare."""
+        changes = compare_atoms(self.atoms, atoms, tol=tol, excluded_properties={"initial_charges", "initial_magmoms"})
+        if self._computed_charge != self.total_charge(atoms):
+            changes.append("charge")
+        if self.point_charges is not None and self.point_charges.changed:
+            changes.append("point_charges")
+        return changes
+
+    def total_charge(self, atoms: Atoms) -> float:
+        """Of the QM atoms, e."""
+        return float(atoms.info.get("charge", self.charge))
+
+    def calculate(self, atoms: Atoms | None = None, properties: Sequence[str] = ("energy",), system_changes: Sequence[str] = all_changes):
+        """Fill ``results``; ``properties`` are computed together."""
+        super().calculate(atoms, properties, system_changes)
+        if self.point_charges is not None:
+            self.results = self.point_charges.calculate(self, self.atoms)
+        elif np.any(self.atoms.pbc):
+            raise InputError("the potential knows no periodic images; set atoms.pbc = False.")
+        else:
+            self.results = in_ev(self._compute(self.atoms))
+        self._computed_charge = self.total_charge(self.atoms)
+
+    def calculate_embedded(self, atoms: Atoms, mm_positions, mm_charges, molecules, cell=None) -> dict[str, Any]:
+        """The molecule in the field of MM molecules within the zone.
+
+        Args:
+            atoms: the QM atoms, whole.
+            mm_positions: of all MM particles, molecules whole, [n_mm, 3], angstrom.
+            mm_charges: [n_mm], e.
+            molecules: the number of the molecule of each particle, [n_mm].
+            cell: vectors of a periodic box as rows, angstrom; None without images.
+
+        Returns:
+            ``results``, and ``mm_forces`` [n_mm, 3], eV/angstrom.
+        """
+        mm_positions, mm_charges = np.asarray(mm_positions, dtype=float), np.asarray(mm_charges, dtype=float)
+        around = self.zone.surroundings(atoms.positions, mm_positions, mm_charges, molecules, cell)
+
+        def all_gradients(result: dict[str, Any]) -> dict[str, Any]:
+            qm_gradients, mm_gradients = around.gradients(result, len(mm_charges))
+            return result | {"qm_gradients": qm_gradients, "mm_gradients": mm_gradients}
+
+        results = self._compute(atoms, around.positions, around.charges, mm_potentials=True)
+        return in_ev([all_gradients(result) for result in results])
+
+    def _compute(self, atoms: Atoms, *mm: np.ndarray, mm_potentials: bool = False) -> list[dict[str, Any]]:
+        """Of each member, kJ/mol and angstrom."""
+        charge = self.total_charge(atoms)
+        return [
+            member.compute(atoms.numbers, atoms.positions, *mm, total_charge=charge, mm_potentials=mm_potentials, xla=self.xla)
+            for member in self.members
+        ]
+
+    def embed(self, charges, sites_per_molecule: int = 3) -> "PointCharges":
+        """What :class:`ase.calculators.qmmm.EIQMMM` asks for: an object that it tells the positions of the MM sites, and asks for forces.
+
+        Args:
+            charges: of all MM sites, e.
+            sites_per_molecule: sites of one molecule stand together; ``Embedding(sites_per_molecule=4)`` passes another number on.
+        """
+        for member in self.members:
+            if not member.embeds_charges:
+                raise InputError(f"a {type(member).__name__} without -D and -P sees no charges; embed one that does.")
+        self.point_charges = PointCharges(np.asarray(charges, dtype=float), sites_per_molecule)
+        return self.point_charges
+
+
+class PointCharges:
+    """The MM sites around the atoms of an :class:`AMPCalculator`, as :class:`ase.calculators.qmmm.EIQMMM` handles them.
+
+    Args:
+        charges: of the sites, e.
+        sites_per_molecule: sites of one molecule stand together.
+
+    Raises:
+        InputError: if the sites are no whole number of molecules.
+    """
+
+    def __init__(self, charges: np.ndarray, sites_per_molecule: int):
+        if len(charges) % sites_per_molecule:
+            raise InputError(f"{len(charges)} MM sites are no whole number of molecules of {sites_per_molecule}; give sites_per_molecule.")
+        self.charges, self.molecules = charges, np.arange(len(charges)) // sites_per_molecule
+        self.positions, self.forces, self.changed = np.zeros((len(charges), 3)), np.zeros((len(charges), 3)), True
+
+    def set_positions(self, positions: np.ndarray, com_pv: np.ndarray | None = None) -> None:
+        """Positions of the sites, angstrom, at their nearest image; ``com_pv`` is not needed."""
+        if not np.array_equal(positions, self.positions):
+            self.positions, self.changed = np.array(positions), True
+
+    def calculate(self, calculator: AMPCalculator, atoms: Atoms) -> dict[str, Any]:
+        """The calculator's results in the field of the sites."""
+        results = calculator.calculate_embedded(atoms, self.positions, self.charges, self.molecules)
+        self.forces, self.changed = results.pop("mm_forces"), False
+        return results
+
+    def get_forces(self, calculator: AMPCalculator) -> np.ndarray:
+        """On the sites, [n, 3], eV/angstrom."""
+        calculator.get_forces(calculator.atoms)
+        return self.forces
+
+
+def in_ev(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """ASE's results from those of the members of a committee, kJ/mol and kJ/mol/angstrom."""
+    energies = np.array([result["energy"] for result in results]) / units.EV
+    forces = -np.array([result["qm_gradients"] for result in results]) / units.EV
+    found: dict[str, Any] = {"energy": float(energies.mean()), "free_energy": float(energies.mean()), "forces": forces.mean(axis=0)}
+    if "mm_gradients" in results[0]:
+        found["mm_forces"] = -np.mean([result["mm_gradients"] for result in results], axis=0) / units.EV
+    for name in ("charges", "dipole"):
+        if all(name in result for result in results):
+            found[name] = np.mean([result[name] for result in results], axis=0)
+    if len(results) > 1:
+        found |= {"energy_std": float(energies.std()), "forces_std": forces.std(axis=0)}
+    return found

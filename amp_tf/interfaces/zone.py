@@ -1,0 +1,113 @@
+"""The charges around a QM region that a potential sees: whole molecules within a zone, at their nearest image, switched off at its edge."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from ase.geometry import find_mic
+from scipy.spatial import cKDTree
+
+from amp_tf.errors import InputError
+
+
+@dataclass(frozen=True)
+class Zone:
+    """Molecules are seen whole while their first atom is within ``radius`` of a QM atom; over the last ``width`` of it their charges go to
+    zero smoothly, so that energy and forces are continuous.
+
+    Attributes:
+        radius: angstrom.
+        width: angstrom.
+    """
+
+    radius: float = 14.0
+    width: float = 2.0
+
+    def __post_init__(self):
+        if not (np.isfinite(self.radius) and 0.0 < self.width < self.radius):
+            raise InputError(f"zone: 0 < width < radius is needed, got a radius of {self.radius!r} and a width of {self.width!r} angstrom.")
+
+    def surroundings(self, positions, mm_positions, mm_charges, molecules, cell=None) -> "Surroundings":
+        """The charges that a potential sees.
+
+        Args:
+            positions: of the QM atoms, whole, [n_atoms, 3], angstrom.
+            mm_positions: of all MM particles, molecules whole, [n_mm, 3], angstrom.
+            mm_charges: [n_mm], e.
+            molecules: the number of the molecule of each particle, [n_mm], whole numbers.
+            cell: vectors of a periodic box as rows, [3, 3], angstrom; None without images.
+
+        Raises:
+            InputError: if a molecule could be in the zone with more than one image.
+        """
+        _, references, molecule_of = np.unique(molecules, return_index=True, return_inverse=True)
+        at = mm_positions[references]
+        shifts = np.zeros_like(at)
+        if cell is not None:
+            center = positions.mean(axis=0)
+            self._check_box(np.asarray(cell, dtype=float), np.linalg.norm(positions - center, axis=1).max())
+            shifts = find_mic(at - center, cell)[0] + center - at
+        distances, nearest = cKDTree(positions).query(at + shifts, distance_upper_bound=self.radius)
+        inside = np.flatnonzero((distances < self.radius)[molecule_of])
+        of_molecule = molecule_of[inside]
+        x = np.clip((distances[of_molecule] - self.radius) / self.width + 1.0, 0.0, 1.0)
+        switches = 1.0 - x**3 * (10.0 - 15.0 * x + 6.0 * x**2)
+        slopes = -30.0 * (x * (1.0 - x)) ** 2 / self.width
+        directions = (at + shifts)[of_molecule] - positions[nearest[of_molecule]]
+        return Surroundings(
+            particles=inside,
+            positions=mm_positions[inside] + shifts[of_molecule],
+            charges=mm_charges[inside] * switches,
+            own_charges=mm_charges[inside],
+            switch_gradients=(slopes / distances[of_molecule])[:, None] * directions,
+            references=references[of_molecule],
+            nearest=nearest[of_molecule],
+        )
+
+    def _check_box(self, cell: np.ndarray, extent: float) -> None:
+        widths = abs(np.linalg.det(cell)) / np.linalg.norm(np.cross(cell[[1, 2, 0]], cell[[2, 0, 1]]), axis=1)
+        if widths.min() < (needed := 2.0 * (self.radius + extent)):
+            raise InputError(
+                f"the box is {widths.min():.1f} angstrom wide, and a zone of {self.radius:g} angstrom around these QM atoms needs "
+                f"{needed:.1f}; take a larger box or a smaller zone."
+            )
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What :meth:`Zone.surroundings` gives; all arrays over the particles that the potential sees.
+
+    Attributes:
+        particles: their numbers among all MM particles.
+        positions: angstrom, at the image nearest to the QM atoms.
+        charges: switched, e.
+        own_charges: not switched, e.
+        switch_gradients: of the switch by the position of the molecule's first atom, [n, 3], 1/angstrom.
+        references: number of that atom among all MM particles.
+        nearest: number of the QM atom that the molecule's distance is taken from.
+    """
+
+    particles: np.ndarray
+    positions: np.ndarray
+    charges: np.ndarray
+    own_charges: np.ndarray
+    switch_gradients: np.ndarray
+    references: np.ndarray
+    nearest: np.ndarray
+
+    def gradients(self, result: dict[str, Any], n_mm: int) -> tuple[np.ndarray, np.ndarray]:
+        """The gradients of the energy by all positions, [n_atoms, 3] and [n_mm, 3], kJ/mol/angstrom.
+
+        Beside those of the potential stands dE/ds = Σ φ q of each molecule's switch s, which acts on its first atom and, in return, on the
+        QM atom nearest to it.
+
+        Args:
+            result: of :meth:`amp_tf.models.Potential.compute` with ``mm_potentials``.
+            n_mm: number of all MM particles.
+        """
+        qm_gradients, mm_gradients = np.array(result["qm_gradients"], dtype=float), np.zeros((n_mm, 3))
+        np.add.at(mm_gradients, self.particles, result["mm_gradients"])
+        of_switches = (result["mm_potentials"] * self.own_charges)[:, None] * self.switch_gradients
+        np.add.at(mm_gradients, self.references, of_switches)
+        np.add.at(qm_gradients, self.nearest, -of_switches)
+        return qm_gradients, mm_gradients
