@@ -19,3 +19,7 @@ class EngineError(AmpTFError, RuntimeError):
 
 class TrainingError(AmpTFError, RuntimeError):
     """A training run that cannot go on, for example after NaN in the loss."""
+
+
+class SimulationError(AmpTFError, RuntimeError):
+    """Dynamics that cannot go on, for example after a geometry outside the range of the training data."""

@@ -10,7 +10,7 @@ from ase.calculators.calculator import Calculator, all_changes, compare_atoms
 
 from amp_tf import units
 from amp_tf.errors import InputError
-from amp_tf.interfaces.zone import Zone
+from amp_tf.interfaces.zone import Zone, compute_embedded
 from amp_tf.models import Potential, load_potential
 
 
@@ -72,7 +72,11 @@ class AMPCalculator(Calculator):
         elif np.any(self.atoms.pbc):
             raise InputError("the potential knows no periodic images; set atoms.pbc = False.")
         else:
-            self.results = in_ev(self._compute(self.atoms))
+            charge = self.total_charge(self.atoms)
+            of_members = [
+                member.compute(self.atoms.numbers, self.atoms.positions, total_charge=charge, xla=self.xla) for member in self.members
+            ]
+            self.results = in_ev(of_members)
         self._computed_charge = self.total_charge(self.atoms)
 
     def calculate_embedded(self, atoms: Atoms, mm_positions, mm_charges, molecules, cell=None) -> dict[str, Any]:
@@ -91,20 +95,8 @@ class AMPCalculator(Calculator):
         mm_positions, mm_charges = np.asarray(mm_positions, dtype=float), np.asarray(mm_charges, dtype=float)
         around = self.zone.surroundings(atoms.positions, mm_positions, mm_charges, molecules, cell)
 
-        def all_gradients(result: dict[str, Any]) -> dict[str, Any]:
-            qm_gradients, mm_gradients = around.gradients(result, len(mm_charges))
-            return result | {"qm_gradients": qm_gradients, "mm_gradients": mm_gradients}
-
-        results = self._compute(atoms, around.positions, around.charges, mm_potentials=True)
-        return in_ev([all_gradients(result) for result in results])
-
-    def _compute(self, atoms: Atoms, *mm: np.ndarray, mm_potentials: bool = False) -> list[dict[str, Any]]:
-        """Of each member, kJ/mol and angstrom."""
         charge = self.total_charge(atoms)
-        return [
-            member.compute(atoms.numbers, atoms.positions, *mm, total_charge=charge, mm_potentials=mm_potentials, xla=self.xla)
-            for member in self.members
-        ]
+        return in_ev(compute_embedded(self.members, atoms.numbers, atoms.positions, charge, around, len(mm_charges), self.xla))
 
     def embed(self, charges, sites_per_molecule: int = 3) -> "PointCharges":
         """What :class:`ase.calculators.qmmm.EIQMMM` asks for: an object that it tells the positions of the MM sites, and asks for forces.

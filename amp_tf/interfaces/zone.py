@@ -1,5 +1,6 @@
 """The charges around a QM region that a potential sees: whole molecules within a zone, at their nearest image, switched off at its edge."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +9,7 @@ from ase.geometry import find_mic
 from scipy.spatial import cKDTree
 
 from amp_tf.errors import InputError
+from amp_tf.models import Potential
 
 
 @dataclass(frozen=True)
@@ -111,3 +113,16 @@ class Surroundings:
         np.add.at(mm_gradients, self.references, of_switches)
         np.add.at(qm_gradients, self.nearest, -of_switches)
         return qm_gradients, mm_gradients
+
+
+def compute_embedded(
+    members: Sequence[Potential], numbers, positions, charge: float, around: Surroundings, n_mm: int, xla: bool
+) -> list[dict[str, Any]]:
+    """:meth:`amp_tf.models.Potential.compute` of each member of a committee in its surroundings, with ``mm_gradients`` of all ``n_mm``
+    particles and the switch's part in all gradients; kJ/mol and angstrom."""
+    results = []
+    for member in members:
+        result = member.compute(numbers, positions, around.positions, around.charges, total_charge=charge, mm_potentials=True, xla=xla)
+        qm_gradients, mm_gradients = around.gradients(result, n_mm)
+        results.append(result | {"qm_gradients": qm_gradients, "mm_gradients": mm_gradients})
+    return results

@@ -1,0 +1,275 @@
+"""QM/MM systems for OpenMM: a potential for some atoms, embedded in the charges of all others within a zone, which are a force field's."""
+
+import itertools
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openmm
+from ase.geometry import find_mic
+from openmm import app, unit
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from amp_tf.errors import InputError, SimulationError
+from amp_tf.graph import System
+from amp_tf.interfaces.zone import Zone, compute_embedded
+from amp_tf.models import load_potential
+
+ANGSTROM_PER_NM = 10.0
+
+
+def make_mixed_system(
+    topology: app.Topology,
+    system: openmm.System,
+    atoms: Sequence[int],
+    potentials: Path | str | Sequence[Path | str],
+    charge: float | None = None,
+    zone: Zone | None = None,
+    xla: bool = True,
+    force_group: int = 0,
+) -> openmm.System:
+    """A copy of a force field's system in which a potential describes some atoms, electrostatically embedded in the others.
+
+    The energy is that of the force field for the other atoms, Lennard-Jones terms between them and the QM atoms, and the potential's in
+    their charges within the zone. Every term of the force field among QM atoms is taken out, constraints too. Its molecules stay molecules
+    by bonds without strength, so that they are wrapped, and scaled by barostats, as wholes.
+
+    The system can be copied, pickled and written as XML; the potential is then read again from its path.
+
+    Args:
+        topology: of the system; tells the elements.
+        system: of a force field, with one :class:`openmm.NonbondedForce`; not changed.
+        atoms: numbers of the QM atoms: whole molecules.
+        potentials: path of a trained potential that embeds charges, or of several, whose mean it is.
+        charge: total charge of the QM atoms, e; None: what their charges in the force field sum to.
+        zone: which molecules the potential sees.
+        xla: compile the potential, which takes seconds at the first step and is then faster.
+        force_group: of the potential's force.
+
+    Raises:
+        InputError: for a QM region that a bond, constraint or exception of the force field crosses, without elements or with virtual sites;
+            forces that cannot be split; a potential that does not embed charges or lacks an element.
+        DataFileError: for a path that is no potential.
+    """
+    atoms = np.unique(np.asarray(list(atoms), dtype=int))
+    if not len(atoms) or atoms[0] < 0 or atoms[-1] >= system.getNumParticles():
+        raise InputError(f"atoms: give at least one number of an atom, 0 to {system.getNumParticles() - 1}.")
+    molecules = molecules_of(system)
+    if cut := np.flatnonzero(np.isin(molecules, molecules[atoms]) & ~np.isin(np.arange(len(molecules)), atoms)).tolist():
+        raise InputError(f"the QM region cuts a molecule: atom {cut[0]} belongs to one of it; take whole molecules.")
+    elements = [atom.element for atom in topology.atoms()]
+    if bad := [int(atom) for atom in atoms if elements[atom] is None or system.isVirtualSite(int(atom))]:
+        raise InputError(f"atom {bad[0]} of the QM region is a virtual site or has no element; leave it out.")
+    mixed = openmm.XmlSerializer.clone(system)
+    charges = _split_forces(mixed, set(atoms.tolist()))
+    others = np.setdiff1d(np.arange(system.getNumParticles()), atoms)
+    function = EmbeddedPotential(
+        paths=tuple(str(Path(path).resolve()) for path in ([potentials] if isinstance(potentials, Path | str) else potentials)),
+        numbers=np.array([elements[atom].atomic_number for atom in atoms]),
+        charge=float(round(charges[atoms].sum())) if charge is None else float(charge),
+        atoms=atoms,
+        others=others,
+        mm_charges=charges[others],
+        molecules=molecules[others],
+        is_periodic=system.usesPeriodicBoundaryConditions(),
+        zone=zone or Zone(),
+        xla=xla,
+    )
+    function.check()
+    for number in reversed(range(mixed.getNumConstraints())):
+        if set(mixed.getConstraintParameters(number)[:2]) <= set(atoms.tolist()):
+            mixed.removeConstraint(number)
+    holding = openmm.HarmonicBondForce()
+    holding.setName("molecules of the QM region")
+    for molecule in np.unique(molecules[atoms]):
+        members = atoms[molecules[atoms] == molecule]
+        for first, second in itertools.pairwise(members):
+            holding.addBond(int(first), int(second), 0.1, 0.0)
+    mixed.addForce(holding)
+    force = openmm.PythonForce(function)
+    force.setName("amp_tf")
+    force.setUsesPeriodicBoundaryConditions(function.is_periodic)
+    force.setForceGroup(force_group)
+    mixed.addForce(force)
+    return mixed
+
+
+def molecules_of(system: openmm.System) -> np.ndarray:
+    """The number of the molecule of each particle, by bonds, constraints and virtual sites."""
+    pairs = [system.getConstraintParameters(number)[:2] for number in range(system.getNumConstraints())]
+    for force in system.getForces():
+        if isinstance(force, openmm.HarmonicBondForce | openmm.CustomBondForce):
+            pairs += [force.getBondParameters(number)[:2] for number in range(force.getNumBonds())]
+    for particle in range(system.getNumParticles()):
+        if system.isVirtualSite(particle):
+            site = system.getVirtualSite(particle)
+            pairs += [(particle, site.getParticle(number)) for number in range(site.getNumParticles())]
+    first, second = np.array(pairs, dtype=int).reshape(-1, 2).T
+    n = system.getNumParticles()
+    return connected_components(coo_array((np.ones(len(first)), (first, second)), shape=(n, n)), directed=False)[1]
+
+
+BONDED = {
+    openmm.HarmonicBondForce: ("Bond", 2, lambda values: [values[0], 0.0]),
+    openmm.HarmonicAngleForce: ("Angle", 3, lambda values: [values[0], 0.0]),
+    openmm.PeriodicTorsionForce: ("Torsion", 4, lambda values: [*values[:2], 0.0]),
+    openmm.RBTorsionForce: ("Torsion", 4, lambda values: [0.0] * 6),
+}
+"""Of each bonded force: what its terms are called, how many atoms they have, and their parameters without strength."""
+
+WITHOUT_TERMS = (
+    openmm.CMMotionRemover, openmm.MonteCarloBarostat, openmm.MonteCarloAnisotropicBarostat, openmm.MonteCarloFlexibleBarostat,
+    openmm.MonteCarloMembraneBarostat, openmm.AndersenThermostat, openmm.CustomExternalForce,
+)  # fmt: skip
+"""Forces that have no terms among atoms, and stay."""
+
+
+def _split_forces(system: openmm.System, atoms: set[int]) -> np.ndarray:
+    """Take what is among QM atoms out of a system's forces; returns the charges that all particles had, e."""
+    nonbonded = [force for force in system.getForces() if isinstance(force, openmm.NonbondedForce)]
+    if len(nonbonded) != 1:
+        raise InputError(f"the system has {len(nonbonded)} NonbondedForces; exactly one is needed, whose charges embed the QM atoms.")
+    for force in system.getForces():
+        if kind := BONDED.get(type(force)):
+            _without_strength(force, atoms, *kind)
+        elif isinstance(force, openmm.CustomNonbondedForce):
+            excluded = {frozenset(force.getExclusionParticles(number)) for number in range(force.getNumExclusions())}
+            for first, second in _pairs(atoms):
+                if frozenset((first, second)) not in excluded:
+                    force.addExclusion(first, second)
+        elif isinstance(force, openmm.CMAPTorsionForce | openmm.CustomBondForce | openmm.CustomAngleForce | openmm.CustomTorsionForce):
+            _refuse_terms(force, atoms)
+        elif not isinstance(force, (openmm.NonbondedForce, *WITHOUT_TERMS)):
+            raise InputError(f"a {type(force).__name__} cannot be split between QM and MM atoms; take it out of the system.")
+    return _split_nonbonded(nonbonded[0], atoms)
+
+
+def _without_strength(force: openmm.Force, atoms: set[int], term: str, n_atoms: int, without_strength) -> None:
+    read, write = getattr(force, f"get{term}Parameters"), getattr(force, f"set{term}Parameters")
+    for number in range(getattr(force, f"getNum{term}s")()):
+        parameters = read(number)
+        if set(parameters[:n_atoms]) <= atoms:
+            write(number, *parameters[:n_atoms], *without_strength(parameters[n_atoms:]))
+
+
+def _refuse_terms(force: openmm.Force, atoms: set[int]) -> None:
+    term = type(force).__name__.removeprefix("Custom").removesuffix("Force").removeprefix("CMAP")
+    for number in range(getattr(force, f"getNum{term}s")()):
+        indices = [value for value in getattr(force, f"get{term}Parameters")(number) if isinstance(value, int)]
+        if set(indices) & atoms:
+            raise InputError(f"a {type(force).__name__} has terms of QM atoms, which cannot be switched off; take it out of the system.")
+
+
+def _split_nonbonded(force: openmm.NonbondedForce, atoms: set[int]) -> np.ndarray:
+    if force.getNumParticleParameterOffsets() or force.getNumExceptionParameterOffsets():
+        raise InputError("charges with offsets by parameters cannot embed; take the offsets out of the NonbondedForce.")
+    charges = np.array([force.getParticleParameters(number)[0]._value for number in range(force.getNumParticles())])
+    for atom in atoms:
+        _, sigma, epsilon = force.getParticleParameters(atom)
+        force.setParticleParameters(atom, 0.0, sigma, epsilon)
+    for first, second in _pairs(atoms):
+        force.addException(first, second, 0.0, 0.1, 0.0, True)
+    return charges
+
+
+def _pairs(atoms: set[int]) -> Iterator[tuple[int, int]]:
+    ordered = sorted(atoms)
+    return ((first, second) for number, first in enumerate(ordered) for second in ordered[number + 1 :])
+
+
+@dataclass
+class EmbeddedPotential:
+    """What :class:`openmm.PythonForce` calls: the energy of the QM atoms in the charges of the others, and the forces on all.
+
+    Pickled without the potentials, which are read again from their paths.
+
+    Attributes:
+        paths: of the potentials.
+        numbers: atomic numbers of the QM atoms.
+        charge: of the QM atoms, e.
+        atoms, others: numbers of QM atoms and of all others.
+        mm_charges, molecules: of the others, e and number of the molecule.
+        is_periodic: whether there are images.
+        zone: which molecules are seen.
+        xla: compile the potentials.
+    """
+
+    paths: tuple[str, ...]
+    numbers: np.ndarray
+    charge: float
+    atoms: np.ndarray
+    others: np.ndarray
+    mm_charges: np.ndarray
+    molecules: np.ndarray
+    is_periodic: bool
+    zone: Zone
+    xla: bool
+    _members: list | None = field(default=None, repr=False)
+    _last: tuple | None = field(default=None, repr=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_members": None, "_last": None}
+
+    @property
+    def members(self) -> list:
+        """The potentials, read when they are first needed."""
+        if self._members is None:
+            self._members = [load_potential(path) for path in self.paths]
+        return self._members
+
+    def check(self) -> None:
+        """Raises:
+        InputError: if a potential does not embed charges, or does not know an element or the charge.
+        """
+        for path, member in zip(self.paths, self.members, strict=True):
+            if not member.embeds_charges or member.mm_nodes:
+                raise InputError(f"{path} does not embed charges; use a potential with -D or -P.")
+            systems = [System(self.numbers, 3.0 * np.arange(len(self.numbers))[:, None] * np.ones(3), self.charge)]
+            member.check_systems(systems)
+            member.check_charges(systems)
+
+    def __call__(self, state: openmm.State) -> tuple[float, np.ndarray]:
+        """Energy, kJ/mol, and forces on all particles [n, 3], kJ/mol/nm."""
+        try:
+            return self._compute(state)
+        except BaseException as error:
+            _raised[:] = [error]
+            raise
+
+    def _compute(self, state: openmm.State) -> tuple[float, np.ndarray]:
+        positions = state.getPositions(asNumpy=True).value_in_unit(unit.angstrom)
+        cell = state.getPeriodicBoxVectors(asNumpy=True).value_in_unit(unit.angstrom) if self.is_periodic else None
+        if self._last is not None and np.array_equal(positions, self._last[0]) and np.array_equal(cell, self._last[1]):
+            return self._last[2]
+        qm = positions[self.atoms]
+        if cell is not None:
+            qm = qm[0] + find_mic(qm - qm[0], cell)[0]
+        around = self.zone.surroundings(qm, positions[self.others], self.mm_charges, self.molecules, cell)
+        results = compute_embedded(self.members, self.numbers, qm, self.charge, around, len(self.others), self.xla)
+        forces = np.empty_like(positions)
+        forces[self.atoms] = -np.mean([result["qm_gradients"] for result in results], axis=0) * ANGSTROM_PER_NM
+        forces[self.others] = -np.mean([result["mm_gradients"] for result in results], axis=0) * ANGSTROM_PER_NM
+        energy = float(np.mean([result["energy"] for result in results]))
+        if not (np.isfinite(energy) and np.all(np.isfinite(forces))):
+            raise SimulationError("the potential gave energies or forces that are no numbers; look at the last frame of the trajectory.")
+        self._last = np.array(positions), cell, (energy, forces)
+        return self._last[2]
+
+
+_raised: list[BaseException] = []
+
+
+@contextmanager
+def original_errors() -> Iterator[None]:
+    """Within, an error of the potential is raised as itself, not as the OpenMMException that OpenMM makes of it."""
+    _raised.clear()
+    try:
+        yield
+    except openmm.OpenMMException as error:
+        if _raised:
+            raise _raised.pop() from error
+        raise

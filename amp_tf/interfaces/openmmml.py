@@ -1,0 +1,56 @@
+"""The plug-in for OpenMM-ML: ``MLPotential("amp_tf", path=…).createMixedSystem(…, embedding="electrostatic")``."""
+
+from pathlib import Path
+
+from amp_tf.errors import InputError
+
+
+class PotentialFactory:
+    """What OpenMM-ML finds by the entry point ``amp_tf`` of its group ``openmmml.potentials``."""
+
+    def createImpl(self, name: str, path: Path | str | None = None, **settings):
+        """The implementation for the potential at ``path``."""
+        if path is None:
+            raise InputError(f'MLPotential("{name}") needs path=, the file of a trained potential.')
+        if settings:
+            raise InputError(f'MLPotential("{name}") knows path, not {", ".join(settings)}.')
+        return PotentialImpl(path)
+
+
+class PotentialImpl:
+    """Embeds electrostatically; without embedding it has no use in OpenMM yet.
+
+    Args:
+        path: of a trained potential.
+    """
+
+    def __init__(self, path: Path | str):
+        self.path = path
+
+    def getSupportedEmbeddings(self) -> list[str]:
+        """Names of the embeddings."""
+        return ["electrostatic"]
+
+    def getMLLongRange(self) -> bool:
+        """The potential sees no periodic images."""
+        return False
+
+    def addForces(self, topology, system, atoms, forceGroup, **settings):
+        """Raises:
+        InputError: always.
+        """
+        raise InputError('this potential is for embedding in MM charges; use createMixedSystem(..., embedding="electrostatic").')
+
+    def createMixedSystem(self, topology, system, atoms, forceGroup, interpolate, embedding, returnInfo=False, **settings):
+        """As :func:`amp_tf.interfaces.openmm.make_mixed_system`, whose ``charge``, ``zone`` and ``xla`` may be given.
+
+        Raises:
+            InputError: for interpolation, other settings, and as that function.
+        """
+        from amp_tf.interfaces.openmm import make_mixed_system
+
+        if interpolate:
+            raise InputError("interpolate: energies of an embedded potential and of a force field have no common zero; leave it out.")
+        if unknown := set(settings) - {"charge", "zone", "xla"}:
+            raise InputError(f"createMixedSystem of amp_tf knows charge, zone and xla, not {', '.join(sorted(unknown))}.")
+        return make_mixed_system(topology, system, atoms, self.path, force_group=forceGroup, **settings)
