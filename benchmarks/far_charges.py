@@ -22,9 +22,9 @@ import amp_tf
 from amp_tf.errors import AmpTFError, EngineError
 from amp_tf.graph import System
 from amp_tf.models import potential as potentials
+from amp_tf.simulation.solutes import Solute, solute_by_name
+from amp_tf.simulation.water_box import WATER_CHARGES
 from benchmarks.step_time import RESULTS, largest_memory, median_time
-from datasets.qmmm_sampling import WATER_CHARGES
-from datasets.solutes import Solute, solute_by_name
 from reproductions.common import Row, format_table, row, write_result
 from reproductions.solutes import MODEL
 

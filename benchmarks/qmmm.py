@@ -16,9 +16,9 @@ from scipy.spatial import cKDTree
 
 import amp_tf
 from amp_tf.graph import MolecularGraph, System
+from amp_tf.simulation.solutes import Solute, solute_by_name
 from benchmarks.far_charges import CONTACT, DENSITY, NEAR_CUTOFF
 from benchmarks.step_time import QUANTITIES, RESULTS, largest_memory, matrix_product_operations, matrix_product_rate, median_time
-from datasets.solutes import Solute, solute_by_name
 from reproductions import paper
 from reproductions.common import Row, format_table, row, write_result
 from reproductions.solutes import MODEL, SOLUTES

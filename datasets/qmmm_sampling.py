@@ -13,33 +13,28 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
 import numpy as np
-from scipy.sparse.csgraph import connected_components
+from scipy.optimize import minimize
 from scipy.spatial import cKDTree
-from scipy.spatial.distance import pdist
 from tqdm import tqdm
 
 from amp_tf.errors import AmpTFError, EngineError, InputError
+from amp_tf.simulation.solutes import Solute, lennard_jones
+from amp_tf.simulation.water_box import (
+    NM,
+    WATER_CHARGES,
+    Simulation,
+    box_length,
+    equilibrated,
+    force_field_system,
+    import_openmm,
+    on_cpu,
+    water_topology,
+)
 from datasets.engines import Calculation, EmbeddingEngine
 from datasets.parts import Arrays, Parts
-from datasets.solutes import Solute, bonds, lennard_jones
-
-WATER_CHARGES = (-0.8476, 0.4238, 0.4238)
-"""SPC/E: oxygen, hydrogen, hydrogen, e."""
-
-MARGIN, MARGIN_OF_A_PAIR = 4.0, 8.0
-"""How much wider than solute and zone the box is, and how much more for every further molecule, which may drift away, angstrom."""
 
 WATER_REACH = 1.0
 """How far the atoms of a water molecule are from its oxygen atom, which decides the image that is taken, angstrom."""
-
-SMALLEST_BOX = 22.0
-"""Twice the cut-off of the direct sum of the electrostatics among water, and some, angstrom."""
-
-EXCLUSION = 2.4
-"""No water molecule starts with an atom closer than this to the solute, angstrom."""
-
-NM = 10.0
-"""Angstroms in a nanometre."""
 
 
 @dataclass(frozen=True)
@@ -69,13 +64,6 @@ class Sampling:
     qm_equilibration: int = 2000
     block: int = 25
     seed: int = 0
-
-
-def box_length(solute: Solute, zone: float) -> float:
-    """Edge of the cubic box in which no water molecule lies within ``zone`` of the solute twice, angstrom."""
-    extent = float(pdist(solute.positions).max()) if len(solute.positions) > 1 else 0.0
-    n_molecules = connected_components(bonds(solute.atomic_numbers, solute.positions))[0]
-    return max(SMALLEST_BOX, extent + 2.0 * zone + MARGIN + MARGIN_OF_A_PAIR * (n_molecules - 1))
 
 
 def embedded_zone(positions: np.ndarray, n_water_atoms: int, box: float, zone: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -130,14 +118,14 @@ class Trajectory:
         self, solute: Solute, charges: np.ndarray, engine: EmbeddingEngine, sampling: Sampling, parts: Parts, box: float | None = None,
         n_threads: int = 2,
     ):  # fmt: skip
-        _openmm()
+        import_openmm()
         smallest = box_length(solute, sampling.zone)
         if box is not None and box < smallest:
             raise InputError(f"a box of {box:g} angstrom is too small for {solute.name}: it needs {smallest:.1f} angstrom.")
         self.solute, self.charges, self.engine, self.sampling, self.parts = solute, charges, engine, sampling, parts
         self.start_box = box or smallest
-        self._lennard_jones = lennard_jones(solute)
-        self._platform_properties = {"Threads": str(n_threads)}
+        self._n_threads = n_threads
+        lennard_jones(solute)  # complains about an element without parameters before any work
         self._failure: AmpTFError | None = None
 
     def run(self) -> None:
@@ -170,7 +158,7 @@ class Trajectory:
                     snapshots = []
                     for _ in range(self.sampling.block):
                         self._step(simulation, self.sampling.stride)
-                        snapshots.append(self._positions(simulation))
+                        snapshots.append(simulation.positions())
                         bar.update()
                     self.parts[self._name(number)] = self._block(simulation, np.array(snapshots))
         except KeyboardInterrupt as error:
@@ -205,16 +193,8 @@ class Trajectory:
     def _name(self, block: int) -> str:
         return f"block{block:05d}"
 
-    def _block(self, simulation, snapshots: np.ndarray) -> Arrays:
-        state = simulation.context.getState(positions=True, velocities=True)
-        return {
-            "snapshots": snapshots,
-            "positions": state.getPositions(asNumpy=True)._value * NM,
-            "velocities": state.getVelocities(asNumpy=True)._value * NM,
-        }
-
-    def _positions(self, simulation) -> np.ndarray:
-        return simulation.context.getState(positions=True).getPositions(asNumpy=True)._value * NM
+    def _block(self, simulation: Simulation, snapshots: np.ndarray) -> Arrays:
+        return {"snapshots": snapshots, "positions": simulation.positions(), "velocities": simulation.velocities()}
 
     def _step(self, simulation, n_steps: int) -> None:
         try:
@@ -227,79 +207,22 @@ class Trajectory:
                 f"blocks are kept in {self.parts.folder}: run the same command to go on from the last one."
             ) from error
 
-    def _water(self):
-        """Topology and positions (angstrom) of the water around the solute."""
-        openmm = _openmm()
-        app = openmm.app
-        modeller = app.Modeller(app.Topology(), [])
-        length = self.start_box / NM
-        modeller.addSolvent(app.ForceField("spce.xml"), model="spce", boxSize=openmm.Vec3(length, length, length))
-        positions = np.array(modeller.positions.value_in_unit(openmm.unit.angstrom)).reshape(-1, 3, 3) - 0.5 * self.start_box
-        distances = cKDTree(self.solute.positions).query(positions.reshape(-1, 3))[0].reshape(-1, 3).min(axis=1)
-        residues = list(modeller.topology.residues())
-        crowded = [residue for residue, distance in zip(residues, distances, strict=True) if distance < EXCLUSION]
-        modeller.delete(crowded)
-        return modeller.topology, positions[distances >= EXCLUSION].reshape(-1, 3)
-
-    def _system(self, topology, solute_charges: np.ndarray, frozen: bool):
-        """OpenMM's system: water, then the solute, whose atoms see each other only through the engine."""
-        openmm = _openmm()
-        app = openmm.app
-        force_field = app.ForceField("spce.xml")
-        system = force_field.createSystem(topology, nonbondedMethod=app.PME, nonbondedCutoff=1.0, removeCMMotion=False)
-        nonbonded = next(force for force in system.getForces() if isinstance(force, openmm.NonbondedForce))
-        first = system.getNumParticles()
-        for number, charge, sigma, epsilon in zip(self.solute.atomic_numbers, solute_charges, *self._lennard_jones, strict=True):
-            mass = 0.0 if frozen else app.Element.getByAtomicNumber(int(number)).mass
-            system.addParticle(mass)
-            nonbonded.addParticle(charge, max(sigma, 1.0) / NM, epsilon)
-        for i in range(first, system.getNumParticles()):
-            for j in range(first, i):
-                nonbonded.addException(i, j, 0.0, 1.0, 0.0)
-        return system
-
-    def _simulation(self, system, positions: np.ndarray, box: float, time_step: float, seed: int):
-        openmm = _openmm()
-        integrator = openmm.LangevinMiddleIntegrator(self.sampling.temperature, self.sampling.friction, 1e-3 * time_step)
-        integrator.setRandomNumberSeed(seed)
-        platform = openmm.Platform.getPlatformByName("CPU")
-        context = openmm.Context(system, integrator, platform, self._platform_properties)
-        context.setPeriodicBoxVectors(*(np.eye(3) * box / NM))
-        context.setPositions(positions / NM)
-        return _Simulation(context, integrator)
-
     def _equilibrate(self) -> Arrays:
         """Classical dynamics at constant pressure around the frozen solute."""
-        openmm = _openmm()
-        topology, water = self._water()
-        system = self._system(topology, self.charges, frozen=True)
-        chain = openmm.HarmonicBondForce()  # of no strength: it makes one molecule of the solute, which the barostat then shifts as a whole
-        for atom in range(len(water), system.getNumParticles() - 1):
-            chain.addBond(atom, atom + 1, 0.1, 0.0)
-        system.addForce(chain)
-        barostat = openmm.MonteCarloBarostat(1.0, self.sampling.temperature)
-        barostat.setRandomNumberSeed(self._seed(0))
-        system.addForce(barostat)
-        positions = np.concatenate([water, self.solute.positions])
-        simulation = self._simulation(system, positions, self.start_box, 2.0, self._seed(1))
-        openmm.LocalEnergyMinimizer.minimize(simulation.context, maxIterations=200)
-        simulation.context.setVelocitiesToTemperature(self.sampling.temperature, self._seed(2))
-        n_steps = round(self.sampling.equilibration * 1e3 / 2.0)
-        with tqdm(total=n_steps, desc="equilibration", unit="step") as bar:
-            for start in range(0, n_steps, 100):
-                n = min(100, n_steps - start)
-                simulation.step(n)
-                bar.update(n)
-        state = simulation.context.getState(positions=True)
-        box = float(state.getPeriodicBoxVectors(asNumpy=True)._value[0, 0] * NM)
-        positions = state.getPositions(asNumpy=True)._value * NM
-        embedded_zone(positions, len(water), box, self.sampling.zone)  # which checks that the box has not shrunk too far
+        chosen = self.sampling
+        seeds = self._seed(0), self._seed(1), self._seed(2)
+        positions, box = equilibrated(
+            self.solute, self.charges, self.start_box, chosen.equilibration, chosen.temperature, chosen.friction, seeds, self._n_threads
+        )
+        # which checks that the box has not shrunk too far
+        embedded_zone(positions, len(positions) - len(self.solute.positions), box, chosen.zone)
         return {"positions": positions, "box": np.array(box)}
 
     def _qmmm(self, n_water_atoms: int, box: float, before: Arrays, block: int):
         """The simulation with the engine's force, from positions and velocities of ``before``."""
-        openmm = _openmm()
-        system = self._system(_water_topology(n_water_atoms // 3, box), np.zeros(len(self.solute.positions)), frozen=False)
+        openmm = import_openmm()
+        topology, uncharged = water_topology(n_water_atoms // 3, box), np.zeros(len(self.solute.positions))
+        system = force_field_system(topology, self.solute, uncharged, frozen=False)
         water_charges = np.tile(WATER_CHARGES, n_water_atoms // 3)
 
         def engine_force(state):
@@ -322,7 +245,10 @@ class Trajectory:
             return result.energy, forces
 
         system.addForce(openmm.PythonForce(engine_force))
-        simulation = self._simulation(system, before["positions"], box, self.sampling.time_step, self._seed(10 + block))
+        chosen = self.sampling
+        integrator = openmm.LangevinMiddleIntegrator(chosen.temperature, chosen.friction, 1e-3 * chosen.time_step)
+        integrator.setRandomNumberSeed(self._seed(10 + block))
+        simulation = on_cpu(system, integrator, before["positions"], box, self._n_threads)
         if "velocities" in before:
             simulation.context.setVelocities(before["velocities"] / NM)
         else:  # its vibrations have no potential energy yet: twice the kinetic energy soon becomes the share of both
@@ -336,44 +262,27 @@ class Trajectory:
         return int(np.random.default_rng([self.sampling.seed, number]).integers(1, 2**31 - 1))
 
 
-@dataclass
-class _Simulation:
-    context: object
-    integrator: object
-
-    def step(self, n_steps: int) -> None:
-        self.integrator.step(n_steps)
-
-
-def _water_topology(n_waters: int, box: float):
-    openmm = _openmm()
-    app = openmm.app
-    topology = app.Topology()
-    chain = topology.addChain()
-    oxygen, hydrogen = app.Element.getBySymbol("O"), app.Element.getBySymbol("H")
-    for _ in range(n_waters):
-        residue = topology.addResidue("HOH", chain)
-        atoms = [topology.addAtom(name, element, residue) for name, element in (("O", oxygen), ("H1", hydrogen), ("H2", hydrogen))]
-        topology.addBond(atoms[0], atoms[1])
-        topology.addBond(atoms[0], atoms[2])
-    topology.setPeriodicBoxVectors(np.eye(3) * box / NM)
-    return topology
-
-
-def _openmm():
-    try:
-        import openmm
-        import openmm.app
-    except ImportError as error:
-        raise EngineError("OpenMM is not installed; install it with: pip install 'amp_tf[reference]'") from error
-    if not hasattr(openmm, "PythonForce"):
-        raise EngineError(f"OpenMM {openmm.__version__} has no PythonForce; install a newer one with: pip install -U 'openmm>=8.5'")
-    return openmm
-
-
 def sampling_record(sampling: Sampling, box: float | None) -> dict[str, object]:
     """The settings that decide the trajectory, but for its length: a longer one goes on from a shorter one."""
     record = asdict(sampling)
     record.pop("n_frames")
     start = "relaxed solute, twice the thermal kinetic energy"
     return json.loads(json.dumps(record | {"box": box, "water": "SPC/E", "water_charges_e": WATER_CHARGES, "start": start}))
+
+
+def relaxed(solute: Solute, engine: EmbeddingEngine, n_iterations: int = 100) -> tuple[Solute, float, np.ndarray]:
+    """The isolated solute after up to ``n_iterations`` of L-BFGS, its energy in kJ/mol and its charges [n_atoms], e."""
+
+    def energy_and_gradient(flat):
+        result = engine.embedded(Calculation(solute.atomic_numbers, flat.reshape(-1, 3), charge=solute.charge))
+        return result.energy, result.qm_gradients.ravel()
+
+    start, options = solute.positions.ravel(), {"maxiter": n_iterations, "gtol": 5.0}
+    try:
+        positions = minimize(energy_and_gradient, start, jac=True, method="L-BFGS-B", options=options).x.reshape(-1, 3)
+        result = engine.embedded(Calculation(solute.atomic_numbers, positions, charge=solute.charge))
+    except EngineError as error:
+        raise EngineError(f"{solute.name}: the isolated solute fails ({error})") from error
+    except KeyboardInterrupt as error:
+        raise AmpTFError(f"interrupted while {solute.name} was relaxed; run the same command to start again.") from error
+    return Solute(solute.name, solute.atomic_numbers, positions - positions.mean(axis=0), solute.charge), result.energy, result.charges

@@ -22,10 +22,10 @@ from scipy.spatial.distance import pdist
 from amp_tf.data.convert import as_reference_data, read_geometries
 from amp_tf.data.hdf5 import FrameGroup, Provenance, ReferenceData, content_sha256, read_reference_data, write_reference_data
 from amp_tf.errors import InputError
+from amp_tf.simulation.solutes import PAPER_SOLUTES, Solute, check_shell, lennard_jones, solute_by_name, solute_from_smiles, solute_from_xyz
 from datasets.engines import EMBEDDING_ENGINES, Calculation, CalculationError, EmbeddingEngine, XTBEngine
 from datasets.parts import Arrays, Parts, failures_of, report, run_all
-from datasets.qmmm_sampling import Sampling, Trajectory, sampling_record
-from datasets.solutes import PAPER_SOLUTES, Solute, check_shell, lennard_jones, relaxed, solute_by_name, solute_from_smiles, solute_from_xyz
+from datasets.qmmm_sampling import Sampling, Trajectory, relaxed, sampling_record
 
 SHIPPED_FILE = Path(__file__).with_name("uracil_sample.h5")
 """The first 50 frames of a trajectory of uracil, for tests and the smoke preset."""

@@ -12,9 +12,9 @@ from ase.symbols import Symbols
 
 from amp_tf.data.hdf5 import ReferenceData, read_reference_data
 from amp_tf.errors import InputError
+from amp_tf.simulation.solutes import solute_by_name
 from datasets.qmmm_sampling import Sampling
 from datasets.qmmm_solutes import FRAMES, SHIPPED_FILE, make_engine, relabel, sample, spread
-from datasets.solutes import solute_by_name
 from reproductions.common import RUNS, Row, format_table, row
 
 SOLUTES = {"Uracil": "uracil", "RA": "retinoic-acid", "SAM": "sam-cysteine", "Uracil-PBE": "uracil-pbe"}

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from amp_tf.simulation.solutes import solute_by_name
 from benchmarks import far_charges, qmmm
-from datasets.solutes import solute_by_name
 
 
 def test_charges_stand_where_they_should(random):

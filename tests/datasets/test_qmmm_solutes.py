@@ -15,11 +15,12 @@ from scipy.spatial.distance import cdist
 from amp_tf import units
 from amp_tf.data.hdf5 import ReferenceData, read_reference_data
 from amp_tf.errors import AmpTFError, EngineError, InputError
-from datasets import qmmm_sampling, qmmm_solutes
+from amp_tf.simulation import water_box
+from amp_tf.simulation.solutes import Solute, bonds, lennard_jones, solute_by_name, solute_from_smiles, solute_from_xyz
+from datasets import qmmm_solutes
 from datasets.engines import Calculation, CalculationError, EmbeddedResult, EmbeddingEngine, PySCFDFTEngine, XTBEngine
 from datasets.parts import Parts
-from datasets.qmmm_sampling import Sampling, Trajectory, embedded_zone, sampling_record
-from datasets.solutes import Solute, bonds, lennard_jones, relaxed, solute_by_name, solute_from_smiles, solute_from_xyz
+from datasets.qmmm_sampling import Sampling, Trajectory, embedded_zone, relaxed, sampling_record
 from datasets.water_dimer import MONOMER_NUMBERS, monomer_positions
 
 needs_xtb = pytest.mark.skipif(shutil.which("xtb") is None, reason="the program xtb is not installed")
@@ -454,4 +455,4 @@ def test_relaxing_lowers_the_gradient():
 
 
 def test_the_zone_of_the_shipped_water_model_is_neutral():
-    assert sum(qmmm_sampling.WATER_CHARGES) == pytest.approx(0.0, abs=1e-12)
+    assert sum(water_box.WATER_CHARGES) == pytest.approx(0.0, abs=1e-12)

@@ -6,14 +6,12 @@ from pathlib import Path
 import ase.io
 import numpy as np
 from ase.data import chemical_symbols, covalent_radii
-from scipy.optimize import minimize
 from scipy.spatial.distance import cdist
 from scipy.spatial.transform import Rotation
 
 from amp_tf import units
 from amp_tf.data.convert import total_charge
-from amp_tf.errors import AmpTFError, EngineError, InputError
-from datasets.engines import Calculation, EmbeddingEngine
+from amp_tf.errors import InputError
 
 CONTACT = 3.0
 """Shortest distance of atoms of two molecules that are placed as a contact pair, angstrom."""
@@ -145,24 +143,6 @@ def _in_contact(fixed: np.ndarray, moving: np.ndarray, face: tuple, moving_face:
     raise InputError("the two molecules cannot be placed in contact; give --xyz and --charge.")
 
 
-def relaxed(solute: Solute, engine: EmbeddingEngine, n_iterations: int = 100) -> tuple[Solute, float, np.ndarray]:
-    """The isolated solute after up to ``n_iterations`` of L-BFGS, its energy in kJ/mol and its charges [n_atoms], e."""
-
-    def energy_and_gradient(flat):
-        result = engine.embedded(Calculation(solute.atomic_numbers, flat.reshape(-1, 3), charge=solute.charge))
-        return result.energy, result.qm_gradients.ravel()
-
-    start, options = solute.positions.ravel(), {"maxiter": n_iterations, "gtol": 5.0}
-    try:
-        positions = minimize(energy_and_gradient, start, jac=True, method="L-BFGS-B", options=options).x.reshape(-1, 3)
-        result = engine.embedded(Calculation(solute.atomic_numbers, positions, charge=solute.charge))
-    except EngineError as error:
-        raise EngineError(f"{solute.name}: the isolated solute fails ({error})") from error
-    except KeyboardInterrupt as error:
-        raise AmpTFError(f"interrupted while {solute.name} was relaxed; run the same command to start again.") from error
-    return Solute(solute.name, solute.atomic_numbers, positions - positions.mean(axis=0), solute.charge), result.energy, result.charges
-
-
 # Lennard-Jones parameters between solute and water ---------------------------------------------------------------------------------------
 
 _LENNARD_JONES = {
@@ -203,7 +183,7 @@ def lennard_jones(solute: Solute) -> tuple[np.ndarray, np.ndarray]:
         elif symbol == "O" and len(around) >= 2:
             kind = "O on H" if "H" in around else "O bridge"
         if kind not in _LENNARD_JONES:
-            raise InputError(f"{solute.name}: no Lennard-Jones parameters for {symbol}; add them to datasets/solutes.py with their source.")
+            raise InputError(f"{solute.name}: no Lennard-Jones parameters for {symbol}; add them to {__name__} with their source.")
         rows.append(_LENNARD_JONES[kind])
     half_minimum, epsilon = np.array(rows).T
     return half_minimum * 2.0 ** (5.0 / 6.0), epsilon * units.KCAL_PER_MOL
