@@ -226,7 +226,7 @@ class EmbeddedPotential:
         InputError: if a potential does not embed charges, or does not know an element or the charge.
         """
         for path, member in zip(self.paths, self.members, strict=True):
-            if not member.embeds_charges or member.mm_nodes:
+            if len(self.others) and (not member.embeds_charges or member.mm_nodes):
                 raise InputError(f"{path} does not embed charges; use a potential with -D or -P.")
             systems = [System(self.numbers, 3.0 * np.arange(len(self.numbers))[:, None] * np.ones(3), self.charge)]
             member.check_systems(systems)
@@ -248,11 +248,14 @@ class EmbeddedPotential:
         qm = positions[self.atoms]
         if cell is not None:
             qm = qm[0] + find_mic(qm - qm[0], cell)[0]
-        around = self.zone.surroundings(qm, positions[self.others], self.mm_charges, self.molecules, cell)
-        results = compute_embedded(self.members, self.numbers, qm, self.charge, around, len(self.others), self.xla)
         forces = np.empty_like(positions)
+        if len(self.others):
+            around = self.zone.surroundings(qm, positions[self.others], self.mm_charges, self.molecules, cell)
+            results = compute_embedded(self.members, self.numbers, qm, self.charge, around, len(self.others), self.xla)
+            forces[self.others] = -np.mean([result["mm_gradients"] for result in results], axis=0) * ANGSTROM_PER_NM
+        else:
+            results = [member.compute(self.numbers, qm, total_charge=self.charge, xla=self.xla) for member in self.members]
         forces[self.atoms] = -np.mean([result["qm_gradients"] for result in results], axis=0) * ANGSTROM_PER_NM
-        forces[self.others] = -np.mean([result["mm_gradients"] for result in results], axis=0) * ANGSTROM_PER_NM
         energy = float(np.mean([result["energy"] for result in results]))
         if not (np.isfinite(energy) and np.all(np.isfinite(forces))):
             raise SimulationError("the potential gave energies or forces that are no numbers; look at the last frame of the trajectory.")

@@ -97,10 +97,11 @@ def add_solute(topology, solute: Solute) -> None:
 
 def force_field_system(topology, solute: Solute, charges: np.ndarray, frozen: bool):
     """OpenMM's system: water of the ``topology``, then the solute with ``charges`` [n_atoms], e, without terms among its atoms; ``frozen``:
-    it does not move."""
+    it does not move. A topology without a box has no images."""
     openmm = import_openmm()
     app = openmm.app
-    system = app.ForceField("spce.xml").createSystem(topology, nonbondedMethod=app.PME, nonbondedCutoff=1.0, removeCMMotion=False)
+    method = app.NoCutoff if topology.getPeriodicBoxVectors() is None else app.PME
+    system = app.ForceField("spce.xml").createSystem(topology, nonbondedMethod=method, nonbondedCutoff=1.0, removeCMMotion=False)
     nonbonded = next(force for force in system.getForces() if isinstance(force, openmm.NonbondedForce))
     first = system.getNumParticles()
     for number, charge, sigma, epsilon in zip(solute.atomic_numbers, charges, *lennard_jones(solute), strict=True):

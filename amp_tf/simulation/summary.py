@@ -1,0 +1,82 @@
+"""The summary of a run: drift, temperatures, bonds, radial distribution functions, as numbers and as a figure."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+
+from amp_tf.simulation.observables import RadialDistributions
+
+BROKEN = 1.5
+"""A bond longer than this part of its first length is called broken."""
+
+
+def sum_up(folder: Path, bond_lengths: np.ndarray, names: list[str], distributions: RadialDistributions) -> dict[str, Any]:
+    """Write ``summary.png`` and return the numbers.
+
+    Args:
+        folder: of the run, with ``energies.csv``.
+        bond_lengths: [n_frames, n_bonds], angstrom.
+        names: of the bonds.
+        distributions: of the water.
+    """
+    with open(folder / "energies.csv", newline="") as file:
+        rows = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+    table = {key: np.array([row[key] for row in rows]) for key in rows[0]}
+    times, total = table["time_ps"], table["total_energy_kj_per_mol"]
+    line = np.polyfit(times, total, 1) if len(times) > 2 else (0.0, total.mean())
+    curves = distributions.curves()
+    summary = {
+        "picoseconds": float(times[-1]),
+        "frames": len(times),
+        "total_energy_drift_kj_per_mol_per_ps": float(line[0]),
+        "total_energy_rms_about_the_line_kj_per_mol": float(np.std(total - np.polyval(line, times))),
+        "solute_temperature_k": float(table["solute_temperature_k"].mean()),
+        "water_temperature_k": float(table["water_temperature_k"].mean()),
+        "longest_bond_by_its_start": float(table["longest_bond_by_its_start"].max()),
+        "whole": bool(table["longest_bond_by_its_start"].max() < BROKEN),
+        "bonds": {
+            name: {"mean": float(lengths.mean()), "longest": float(lengths.max())}
+            for name, lengths in zip(names, bond_lengths.T, strict=True)
+        },
+        "first_peaks": {key: _first_peak(*curve) for key, curve in curves.items()},
+    }
+    _draw(folder / "summary.png", table, bond_lengths, names, curves)
+    return summary
+
+
+def _first_peak(distances: np.ndarray, values: np.ndarray) -> dict[str, float] | None:
+    """Place and height of the first maximum above 0.5 that the next half angstrom does not exceed."""
+    width = round(0.5 / (distances[1] - distances[0]))
+    for place in range(len(values) - width):
+        if values[place] > 0.5 and values[place] == values[max(0, place - width) : place + width + 1].max():
+            return {"angstrom": float(distances[place]), "g": float(values[place])}
+    return None
+
+
+def _draw(path: Path, table: dict[str, np.ndarray], bond_lengths: np.ndarray, names: list[str], curves: dict[str, Any]) -> None:
+    figure, axes = plt.subplots(2, 2, figsize=(9.0, 6.0), layout="constrained")
+    times = table["time_ps"]
+    for key, label in {"total_energy_kj_per_mol": "total", "solute_energy_kj_per_mol": "solute in its field"}.items():
+        axes[0, 0].plot(times, table[key] - table[key][0], linewidth=0.8, label=label)
+    axes[0, 0].set(xlabel="time (ps)", ylabel="energy less its start (kJ mol$^{-1}$)")
+    for key, label in {"solute_temperature_k": "solute", "water_temperature_k": "water"}.items():
+        if np.any(np.isfinite(table[key])):
+            axes[0, 1].plot(times, table[key], linewidth=0.8, label=label)
+    axes[0, 1].set(xlabel="time (ps)", ylabel="temperature (K)")
+    for name, lengths in zip(names, bond_lengths.T, strict=True):
+        axes[1, 0].plot(times, lengths, linewidth=0.6, label=name)
+    axes[1, 0].set(xlabel="time (ps)", ylabel="bond lengths (Å)")
+    for key, (distances, values) in curves.items():
+        axes[1, 1].plot(distances, values, linewidth=1.0, label=key.replace("-", "–"))
+    axes[1, 1].set(xlabel="distance (Å)", ylabel="g(r), solute – water")
+    for axis in axes.flat:
+        if 0 < len(axis.get_legend_handles_labels()[0]) <= 8:
+            axis.legend(frameon=False, fontsize=7)
+    figure.savefig(path, dpi=150)
+    plt.close(figure)

@@ -1,0 +1,184 @@
+"""Dynamics of a water molecule: files, going on after a kill, energy conservation, what is refused."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+pytest.importorskip("openmm", reason="OpenMM is not installed: pip install 'amp_tf[openmm]'")
+
+from amp_tf import units
+from amp_tf.errors import InputError
+from amp_tf.simulation.dynamics import COLUMNS, Dynamics, Run
+from amp_tf.simulation.observables import RDF_BINS, RDF_RANGE, RadialDistributions, temperature
+from amp_tf.simulation.solutes import Solute
+from reproductions.water_clusters import WEIGHTS
+
+WATER = Solute("water", np.array([8, 1, 1]), np.array([[0.0, 0.0, 0.0], [0.96, 0.0, 0.0], [-0.24, 0.93, 0.0]]), 0)
+SHORT = {"picoseconds": 0.004, "interval": 2, "time_step": 0.2, "relaxation": 0.001, "equilibration": 0.02, "zone": 6.0}
+
+
+@pytest.fixture(scope="module")
+def path():
+    """A potential of water that ships, for the molecule alone: it knows geometries near the equilibrium only."""
+    return WEIGHTS / "laptop" / "AMP(2).keras"
+
+
+class FlexibleWater:
+    """In place of a potential where the molecule must hold in water: springs between its atoms, and fixed charges."""
+
+    embeds_charges, mm_nodes = True, False
+    charges = np.array([-0.82, 0.41, 0.41])
+    springs = ((0, 1, 0.96, 3000.0), (0, 2, 0.96, 3000.0), (1, 2, 1.52, 500.0))
+    """First atom, second atom, angstrom, kJ/mol/angstrom²."""
+
+    def check_systems(self, systems):
+        pass
+
+    check_charges = check_systems
+
+    def compute(self, numbers, positions, mm_positions=None, mm_charges=None, total_charge=0.0, mm_potentials=False, xla=False):
+        energy, gradients = 0.0, np.zeros((3, 3))
+        for first, second, length, strength in self.springs:
+            vector = positions[first] - positions[second]
+            distance = np.linalg.norm(vector)
+            energy += 0.5 * strength * (distance - length) ** 2
+            gradients[first] += strength * (distance - length) * vector / distance
+            gradients[second] -= strength * (distance - length) * vector / distance
+        result = {"energy": energy, "qm_gradients": gradients, "charges": self.charges}
+        if mm_positions is None:
+            return result
+        vectors = mm_positions[None] - positions[:, None]
+        inverse = 1.0 / np.linalg.norm(vectors, axis=-1)
+        potentials = units.COULOMB_CONSTANT * self.charges @ inverse
+        forces = (units.COULOMB_CONSTANT * self.charges[:, None] * mm_charges * inverse**3)[..., None] * vectors
+        more = {"qm_gradients": gradients + forces.sum(axis=1), "mm_gradients": -forces.sum(axis=0), "mm_potentials": potentials}
+        return result | more | {"energy": energy + potentials @ mm_charges}
+
+
+@pytest.fixture
+def springs(monkeypatch, tmp_path):
+    """The path of a potential that is read as :class:`FlexibleWater`."""
+    for module in ("amp_tf.simulation.dynamics", "amp_tf.interfaces.openmm"):
+        monkeypatch.setattr(f"{module}.load_potential", lambda path: FlexibleWater())
+    path = tmp_path / "springs.keras"
+    path.write_text("springs")
+    return path
+
+
+def run(folder, path, progress=False, **changes):
+    return Run(folder, [path], WATER, Dynamics(**SHORT | changes), xla=False, n_threads=1).run(progress=progress)
+
+
+def table_of(folder):
+    return np.genfromtxt(folder / "energies.csv", delimiter=",", names=True)
+
+
+def test_a_run_in_water_leaves_all_files_and_goes_on_longer(springs, tmp_path):
+    path, folder = springs, tmp_path / "run"
+    summary = run(folder, path)
+    names = {
+        "settings.json",
+        "start.npz",
+        "topology.pdb",
+        "trajectory.dcd",
+        "energies.csv",
+        "checkpoint.npz",
+        "summary.json",
+        "summary.png",
+    }
+    assert {file.name for file in folder.iterdir()} == names
+    table = table_of(folder)
+    assert table.dtype.names == COLUMNS
+    np.testing.assert_allclose(table["time_ps"], 0.0004 * np.arange(1, 11))
+    assert summary["frames"] == 10
+    assert summary == json.loads((folder / "summary.json").read_text())
+    assert set(summary["bonds"]) == {"O1-H2", "O1-H3"}
+    size = (folder / "trajectory.dcd").stat().st_size
+    longer = run(folder, path, picoseconds=0.006)
+    assert longer["frames"] == 15
+    np.testing.assert_array_equal(table_of(folder)[:10], table)
+    assert (folder / "trajectory.dcd").stat().st_size - 276 == (size - 276) * 15 // 10
+    with pytest.raises(InputError, match=r"holds a run with other settings \(dynamics\)"):
+        run(folder, path, temperature=310.0)
+
+
+CODE = """
+import sys
+from pathlib import Path
+from amp_tf.simulation import dynamics
+from tests.simulation.test_dynamics import run
+dynamics.SECONDS_BETWEEN_CHECKPOINTS = 0.0
+run(Path(sys.argv[1]), Path(sys.argv[2]), picoseconds=1.0, gas=True)
+"""
+
+
+def test_kill_9_and_the_same_run_goes_on(path, tmp_path):
+    """Frames that were written after the last checkpoint are cut off and come once more."""
+    folder = tmp_path / "run"
+    process = subprocess.Popen([sys.executable, "-c", CODE, str(folder), str(path)])
+    deadline = time.monotonic() + 120
+    while not (folder / "checkpoint.npz").is_file():
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    frames = int(np.load(folder / "checkpoint.npz")["step"]) // SHORT["interval"]
+    with open(folder / "energies.csv", "a") as file:
+        file.write("half a ro")
+    with open(folder / "trajectory.dcd", "ab") as file:
+        file.write(b"half a frame")
+    before = (folder / "energies.csv").read_text().splitlines()[: frames + 1]
+    n_frames = frames + 5
+    run(folder, path, picoseconds=n_frames * SHORT["interval"] * SHORT["time_step"] * 1e-3, gas=True)
+    lines = (folder / "energies.csv").read_text().splitlines()
+    assert lines[: frames + 1] == before
+    assert [int(line.split(",")[0]) for line in lines[1:]] == [2 * (number + 1) for number in range(n_frames)]
+    assert (folder / "trajectory.dcd").stat().st_size == 276 + n_frames * 3 * (4 * 3 + 8)
+
+
+def test_energy_is_conserved_without_a_thermostat(springs, tmp_path):
+    """In water, molecules crossing the edge of the zone; the rest is noise of particle mesh Ewald in single precision."""
+    run(tmp_path / "run", springs, ensemble="nve", picoseconds=0.1, interval=5, relaxation=0.05)
+    table = table_of(tmp_path / "run")
+    assert np.std(table["total_energy_kj_per_mol"]) < 0.05
+    assert np.std(table["kinetic_energy_kj_per_mol"]) > 2.0
+
+
+def test_temperature_of_maxwell_boltzmann_velocities():
+    random = np.random.default_rng(0)
+    masses = np.repeat([16.0, 1.0], 50_000)
+    velocities = random.normal(size=(100_000, 3)) * np.sqrt(8.31446261815324e-3 * 300.0 / masses * 100.0)[:, None]
+    assert temperature(masses, velocities, 0) == pytest.approx(300.0, rel=0.01)
+
+
+def test_the_distribution_of_points_at_random_is_one():
+    random, box = np.random.default_rng(0), 25.0
+    distributions = RadialDistributions(WATER)
+    for _ in range(25):
+        distributions.add(random.uniform(-50, 50, size=(3, 3)), random.uniform(-60, 60, size=(4000, 3, 3)), box)
+    for distances, values in distributions.curves().values():
+        far = distances > 3.0
+        assert len(values) == RDF_BINS
+        assert distances[-1] < RDF_RANGE
+        assert np.mean(values[far]) == pytest.approx(1.0, abs=0.03)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"ensemble": "nvp"}, "choose one of nvt, npt, nve"),
+        ({"gas": True, "ensemble": "npt"}, "a solute alone has no pressure"),
+        ({"picoseconds": 0.0}, "picoseconds must be positive"),
+        ({"time_step": float("nan")}, "time_step must be positive"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(changes, words):
+    with pytest.raises(InputError, match=words):
+        Dynamics(**changes)
