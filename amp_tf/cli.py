@@ -1,4 +1,4 @@
-"""The ``amp-tf`` command: train, evaluate, predict, convert, info."""
+"""The ``amp-tf`` command: train, evaluate, predict, convert, info, md."""
 
 import os
 import shlex
@@ -179,6 +179,40 @@ def _print_metrics(metrics: list[dict]) -> None:
     typer.echo(f"{'split':<12}{'metric':<20}{'value':>12}{'null model':>12}  unit")
     for row in metrics:
         typer.echo(f"{row['split']:<12}{row['metric']:<20}{row['value']:>12.4g}{row['null_model']:>12.4g}  {row['unit']}")
+
+
+@app.command()
+def md(
+    potential: Annotated[Path, typer.Argument(help="A saved potential, *.keras.")],
+    solute: Annotated[str, typer.Argument(help="A name (uracil, retinoic-acid, sam-cysteine), a SMILES, or an *.xyz file.")],
+    folder: Annotated[Path, typer.Argument(help="Of the run; the same command goes on with a run that was stopped or killed.")],
+    charge: Annotated[int | None, typer.Option(help="Total charge of an xyz file, e; that of the file (charge=...) or 0.")] = None,
+    gas: Annotated[bool, typer.Option("--gas", help="The solute alone instead of in a box of water.")] = False,
+    ensemble: Annotated[str, typer.Option(help="nvt, npt or nve.")] = "nvt",
+    time: Annotated[float, typer.Option(help="ps; more than before makes a finished run longer.")] = 100.0,
+    temperature: Annotated[float, typer.Option(help="K.")] = 300.0,
+    time_step: Annotated[float, typer.Option(help="fs.")] = 0.5,
+    interval: Annotated[int, typer.Option(help="Steps between two frames.")] = 50,
+    zone: Annotated[float, typer.Option(help="Water within this of the solute is seen by the potential, angstrom.")] = 14.0,
+    seed: Annotated[int, typer.Option(help="Of velocities and thermostat.")] = 0,
+    committee: Annotated[list[Path] | None, typer.Option(help="Further potentials; the mean of all moves the atoms.")] = None,
+) -> None:
+    """Molecular dynamics of a solute in water or alone: trajectory.dcd, energies.csv, summary.json and .png."""
+    from amp_tf.simulation.dynamics import Dynamics, Run
+    from amp_tf.simulation.solutes import read_solute
+
+    dynamics = Dynamics(
+        ensemble=ensemble, picoseconds=time, temperature=temperature, time_step=time_step, interval=interval, zone=zone, gas=gas, seed=seed
+    )
+    summary = Run(folder, [potential, *(committee or [])], read_solute(solute, charge), dynamics).run()
+    whole = "whole" if summary["whole"] else "BROKEN"
+    typer.echo(
+        f"{summary['picoseconds']:g} ps, solute {whole} at {summary['solute_temperature_k']:.0f} K, longest bond "
+        f"{summary['longest_bond_by_its_start']:.2f} of its start, total energy drifts by "
+        f"{summary['total_energy_drift_kj_per_mol_per_ps']:.3g} kJ/mol/ps"
+    )
+    for name in ("trajectory.dcd", "topology.pdb", "energies.csv", "summary.json", "summary.png"):
+        typer.echo(f"wrote {folder / name}")
 
 
 def main() -> None:

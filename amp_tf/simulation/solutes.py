@@ -45,6 +45,22 @@ class Solute:
     charge: int
 
 
+def read_solute(text: str, charge: int | None = None) -> Solute:
+    """By name (:data:`PAPER_SOLUTES`), from an xyz file, or from a SMILES.
+
+    Raises:
+        InputError: if the file or the SMILES cannot be read; for ``charge`` with a SMILES, which tells its own.
+    """
+    if text in PAPER_SOLUTES:
+        return solute_by_name(text)
+    if text.endswith((".xyz", ".extxyz")):
+        return solute_from_xyz(Path(text), charge)
+    solute = solute_from_smiles(text)
+    if charge not in (None, solute.charge):
+        raise InputError(f"the SMILES {text} has a charge of {solute.charge:+d} e, not {charge:+d} e; correct it or --charge.")
+    return solute
+
+
 def solute_by_name(name: str, seed: int = 0) -> Solute:
     """One of :data:`PAPER_SOLUTES`.
 

@@ -9,10 +9,11 @@ import time
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 pytest.importorskip("openmm", reason="OpenMM is not installed: pip install 'amp_tf[openmm]'")
 
-from amp_tf import units
+from amp_tf import cli, units
 from amp_tf.errors import InputError
 from amp_tf.simulation.dynamics import COLUMNS, Dynamics, Run
 from amp_tf.simulation.observables import RDF_BINS, RDF_RANGE, RadialDistributions, temperature
@@ -182,3 +183,11 @@ def test_the_distribution_of_points_at_random_is_one():
 def test_settings_that_cannot_be_are_refused(changes, words):
     with pytest.raises(InputError, match=words):
         Dynamics(**changes)
+
+
+def test_the_command_runs_a_molecule_alone(path, tmp_path):
+    arguments = [str(path), "O", str(tmp_path / "run"), "--gas", "--time", "0.002", "--time-step", "0.2", "--interval", "2"]
+    result = CliRunner().invoke(cli.app, ["md", *arguments])
+    assert result.exit_code == 0, result.output
+    assert "0.002 ps, solute " in result.output
+    assert (tmp_path / "run" / "summary.png").stat().st_size > 10_000
