@@ -186,6 +186,8 @@ _READ = {"R": plain_number, "I": _whole, "S": str, "L": _logical}
 def _as_atoms(arrays: dict[str, np.ndarray], info: dict[str, object]) -> ase.Atoms:
     lattice = info.pop("Lattice", None)
     pbc = info.pop("pbc", lattice is not None)
+    if np.asarray(pbc).dtype.kind != "b" or np.shape(pbc) not in ((), (3,)):
+        raise ValueError(f"pbc={pbc!r} must be T or F, or three of them; correct it")
     numbers, symbols, positions = arrays.pop("numbers", None), arrays.pop("symbols", None), arrays.pop("positions")
     of_symbols = None if symbols is None else np.array([atomic_numbers[symbol] for symbol in symbols])
     numbers = of_symbols if numbers is None else numbers
