@@ -71,6 +71,7 @@ def _load(path: Path, allow_pickle: bool) -> np.ndarray:
         hint = "an array of objects needs --allow-pickle, if you trust it" if "object" in str(error).lower() else "copy the file again"
         raise DataFileError(f"{path}: cannot be read as .npy ({_one_line(error)}); {hint}.") from error
     if not isinstance(array, np.ndarray):
+        getattr(array, "close", bool)()
         raise DataFileError(f"{path}: holds several arrays or other objects, not one array; save it with numpy.save.")
     return array
 
