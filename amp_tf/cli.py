@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import warnings
 from pathlib import Path
 from typing import Annotated
 
@@ -59,13 +60,18 @@ def predict(
         typer.Argument(help="*.h5 (kJ/mol: energies, all gradients, charges, dipoles) or *.xyz (eV: energies, forces, charges, dipoles)"),
     ],
     pc: Annotated[Path | None, typer.Option(help="Point charges around an extended xyz: a frame is a count, then lines q x y z.")] = None,
+    cell: Annotated[
+        tuple[float, float, float] | None,
+        typer.Option(help="Edges of the box in which --pc is periodic, angstrom: molecules are taken from the image nearest to the atoms."),
+    ] = None,
 ) -> None:
     """Energies and gradients of all frames of a file."""
     from amp_tf.models import load_potential
     from amp_tf.predict import predict_file
 
-    command = shlex.join(["amp-tf", "predict", potential.name, source.name, output.name, *([] if pc is None else [f"--pc={pc.name}"])])
-    typer.echo(f"{output}: {predict_file(load_potential(potential), source, output, command, pc)} frames")
+    options = ([] if pc is None else [f"--pc={pc.name}"]) + ([] if cell is None else ["--cell", *map(str, cell)])
+    command = shlex.join(["amp-tf", "predict", potential.name, source.name, output.name, *options])
+    typer.echo(f"{output}: {predict_file(load_potential(potential), source, output, command, pc, cell)} frames")
 
 
 _FORM_HELP = "amp_qmmm (a folder of orca_coordinates.npy and so on), hdf5, emle (qm.xyz with energies, and pc.xyz) or xyz (extended)."
@@ -197,6 +203,7 @@ def _print_metrics(metrics: list[dict]) -> None:
 def main() -> None:
     """Entry point of ``amp-tf``: errors that amp_tf raises on purpose end with their one sentence and exit status 1."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
     try:
         app()
     except AmpTFError as error:

@@ -38,7 +38,7 @@ class Frame:
     """What the source states of it, without labels."""
 
 
-def predict_file(potential: Potential, source: Path, output: Path, command: str = "", pc: Path | None = None) -> int:
+def predict_file(potential: Potential, source: Path, output: Path, command: str = "", pc: Path | None = None, cell=None) -> int:
     """Predict every frame of ``source`` and write ``output``; returns the number of frames.
 
     Args:
@@ -50,6 +50,7 @@ def predict_file(potential: Potential, source: Path, output: Path, command: str 
             extended xyz state; MM particles do not fit this format.
         command: recorded in ``.h5``.
         pc: the MM particles of the frames of an extended xyz: for each a count, then lines ``q x y z``.
+        cell: [3] edges, angstrom, of the box in which these are periodic; whole molecules are taken from the image nearest to the atoms.
 
     Raises:
         InputError: for another ending, or systems that the potential does not know; names the frame.
@@ -59,7 +60,7 @@ def predict_file(potential: Potential, source: Path, output: Path, command: str 
         raise InputError(f"{output}: the ending must be .h5, .xyz or .extxyz.")
     if output.resolve() == source.resolve():
         raise InputError(f"{output} is the source; choose another output.")
-    frames = _read(source, pc)
+    frames = _read(source, pc, cell)
     if potential.embeds_charges and not any(len(frame.system.mm_charges) for frame in frames):
         remedy = "" if source.suffix == ".h5" else " (--pc gives them)"
         warnings.warn(f"{source}: no frame has MM particles{remedy}; these are energies without surroundings.", stacklevel=2)
@@ -78,12 +79,14 @@ def predict_file(potential: Potential, source: Path, output: Path, command: str 
     return len(frames)
 
 
-def _read(source: Path, pc: Path | None) -> list[Frame]:
+def _read(source: Path, pc: Path | None, cell) -> list[Frame]:
     """In the order of the file."""
     if source.suffix not in (".h5", *XYZ) and source.is_file():
         raise InputError(f"{source}: the ending must be .h5, .xyz or .extxyz; amp-tf convert reads other formats.")
     if not source.is_file():
         raise DataFileError(f"{source}: no such file.")
+    if cell is not None and pc is None:
+        raise InputError("--cell goes with --pc, the point charges that are periodic in it.")
     frames = []
     if source.suffix == ".h5":
         if pc is not None:
@@ -97,7 +100,7 @@ def _read(source: Path, pc: Path | None) -> list[Frame]:
         return frames
     for number, frame in enumerate(read_geometries(source, pc)):
         with naming(f"{source}, frame {number}"):
-            system = System(frame.atomic_numbers, frame.positions, frame.charge, frame.mm_positions, frame.mm_charges)
+            system = System(frame.atomic_numbers, frame.positions, frame.charge, frame.mm_positions, frame.mm_charges, cell=cell)
         group = f"{ase.Atoms(numbers=system.atomic_numbers).symbols}{system.total_charge:+g}"
         frames.append(Frame(f"frame {number}", group, system, frame.atoms))
     return frames

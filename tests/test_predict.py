@@ -61,6 +61,11 @@ def test_from_extended_xyz_with_point_charges(potential, tmp_path):
     assert predict_file(potential, source, tmp_path / "out.h5", pc=tmp_path / "pc.xyz") == 1
     expected = potential.compute(water.numbers, water.positions, [[0, 0, 4.0]], [0.5])
     np.testing.assert_allclose(read_reference_data(tmp_path / "out.h5").groups[0].mm_gradients, expected["mm_gradients"], atol=1e-5)
+    (tmp_path / "pc.xyz").write_text("1\n0.5 0 0 14\n")
+    predict_file(potential, source, tmp_path / "out.h5", pc=tmp_path / "pc.xyz", cell=(10.0, 10.0, 10.0))
+    np.testing.assert_allclose(read_reference_data(tmp_path / "out.h5").groups[0].mm_positions, [[0, 0, 4.0]])
+    with pytest.raises(InputError, match="--cell goes with --pc"):
+        predict_file(potential, source, tmp_path / "out.h5", cell=(10.0, 10.0, 10.0))
     with pytest.raises(InputError, match="--pc goes with extended xyz"):
         predict_file(potential, SHIPPED_FILE, tmp_path / "out.h5", pc=tmp_path / "pc.xyz")
 

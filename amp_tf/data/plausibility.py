@@ -42,6 +42,9 @@ some four thousand groups of frames, if nothing is known of the signs, and never
 FRAMES = 200
 """How many frames of a group are looked at, spread over it."""
 
+LOOKED_AT = 20
+"""Of how many of these the geometry is looked at in full."""
+
 
 def check_plausible(data: ReferenceData) -> None:
     """Compare positions, gradients, and how much the energies vary, with what is usual of molecules at room temperature.
@@ -60,12 +63,13 @@ def check_plausible(data: ReferenceData) -> None:
     few = [group for group in data.groups if len(group) < 5 and group.qm_gradients is not None]
     if few:
         _check_gradients(data.source, _size([group.qm_gradients for group in few]))
+    torn, of_few = [], []
     for group in data.groups:
         where, chosen = f"{data.source}: group {group.name!r}", np.unique(np.linspace(0, len(group) - 1, FRAMES, dtype=int))
         if complaint := unpaired(group.qm_atomic_numbers, group.total_charge):
             raise InputError(f"{where}: {complaint}; give the right --charge, or pass --no-plausibility-check if it is right.")
         _check_distances(where, group, chosen)
-        _check_particles(where, group, chosen)
+        torn += _torn(where, group, chosen)
         gradient = THERMAL_GRADIENT
         if group.qm_gradients is not None:
             gradient = _size([group.qm_gradients])
@@ -73,9 +77,18 @@ def check_plausible(data: ReferenceData) -> None:
                 _check_gradients(where, gradient)
             if group.mm_gradients is not None:
                 _check_balance(where, group, chosen)
-            _check_signs(where, group, chosen)
+            differences = _energy_differences(group, chosen)
+            if len(differences) >= 5:
+                _check_signs(where, differences)
+            else:
+                of_few.append(differences)
         if len(group) >= 5:
             _check_energies(where, group, gradient)
+    if sum(map(len, of_few)) >= 5:
+        _check_signs(data.source, np.concatenate(of_few))
+    if torn:
+        others = f" (and {len(torn) - 1} other frames)" if len(torn) > 1 else ""
+        warnings.warn(f"{torn[0][0]}{others}: {torn[0][1]}; check the source.", stacklevel=2)
 
 
 def _check_distances(where: str, group: FrameGroup, frames: np.ndarray) -> None:
@@ -95,47 +108,49 @@ def _check_distances(where: str, group: FrameGroup, frames: np.ndarray) -> None:
         )
 
 
-def _check_particles(where: str, group: FrameGroup, frames: np.ndarray) -> None:
-    for frame in frames:
+def _torn(where: str, group: FrameGroup, frames: np.ndarray) -> list[tuple[str, str]]:
+    """Those of up to :data:`LOOKED_AT` of the frames whose geometry is no chemistry, and why.
+
+    Raises:
+        InputError: for MM charges of another unit.
+    """
+    found = []
+    for frame in frames[:: -(-len(frames) // LOOKED_AT)]:
         system = group.system(frame)
         if complaint := charges_complaint(system.mm_charges):
             raise InputError(f"{where}, frame {frame}: {complaint}; correct them, or pass --no-plausibility-check.")
-    complaints = {int(frame): geometry_complaint(*_geometry(group, frame)) for frame in frames}
-    if wrong := [frame for frame, complaint in complaints.items() if complaint]:
-        warnings.warn(
-            f"{where}, frame {wrong[0]} and {len(wrong) - 1} more of {len(frames)} looked at: {complaints[wrong[0]]}.", stacklevel=3
-        )
+        if complaint := geometry_complaint(system.atomic_numbers, system.positions, system.mm_positions):
+            found.append((f"{where}, frame {frame}", complaint))
+    return found
 
 
-def _geometry(group: FrameGroup, frame: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    system = group.system(frame)
-    return system.atomic_numbers, system.positions, system.mm_positions
-
-
-def _check_signs(where: str, group: FrameGroup, frames: np.ndarray) -> None:
-    """Energy differences along the shortest tree that joins the frames, against the mean of the gradients at its ends."""
+def _energy_differences(group: FrameGroup, frames: np.ndarray) -> np.ndarray:
+    """Along the shortest tree that joins the frames: energy differences, and what the gradients let expect, [n_pairs, 2]."""
     shapes = np.array([pdist(group.qm_positions[frame][:40]) for frame in frames])
-    tree = minimum_spanning_tree(squareform(pdist(shapes))) if shapes.size else np.zeros((0, 0))
-    first, second = (frames[end] for end in tree.nonzero())
-    if len(first) < 5:
-        return
-    found = group.energies[second] - group.energies[first]
-    expected = np.array([_energy_difference(group, *pair) for pair in zip(first, second, strict=True)])
-    scale = float(np.sqrt(np.sum(found**2) * np.sum(expected**2)))
-    correlation = float(np.clip(found @ expected / scale, -0.999999, 0.999999)) if scale else 0.0
-    if np.arctanh(correlation) * np.sqrt(len(first) - 2) < OPPOSITE:
-        raise InputError(
-            f"{where}: between near frames energies fall where their gradients say that they rise (correlation {correlation:.2f}), so the "
-            "gradients look like forces; change their sign, or pass --no-plausibility-check."
-        )
+    if not shapes.size:
+        return np.zeros((0, 2))
+    pairs = zip(*(frames[end] for end in minimum_spanning_tree(squareform(pdist(shapes))).nonzero()), strict=True)
+    rows = [(group.energies[second] - group.energies[first], _expected_difference(group, first, second)) for first, second in pairs]
+    return np.array(rows).reshape(-1, 2)
 
 
-def _energy_difference(group: FrameGroup, first: int, second: int) -> float:
+def _expected_difference(group: FrameGroup, first: int, second: int) -> float:
     """From one frame to another, by the trapezoidal rule, after the second is turned onto the first (Kabsch)."""
     start, end = (group.qm_positions[frame] - group.qm_positions[frame].mean(axis=0) for frame in (first, second))
     left, _, right = np.linalg.svd(end.T @ start)
     turn = left @ np.diag([1.0, 1.0, np.sign(np.linalg.det(left @ right))]) @ right
     return float(np.sum(0.5 * (group.qm_gradients[first] + group.qm_gradients[second] @ turn) * (end @ turn - start)))
+
+
+def _check_signs(where: str, differences: np.ndarray) -> None:
+    found, expected = differences.T
+    scale = float(np.sqrt(np.sum(found**2) * np.sum(expected**2)))
+    correlation = float(np.clip(found @ expected / scale, -0.999999, 0.999999)) if scale else 0.0
+    if np.arctanh(correlation) * np.sqrt(len(found) - 2) < OPPOSITE:
+        raise InputError(
+            f"{where}: between near frames energies fall where their gradients say that they rise (correlation {correlation:.2f}), so the "
+            "gradients look like forces; change their sign, or pass --no-plausibility-check."
+        )
 
 
 def _size(arrays: list[np.ndarray]) -> float:

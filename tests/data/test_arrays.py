@@ -130,18 +130,12 @@ def test_damaged_hdf5_is_read_or_refused_in_one_sentence(tmp_path, arrays, rando
 
 def of_folder(path, arrays):
     path.mkdir()
-    mm = {
-        "pc_coordinates": np.full((N_FRAMES, 2, 3), 5.0),
-        "pc_charges": np.tile([0.5, -0.5], (N_FRAMES, 1)),
-        "pcgrad": np.ones((N_FRAMES, 2, 3)),
-    }
     named = {
-        "species": np.tile(arrays["N"], (N_FRAMES, 1)),
-        "coordinates": arrays["R"],
-        "energies": arrays["E"],
-        "engrad": np.ones((N_FRAMES, 3, 3)),
-    }
-    for name, array in (named | mm).items():
+        "species": np.tile(arrays["N"], (N_FRAMES, 1)), "coordinates": arrays["R"], "energies": arrays["E"],
+        "engrad": np.ones((N_FRAMES, 3, 3)), "pc_coordinates": np.full((N_FRAMES, 2, 3), 5.0),
+        "pc_charges": np.tile([0.5, -0.5], (N_FRAMES, 1)), "pcgrad": np.ones((N_FRAMES, 2, 3)),
+    }  # fmt: skip
+    for name, array in named.items():
         np.save(path / f"orca_{name}.npy", array)
     return path
 

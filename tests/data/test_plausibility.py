@@ -47,6 +47,14 @@ def test_forces_taken_for_gradients_are_refused(random, turned, n_frames):
         check_plausible(of(dataclasses.replace(group, qm_gradients=-group.qm_gradients)))
 
 
+def test_forces_of_groups_of_few_frames_are_refused_together(random):
+    whole = trajectory(random, 24)
+    groups = [dataclasses.replace(whole.subset(range(first, first + 3)), name=f"m{first}") for first in range(0, 24, 3)]
+    check_plausible(of(*groups))
+    with pytest.raises(InputError, match="here: between near frames energies fall"):
+        check_plausible(of(*(dataclasses.replace(group, qm_gradients=-group.qm_gradients) for group in groups)))
+
+
 def test_forces_of_atoms_and_particles_are_refused_too():
     group = read_reference_data(ROOT / "datasets" / "uracil_sample.h5").groups[0]
     with pytest.raises(InputError, match="gradients look like forces; change their sign"):
@@ -100,5 +108,5 @@ def test_a_molecule_wrapped_in_a_box_is_told(axis, cut):
     positions = group.qm_positions[3] - group.qm_positions[3].mean(axis=0)
     positions[:, axis] += 11.0 * (positions[:, axis] < cut * np.ptp(positions[:, axis]))
     wrapped = FrameGroup("a", group.qm_atomic_numbers, positions[None], np.zeros(1))
-    with pytest.warns(UserWarning, match=r"here: group 'a', frame 0 .*atoms \d.*a molecule wrapped in a box must be made whole"):
+    with pytest.warns(UserWarning, match=r"here: group 'a', frame 0: .*atoms? \d.*a molecule wrapped in a box must be made whole"):
         check_plausible(of(wrapped))
