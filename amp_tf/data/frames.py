@@ -11,6 +11,7 @@ from ase.data import chemical_symbols
 
 from amp_tf.data.hdf5 import FrameGroup, Provenance, ReferenceData
 from amp_tf.errors import DataFileError, InputError
+from amp_tf.graph import naming
 
 
 @dataclass(frozen=True)
@@ -62,20 +63,21 @@ def as_reference_data(frames: Sequence[RawFrame], source: str, level_of_theory: 
             lengths = [len(part) for part in columns["mm_positions"]]
             mm = {"mm_offsets": np.concatenate([[0], np.cumsum(lengths)])}
             mm |= {key: np.concatenate(columns[key]) for key in _OPTIONAL[1:4] if columns[key] is not None}
-        groups.append(
-            FrameGroup(
-                f"{number:04d}_{name}" if len(by_system) > 1 else name,
-                np.array(numbers, dtype=np.int32),
-                np.stack([frame.positions for frame in of_system]),
-                np.array([frame.energy for frame in of_system]),
-                None if columns["qm_gradients"] is None else np.stack(columns["qm_gradients"]),
-                charges=None if any(of_frame is None for of_frame in charges) else np.stack(charges),
-                dipoles=None if columns["dipole"] is None else np.stack(columns["dipole"]),
-                total_charge=charge,
-                frame_properties=numbers_of([frame.atoms for frame in of_system]) | {SOURCE_FRAME: np.array(members)},
-                **mm,
+        with naming(source):
+            groups.append(
+                FrameGroup(
+                    f"{number:04d}_{name}" if len(by_system) > 1 else name,
+                    np.array(numbers, dtype=np.int32),
+                    np.stack([frame.positions for frame in of_system]),
+                    np.array([frame.energy for frame in of_system]),
+                    None if columns["qm_gradients"] is None else np.stack(columns["qm_gradients"]),
+                    charges=None if any(of_frame is None for of_frame in charges) else np.stack(charges),
+                    dipoles=None if columns["dipole"] is None else np.stack(columns["dipole"]),
+                    total_charge=charge,
+                    frame_properties=numbers_of([frame.atoms for frame in of_system]) | {SOURCE_FRAME: np.array(members)},
+                    **mm,
+                )
             )
-        )
     provenance = Provenance(
         engine="converted",
         engine_version="unknown",

@@ -23,5 +23,6 @@ def factor(unit: str | None, known: Mapping[str, float], option: str) -> float:
 def gradient_factor(unit: str) -> float:
     """As :func:`factor`, of ``ENERGY/LENGTH``."""
     energy, _, length = unit.rpartition("/")
-    option = "--gradient-unit ENERGY/LENGTH"
-    return factor(energy, ENERGY_UNITS, option) / factor(length, LENGTH_UNITS, option)
+    if energy not in ENERGY_UNITS or length not in LENGTH_UNITS:
+        raise InputError(f"--gradient-unit must be ENERGY/LENGTH of {', '.join(ENERGY_UNITS)} and {', '.join(LENGTH_UNITS)}, got {unit!r}.")
+    return ENERGY_UNITS[energy] / LENGTH_UNITS[length]

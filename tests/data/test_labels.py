@@ -8,6 +8,7 @@ import pytest
 from amp_tf import units
 from amp_tf.data.convert import read_emle, read_xyz
 from amp_tf.data.frames import as_reference_data, left_out
+from amp_tf.data.xyz import read_atoms
 from amp_tf.errors import InputError
 
 ROWS = ["O 0 0 0 1 2 3", "H 0.96 0 0 -1 -1 -1", "H -0.24 0.93 0 0 -1 -2"]
@@ -86,6 +87,17 @@ def test_both_units_are_stated_or_none(written):
     assert read_xyz(written("1\nenergy=1\nHe 0 0 0\n"), "hartree")[0].energy == pytest.approx(units.HARTREE)
 
 
+@pytest.mark.parametrize("unit", ["foo", "eV", "eV/", "/angstrom", "angstrom/eV", "kJ/mol", "kJ/mol/Angstrom"])
+def test_units_of_gradients_that_are_none(written, unit):
+    with pytest.raises(InputError, match=rf"--gradient-unit must be ENERGY/LENGTH of kJ/mol, .* and angstrom, bohr, nm, got '{unit}'"):
+        read_xyz(written(frame()), "eV", gradient_unit=unit)
+
+
+def test_a_frame_that_cannot_be_data_names_the_file(written):
+    with pytest.raises(InputError, match=r"a\.xyz: group 'O2', frame 0: atoms 0 and 1 lie on one point"):
+        as_reference_data(read_xyz(written("2\nenergy=1\nO 0 0 0\nO 0 0 0\n")), "a.xyz", "test", "")
+
+
 def test_order_and_numbers_of_interleaved_frames_are_kept(written):
     hydroxide = "2\nenergy=1 charge=-1 step=5 name=b\nO 0 0 0\nH 0.96 0 0\n"
     path = written(frame("energy=1 step=3 name=a"), hydroxide, frame("energy=2 step=4.5 temperature=300"))
@@ -105,8 +117,6 @@ def test_frames_that_ase_writes_are_read_as_ase_reads_them(tmp_path, random):
         atoms.set_array("label", np.array(["a", "bc", "d"]))
         frames.append(atoms)
     ase.io.write(tmp_path / "a.xyz", frames, format="extxyz")
-    from amp_tf.data.xyz import read_atoms
-
     for read, expected in zip(read_atoms(tmp_path / "a.xyz"), ase.io.read(tmp_path / "a.xyz", index=":"), strict=True):
         np.testing.assert_array_equal(read.positions, expected.positions)
         assert read.info.keys() == expected.info.keys()
