@@ -12,6 +12,7 @@ from scipy.spatial.transform import Rotation
 
 from amp_tf import units
 from amp_tf.data.electrons import total_charge
+from amp_tf.data.xyz import read_atoms
 from amp_tf.errors import AmpTFError, EngineError, InputError
 from datasets.engines import Calculation, EmbeddingEngine
 
@@ -102,7 +103,7 @@ def solute_from_xyz(path: Path, charge: int | None = None) -> Solute:
         InputError: if the file cannot be read, states another charge, or the shell is open.
     """
     try:
-        atoms = ase.io.read(path, index=0)
+        atoms = read_atoms(path)[0] if Path(path).suffix in (".xyz", ".extxyz") else ase.io.read(path, index=0)
     except Exception as error:  # each format of ASE raises its own
         raise InputError(f"{path}: ASE cannot read a structure from it ({' '.join(str(error).split())[:200]}).") from error
     stated = total_charge(atoms, path, charge)

@@ -31,12 +31,12 @@ XYZ_KEYS = {"energies": "energy", "qm_forces": "forces", "charges": "charges", "
 """What a frame of extended xyz calls our arrays, unless a key map says otherwise; ``qm_gradients`` may come instead of forces."""
 
 LOOKS_LIKE = {
-    "energies": re.compile(r"energy|energies|^e(tot|_?ref|_?total|_?dft)?$", re.IGNORECASE),
-    "qm_forces": re.compile(r"force|grad|frc|^f$", re.IGNORECASE),
-    "charges": re.compile(r"charges|mulliken|hirshfeld|loewdin|chelpg|resp", re.IGNORECASE),
-    "dipoles": re.compile(r"dipole|^mu$", re.IGNORECASE),
+    "energies": (0, re.compile(r"energy|^e(tot|_?ref|_?total|_?dft)?$", re.IGNORECASE)),
+    "qm_forces": (2, re.compile(r"force|grad|frc|^f$", re.IGNORECASE)),
+    "charges": (1, re.compile(r"charges|mulliken|hirshfeld|loewdin|chelpg|resp", re.IGNORECASE)),
+    "dipoles": (1, re.compile(r"dipole|^mu$", re.IGNORECASE)),
 }
-"""Names that are probably those of labels."""
+"""Numbers of axes and names of what are probably labels."""
 
 
 def read_xyz(
@@ -114,14 +114,17 @@ def _unread(held: Mapping[str, object], read: set[str], has_forces: bool, where:
     Raises:
         InputError: for forces, if none are read.
     """
-    numeric = {name for name, value in held.items() if np.asarray(value).dtype.kind in "iuf"}
+    n_forces = 3 * len(held["numbers"])
     found = {}
-    for name in sorted(numeric - read - {"free_energy", "initial_charges"}):
-        ours = next((ours for ours, pattern in LOOKS_LIKE.items() if pattern.search(name)), None)
-        if ours == "qm_forces" and not has_forces and np.ndim(held[name]) == 2:
-            kind = "qm_gradients" if re.search("grad", name, re.IGNORECASE) else "qm_forces"
-            raise InputError(f"{where}: {name} looks like forces, which would be lost; give --key {kind}={name}, or leave it out.")
-        if ours:
+    for name in sorted(held.keys() - read - {"free_energy", "initial_charges"}):
+        array = np.asarray(held[name])
+        if array.dtype.kind not in "iuf":
+            continue
+        if not has_forces and LOOKS_LIKE["qm_forces"][1].search(name) and array.size == n_forces:
+            ours = "qm_gradients" if re.search("grad", name, re.IGNORECASE) else "qm_forces"
+            raise InputError(f"{where}: {name} looks like forces, which would be lost; give --key {ours}={name}, or leave it out.")
+        alike = (ours for ours, (n_axes, pattern) in LOOKS_LIKE.items() if pattern.search(name) and array.ndim == n_axes)
+        if (ours := next(alike, None)) is not None:
             found[name] = ours
     return found
 

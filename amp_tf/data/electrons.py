@@ -33,14 +33,16 @@ def total_charge(atoms: ase.Atoms, path: Path | str, given: float | None = None)
     for key, value in atoms.info.items():
         if _plain(key) in CHARGE_KEYS:
             stated[key] = _number(value, f"{path}: the total charge of a frame must be a number, got {value!r}; correct {key}=.")
-    if charge_and_multiplicity := re.fullmatch(r"([+-]?\d+)\s+(\d+)", str(atoms.info.get("comment", ""))):
+    comment = str(atoms.info.get("comment", ""))
+    if charge_and_multiplicity := re.fullmatch(r"([+-]?\d+)\s+(\d+)", comment):
         charge, multiplicity = map(int, charge_and_multiplicity.groups())
-        if multiplicity != 1 or (charge and charge not in (*stated.values(), given)):
-            raise InputError(
-                f"{path}: the line {atoms.info['comment']!r} looks like a charge and a multiplicity; write charge={charge} spin=1 instead "
-                "(closed shells alone are supported)."
-            )
+        if multiplicity != 1 or charge not in (0, given):
+            raise InputError(f"{path}: the line {comment!r} looks like a charge and a multiplicity; write charge={charge} spin=1 instead.")
         stated["the second line"] = charge
+    elif (words := re.search(r"charge[\s:]*([+-]?\d+)|(?:spin|multiplicity)[\s:]*0*([02-9]|1\d)", comment, re.IGNORECASE)) and (
+        words.group(2) or int(words.group(1)) not in (0, given)
+    ):
+        raise InputError(f"{path}: the line {comment!r} speaks of a charge or spin; write charge= and spin=1 instead.")
     if len({round(value, 6) for value in stated.values()}) > 1:
         several = " and ".join(f"{key}={value:g}" for key, value in stated.items())
         raise InputError(f"{path}: a frame has {several}, which contradict each other; correct the charge.")

@@ -143,6 +143,10 @@ def of_folder(path, arrays):
 def test_files_that_are_no_npy_are_one_sentence(tmp_path, arrays):
     folder = of_folder(tmp_path / "npy", arrays)
     assert len(read_amp_qmmm(folder)) == N_FRAMES
+    np.save(folder / "orca_energies.npy", np.float32(arrays["E"][:, None] - 76.0))
+    with pytest.warns(UserWarning, match="in single precision"):
+        assert len(read_amp_qmmm(folder)) == N_FRAMES
+    np.save(folder / "orca_energies.npy", arrays["E"])
     path = folder / "orca_energies.npy"
     whole = path.read_bytes()
     np.savez(tmp_path / "a.npz", a=np.zeros(3))

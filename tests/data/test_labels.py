@@ -44,6 +44,12 @@ def test_other_labels_that_are_not_read_are_told(written, line, ours):
         read_xyz(written(frame(line)))
 
 
+def test_properties_that_are_no_labels_are_not_told(written):
+    rows = "".join(f"{row} 1 2\n" for row in ROWS)
+    columns = "species:S:1:pos:R:3:forces:R:3:energies:R:1:momenta:R:1"
+    assert len(read_xyz(written(f"3\nProperties={columns} energy=1 free_energy=1 force_field=2 gradient=F\n{rows}"))) == 1
+
+
 def test_labels_by_keys(written):
     line = 'E_ref=-2.5 mu="1 2 3"'
     read = read_xyz(written(frame(line)), keys={"energies": "E_ref", "dipoles": "mu"})[0]

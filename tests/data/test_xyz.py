@@ -109,6 +109,7 @@ def test_values_and_columns_are_kept(tmp_path):
         ("", 0), ("charge=1", 1), ("total_charge=1", 1), ("Charge=1", 1), ("Q=-1", -1), ("net_charge=-2 name=a", -2),
         ("totalCharge=1.0", 1),
         ("charge=1 total_charge=1", 1), ("spin=1", 0), ("multiplicity=1 charge=1", 1), ("0 1", 0), ("step 12", 0), ("uhf=0", 0),
+        ("charge: 0, multiplicity: 1", 0), ("discharged 3 times", 0),
     ],
 )  # fmt: skip
 def test_total_charges_by_any_name(tmp_path, line, charge):
@@ -121,6 +122,9 @@ def test_total_charges_by_any_name(tmp_path, line, charge):
         ("charge=1 Q=0", "a frame has charge=1 and Q=0, which contradict each other"),
         ("1 1", "the line '1 1' looks like a charge and a multiplicity; write charge=1 spin=1"),
         ("0 2", "the line '0 2' looks like a charge and a multiplicity"),
+        ("a cation, charge: +1", "the line 'a cation, charge: .1' speaks of a charge or spin"),
+        ("Charge 1 energy=2", "must be a number, got True"),
+        ("multiplicity 2", "the line 'multiplicity 2' speaks of a charge or spin"),
         ("spin=2", "spin=2 of a frame; closed shells alone are supported"),
         ("charge=1 Multiplicity=3", "Multiplicity=3 of a frame; closed shells alone"),
         ("uhf=1", "uhf=1 of a frame; closed shells alone"),
