@@ -10,6 +10,8 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 from vesin import NeighborList
 
+from amp_tf.errors import InputError
+
 WIDEST_CENTER = 12.0
 """Atoms farther than this from the middle of theirs get an expansion about a middle of their own, angstrom."""
 
@@ -31,6 +33,9 @@ CONTACT = 4.0
 
 LONGEST_MM_BOND = 2.0
 """Neighbours in an MM molecule are closer, angstrom."""
+
+MOST_CELLS = 1e6
+"""MM particles that are farther from the atoms are a mistake."""
 
 LOPSIDED, MANY = 0.6, 100
 """The middle of so many MM particles is not farther from the atoms than this part of their root mean square distance from it."""
@@ -106,7 +111,7 @@ def geometry_complaint(atomic_numbers: np.ndarray, positions: np.ndarray, mm_pos
 def _bonds_complaint(numbers: np.ndarray, positions: np.ndarray) -> str | None:
     distances, nearest = (column[:, 1] for column in cKDTree(positions).query(positions, k=2))
     bonds = distances / (covalent_radii[numbers] + covalent_radii[numbers[nearest]])
-    is_alone = np.where(numbers == 1, distances > LONGEST_HYDROGEN_BOND, bonds > LONGEST_BOND) & COVALENT[numbers]
+    is_alone = COVALENT[numbers] & np.where(numbers == 1, (distances > LONGEST_HYDROGEN_BOND) & (bonds > 1.3), bonds > LONGEST_BOND)
     wrong = np.flatnonzero(is_alone | (bonds < SHORTEST_BOND))
     if not len(wrong):
         return None
@@ -155,10 +160,10 @@ def _lacks_neighbour(atom: int, bonded: np.ndarray, positions: np.ndarray) -> bo
 def _side_complaint(positions: np.ndarray, mm_positions: np.ndarray) -> str | None:
     middle = mm_positions.mean(axis=0)
     shift = float(np.linalg.norm(middle - positions.mean(axis=0)))
-    size = float(np.sqrt(np.mean(np.sum((mm_positions - middle) ** 2, axis=1))))
+    size = float(np.linalg.norm(mm_positions.std(axis=0)))
     if shift < max(LOPSIDED * size, CONTACT):
         return None
-    farthest = int(np.argmax(np.sum((mm_positions - positions.mean(axis=0)) ** 2, axis=1)))
+    farthest = int(np.linalg.norm(mm_positions - positions.mean(axis=0), axis=1).argmax())
     return (
         f"the middle of the {len(mm_positions)} MM particles is {shift:.3g} angstrom from that of the QM atoms, and particle {farthest} is "
         "farthest (in a periodic box give its cell, which takes the nearest images of MM molecules)"
@@ -175,12 +180,17 @@ def nearest_images(positions: np.ndarray, mm_positions: np.ndarray, cell: np.nda
         positions: [n_atoms, 3], angstrom.
         mm_positions: [n_mm, 3], angstrom.
         cell: [3, 3], angstrom: its vectors.
+
+    Raises:
+        InputError: if particles are too many cells away.
     """
     if not len(mm_positions):
         return mm_positions
-    center = positions.mean(axis=0)
+    cells_away = np.floor((mm_positions - positions.mean(axis=0)) @ np.linalg.inv(cell))
+    if np.abs(cells_away).max() > MOST_CELLS:
+        raise InputError(f"MM particle {np.abs(cells_away).max(axis=1).argmax()} is {MOST_CELLS:g} cells away from the atoms; correct it.")
+    points, center = mm_positions - cells_away @ cell, positions.mean(axis=0)
     search = NeighborList(cutoff=LONGEST_MM_BOND, full_list=True, sorted=True)
-    points = np.ascontiguousarray(mm_positions)
     senders, receivers, shifts = search.compute(points=points, box=np.ascontiguousarray(cell), periodic=True, quantities="ijS")
     earlier = receivers < senders
     partner, image = np.full(len(points), -1), np.zeros((len(points), 3))
@@ -194,7 +204,7 @@ def nearest_images(positions: np.ndarray, mm_positions: np.ndarray, cell: np.nda
             image[particle] += image[partner[particle]]
         molecule[particle] = first
     _, molecule, sizes = np.unique(molecule, return_inverse=True, return_counts=True)
-    whole = mm_positions + image @ cell
+    whole = points + image @ cell
     middles = np.stack([np.bincount(molecule, axis) for axis in whole.T], axis=1) / sizes[:, None]
     vectors, _ = find_mic(middles - center, cell, pbc=True)
     return whole + (vectors - (middles - center))[molecule]

@@ -136,6 +136,8 @@ def test_compute_takes_the_nearest_images_of_molecules_in_a_cell(potential, rand
     found = potential.compute([8, 1, 1], water, torn, charges, cell=[12.0, 12.0, 12.0])
     assert found["energy"] == pytest.approx(expected["energy"], abs=1e-3)
     np.testing.assert_allclose(found["mm_gradients"], expected["mm_gradients"], atol=1e-3)
+    with pytest.raises(InputError, match=r"MM particle 77 is 1e\+06 cells away from the atoms"):
+        potential.compute([8, 1, 1], water, np.concatenate([torn[:-1], [[0, 0, 1e20]]]), charges, cell=[12.0, 12.0, 12.0])
     for cell in ([12.0, 12.0], 12.0, np.zeros(3), np.full(3, np.nan)):
         with pytest.raises(InputError, match="cell"):
             potential.compute([8, 1, 1], water, torn, charges, cell=cell)
