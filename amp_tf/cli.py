@@ -2,12 +2,13 @@
 
 import os
 import shlex
+import warnings
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from amp_tf.data.convert import KEYS
+from amp_tf.data.arrays import KEYS
 from amp_tf.errors import AmpTFError, DataFileError, InputError
 
 app = typer.Typer(
@@ -59,17 +60,25 @@ def predict(
         typer.Argument(help="*.h5 (kJ/mol: energies, all gradients, charges, dipoles) or *.xyz (eV: energies, forces, charges, dipoles)"),
     ],
     pc: Annotated[Path | None, typer.Option(help="Point charges around an extended xyz: a frame is a count, then lines q x y z.")] = None,
+    cell: Annotated[
+        tuple[float, float, float] | None,
+        typer.Option(help="Edges of the box in which --pc is periodic, angstrom: molecules are taken from the image nearest to the atoms."),
+    ] = None,
 ) -> None:
     """Energies and gradients of all frames of a file."""
     from amp_tf.models import load_potential
     from amp_tf.predict import predict_file
 
-    command = shlex.join(["amp-tf", "predict", potential.name, source.name, output.name, *([] if pc is None else [f"--pc={pc.name}"])])
-    typer.echo(f"{output}: {predict_file(load_potential(potential), source, output, command, pc)} frames")
+    options = ([] if pc is None else [f"--pc={pc.name}"]) + ([] if cell is None else ["--cell", *map(str, cell)])
+    command = shlex.join(["amp-tf", "predict", potential.name, source.name, output.name, *options])
+    typer.echo(f"{output}: {predict_file(load_potential(potential), source, output, command, pc, cell)} frames")
 
 
 _FORM_HELP = "amp_qmmm (a folder of orca_coordinates.npy and so on), hdf5, emle (qm.xyz with energies, and pc.xyz) or xyz (extended)."
-_KEY_HELP = f"hdf5: OURS=DATASET, such as energies=E; of {', '.join(KEYS)} or, instead of gradients, qm_forces and mm_forces; repeat it."
+_KEY_HELP = (
+    f"OURS=NAME, such as energies=E; hdf5: of {', '.join(KEYS)} or, instead of gradients, qm_forces and mm_forces, where energies=*/E "
+    "takes one group for each molecule; xyz, emle: of energies, qm_forces, qm_gradients, charges, dipoles; repeat it."
+)
 
 
 @app.command()
@@ -81,7 +90,9 @@ def convert(
     key: Annotated[list[str] | None, typer.Option(help=_KEY_HELP)] = None,
     length_unit: Annotated[str | None, typer.Option(help="hdf5: angstrom, bohr or nm.")] = None,
     energy_unit: Annotated[str | None, typer.Option(help="kJ/mol, kcal/mol, eV or hartree; eV by default for xyz and emle.")] = None,
-    gradient_unit: Annotated[str | None, typer.Option(help="hdf5: ENERGY/LENGTH; of the other two units by default.")] = None,
+    gradient_unit: Annotated[
+        str | None, typer.Option(help="ENERGY/LENGTH; by default of the other two, or eV/angstrom for xyz, emle.")
+    ] = None,
     charge: Annotated[
         float | None, typer.Option(help="Total charge of every frame, e; 0 by default, or that of an xyz frame (charge=...).")
     ] = None,
@@ -94,6 +105,7 @@ def convert(
 ) -> None:
     """Reference data of others as ours."""
     from amp_tf.data import convert as readers
+    from amp_tf.data.frames import left_out
     from amp_tf.data.hdf5 import write_reference_data
     from amp_tf.data.plausibility import check_plausible
 
@@ -101,19 +113,24 @@ def convert(
         raise InputError(f"{output} is the source; choose another output.")
     pairs = [text.partition("=") for text in key or []]
     if any(not separator for _, separator, _ in pairs):
-        raise InputError("--key has the form OURS=DATASET, for example energies=E.")
+        raise InputError("--key has the form OURS=NAME, for example energies=E.")
+    keys = {ours: name for ours, _, name in pairs}
+    if len(keys) < len(pairs):
+        twice = next(ours for ours in keys if sum(other == ours for other, _, _ in pairs) > 1)
+        raise InputError(f"--key {twice}=… is given twice; leave one of them out.")
     given = {"--key": key, "--length-unit": length_unit, "--energy-unit": energy_unit, "--gradient-unit": gradient_unit, "--pc": pc}
-    taken = {"hdf5": set(given) - {"--pc"}, "xyz": {"--energy-unit"}, "emle": {"--energy-unit", "--pc"}}.get(form, set())
+    of_xyz = {"--key", "--energy-unit", "--gradient-unit"}
+    taken = {"hdf5": set(given) - {"--pc"}, "xyz": of_xyz, "emle": of_xyz | {"--pc"}}.get(form, set())
     if ignored := [option for option, value in given.items() if value and option not in taken]:
         raise InputError(f"{', '.join(ignored)} has no meaning for --format {form}, whose units and names are fixed; leave it out.")
     if form == "amp_qmmm":
         frames = readers.read_amp_qmmm(source, prefix, charge or 0.0, allow_pickle)
     elif form == "hdf5":
-        frames = readers.read_hdf5(source, {ours: name for ours, _, name in pairs}, length_unit, energy_unit, gradient_unit, charge or 0.0)
+        frames = readers.read_hdf5(source, keys, length_unit, energy_unit, gradient_unit, charge or 0.0)
     elif form == "xyz":
-        frames = readers.read_xyz(source, energy_unit or "eV", charge)
+        frames = readers.read_xyz(source, energy_unit, charge, gradient_unit, keys)
     elif form == "emle":
-        frames = readers.read_emle(source, pc or source.with_name("pc.xyz"), energy_unit or "eV", charge)
+        frames = readers.read_emle(source, pc or source.with_name("pc.xyz"), energy_unit, charge, gradient_unit, keys)
     else:
         raise InputError(f"--format must be amp_qmmm, hdf5, emle or xyz, got {form!r}.")
     said = {"length-unit": length_unit, "energy-unit": energy_unit, "gradient-unit": gradient_unit, "charge": charge, "prefix": prefix}
@@ -128,6 +145,8 @@ def convert(
     names = [name for name in KEYS[2:] if name not in ("mm_positions", "mm_charges")]
     labels = ", ".join(name for name in names if any(getattr(group, name) is not None for group in data.groups))
     typer.echo(f"{output}: {len(data)} frames in {len(data.groups)} group(s) with {labels}; total charge {charges} e; sha256 {digest}")
+    if names := left_out(frames, data):
+        typer.echo(f"not taken over, because it is no number or not in all frames of a group: {', '.join(names)}")
 
 
 @app.command()
@@ -218,6 +237,7 @@ def md(
 def main() -> None:
     """Entry point of ``amp-tf``: errors that amp_tf raises on purpose end with their one sentence and exit status 1."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
     try:
         app()
     except AmpTFError as error:

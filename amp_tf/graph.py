@@ -12,7 +12,7 @@ from scipy.spatial import cKDTree
 from scipy.spatial.distance import pdist
 
 from amp_tf.errors import InputError
-from amp_tf.neighbours import expansion_centers, far_particles, near_pairs, pairs, particles_around
+from amp_tf.neighbours import expansion_centers, far_particles, geometry_complaint, near_pairs, nearest_images, pairs, particles_around
 
 MINIMUM_DISTANCE = 1e-3
 """Two particles closer than this are taken to lie on one point, angstrom."""
@@ -116,6 +116,8 @@ class System:
         mm_positions: [n_mm, 3], angstrom.
         mm_charges: [n_mm], e.
         mm_total_charge: what ``mm_charges`` are declared to sum to, e; None declares nothing. A warning tells where they do not.
+        cell: [3] edges of a box or [3, 3] vectors of a cell, angstrom, in which the MM particles are periodic: whole molecules of these are
+            shifted to the image nearest to the atoms (:func:`amp_tf.neighbours.nearest_images`). None: all stays where it is.
 
     Raises:
         InputError: for a wrong shape, NaN or infinite values, two atoms on one point, or a charged MM particle within 0.5 angstrom of an
@@ -128,6 +130,7 @@ class System:
     mm_positions: np.ndarray | None = None
     mm_charges: np.ndarray | None = None
     mm_total_charge: float | None = None
+    cell: np.ndarray | None = None
 
     def __post_init__(self):
         if (self.mm_positions is None) != (self.mm_charges is None):
@@ -151,6 +154,10 @@ class System:
             raise InputError(
                 f"mm_positions {list(mm_positions.shape)} and mm_charges {list(mm_charges.shape)} must be [n_mm, 3] and [n_mm]."
             )
+        if self.cell is not None:
+            object.__setattr__(self, "cell", _as_cell(self.cell))
+            mm_positions = nearest_images(self.positions, mm_positions, self.cell)
+            object.__setattr__(self, "mm_positions", mm_positions)
         _check_mm_positions(self.positions, mm_positions, mm_charges)
         total = float(mm_charges.sum())
         if declared is not None and abs(total - declared) > MM_CHARGE_TOLERANCE:
@@ -175,6 +182,14 @@ def check_system(atomic_numbers: np.ndarray, positions: np.ndarray) -> None:
     if coincident := sorted(cKDTree(positions).query_pairs(MINIMUM_DISTANCE)):
         first, second = coincident[0]
         raise InputError(f"atoms {first} and {second} lie on one point (closer than {MINIMUM_DISTANCE} angstrom); correct the geometry.")
+
+
+def warn_of_geometry(systems: Sequence[System], where: str = "system") -> None:
+    """A warning that names the first system whose geometry is no chemistry (:func:`amp_tf.neighbours.geometry_complaint`)."""
+    for number, system in enumerate(systems):
+        if complaint := geometry_complaint(system.atomic_numbers, system.positions, system.mm_positions):
+            warnings.warn(f"{where} {number}: {complaint}.", stacklevel=3)
+            return
 
 
 def _check_mm_positions(positions: np.ndarray, mm_positions: np.ndarray, mm_charges: np.ndarray) -> None:
@@ -322,8 +337,8 @@ def real_particles(graph: MolecularGraph, systems: Sequence[System]) -> np.ndarr
     return np.concatenate([np.arange(filled) < real for filled, real in zip(n_filled, n_real, strict=True)])
 
 
-def make_systems(atomic_numbers, positions, mm_positions, mm_charges, total_charge, mm_total_charge=None) -> list[System]:
-    """A list of :class:`System` from lists of arrays, one entry a system; None and a single total charge serve all."""
+def make_systems(atomic_numbers, positions, mm_positions, mm_charges, total_charge, mm_total_charge=None, cell=None) -> list[System]:
+    """A list of :class:`System` from lists of arrays, one entry a system; None, a single total charge and the cell serve all."""
     n_systems = len(positions)
     charges = [total_charge] * n_systems if np.ndim(total_charge) == 0 else total_charge
     columns = {
@@ -342,7 +357,7 @@ def make_systems(atomic_numbers, positions, mm_positions, mm_charges, total_char
     systems = []
     for number, row in enumerate(zip(*columns.values(), strict=True)):
         with naming(f"system {number}", n_systems > 1):
-            systems.append(System(**dict(zip(columns, row, strict=True))))
+            systems.append(System(**dict(zip(columns, row, strict=True)), cell=cell))
     return systems
 
 
@@ -423,6 +438,15 @@ def _as_number(value: Any, name: str) -> float:
     if array.ndim:
         raise InputError(f"{name} must be one number a system, got shape {list(array.shape)}.")
     return float(array)
+
+
+def _as_cell(value: Any) -> np.ndarray:
+    """[3, 3] of three edges or of three vectors."""
+    cell = _as_floats(value, "cell")
+    cell = np.diag(cell) if cell.shape == (3,) else cell
+    if cell.shape != (3, 3) or abs(np.linalg.det(cell)) < 1.0:
+        raise InputError(f"cell must be three edges or three vectors of a periodic cell, angstrom, got shape {list(np.shape(value))}.")
+    return cell
 
 
 def _as_atomic_numbers(value: Any) -> np.ndarray:

@@ -19,7 +19,8 @@ import numpy as np
 import typer
 from scipy.spatial.distance import pdist
 
-from amp_tf.data.convert import as_reference_data, read_geometries
+from amp_tf.data.convert import read_geometries
+from amp_tf.data.frames import as_reference_data
 from amp_tf.data.hdf5 import FrameGroup, Provenance, ReferenceData, content_sha256, read_reference_data, write_reference_data
 from amp_tf.errors import InputError
 from amp_tf.simulation.solutes import PAPER_SOLUTES, Solute, check_shell, lennard_jones, solute_by_name, solute_from_smiles, solute_from_xyz

@@ -77,6 +77,14 @@ def test_errors_are_one_sentence_without_a_traceback(tmp_path):
         assert "Traceback" not in finished.stderr
 
 
+def test_warnings_are_one_line(tmp_path):
+    (tmp_path / "a.xyz").write_text("3\nenergy=1 REF_energy=2\nO 0 0 0\nH 0.96 0 0\nH -0.24 0.93 0\n")
+    arguments = ["convert", str(tmp_path / "a.xyz"), str(tmp_path / "a.h5"), "--format=xyz", "--level-of-theory=test"]
+    finished = subprocess.run([sys.executable, "-m", "amp_tf.cli", *arguments], capture_output=True, text=True, check=True, cwd=ROOT)
+    label = "REF_energy (--key energies=REF_energy)"
+    assert finished.stderr == f"warning: {tmp_path / 'a.xyz'}: these look like labels and are not read: {label}.\n"
+
+
 @pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("*.yaml")), ids=lambda path: path.stem)
 def test_the_examples_train(example, tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)

@@ -61,8 +61,97 @@ def test_from_extended_xyz_with_point_charges(potential, tmp_path):
     assert predict_file(potential, source, tmp_path / "out.h5", pc=tmp_path / "pc.xyz") == 1
     expected = potential.compute(water.numbers, water.positions, [[0, 0, 4.0]], [0.5])
     np.testing.assert_allclose(read_reference_data(tmp_path / "out.h5").groups[0].mm_gradients, expected["mm_gradients"], atol=1e-5)
+    (tmp_path / "pc.xyz").write_text("1\n0.5 0 0 14\n")
+    predict_file(potential, source, tmp_path / "out.h5", pc=tmp_path / "pc.xyz", cell=(10.0, 10.0, 10.0))
+    np.testing.assert_allclose(read_reference_data(tmp_path / "out.h5").groups[0].mm_positions, [[0, 0, 4.0]])
+    with pytest.raises(InputError, match="--cell goes with --pc"):
+        predict_file(potential, source, tmp_path / "out.h5", cell=(10.0, 10.0, 10.0))
     with pytest.raises(InputError, match="--pc goes with extended xyz"):
         predict_file(potential, SHIPPED_FILE, tmp_path / "out.h5", pc=tmp_path / "pc.xyz")
+
+
+def test_what_frames_state_and_their_order_are_kept(potential, tmp_path):
+    water, dimer = ase.Atoms("OH2", [[0, 0, 0], [0.96, 0, 0], [-0.24, 0.93, 0]]), ase.Atoms("O2", [[0, 0, 0], [1.2, 0, 0]])
+    frames = [water, dimer, water.copy(), dimer.copy()]
+    for number, frame in enumerate(frames):
+        frame.info = {"name": f"frame {number}", "step": 10 * number, "REF_energy": 1.5}
+        frame.set_tags([number] * len(frame))
+    ase.io.write(tmp_path / "in.xyz", frames, format="extxyz")
+    with pytest.warns(UserWarning, match="without surroundings"):
+        predict_file(potential, tmp_path / "in.xyz", tmp_path / "out.xyz")
+    for frame, expected in zip(ase.io.read(tmp_path / "out.xyz", index=":"), frames, strict=True):
+        assert frame.info == {**expected.info, "charge": 0.0}
+        assert frame.get_tags().tolist() == expected.get_tags().tolist()
+    fits_not = r"name, tags of the frames fit no \.h5 file; its source_frame tells which frame of in\.xyz has them"
+    with pytest.warns(UserWarning, match=fits_not), pytest.warns(UserWarning, match="without surroundings"):
+        predict_file(potential, tmp_path / "in.xyz", tmp_path / "out.h5")
+    properties = [group.frame_properties for group in read_reference_data(tmp_path / "out.h5").groups]
+    assert [of_group["source_frame"].tolist() for of_group in properties] == [[1, 3], [0, 2]]
+    assert [of_group["step"].tolist() for of_group in properties] == [[10, 30], [0, 20]]
+    with pytest.warns(UserWarning, match="without surroundings"):
+        predict_file(potential, tmp_path / "out.h5", tmp_path / "again.h5")
+    again = [group.frame_properties["source_frame"].tolist() for group in read_reference_data(tmp_path / "again.h5").groups]
+    assert again == [[1, 3], [0, 2]]
+
+
+@pytest.mark.parametrize("blank", ["\n", "  \r\n"])
+def test_blank_lines_are_no_end(potential, tmp_path, blank):
+    frame = "3\n\nO 0 0 0\nH 0.96 0 0\nH -0.24 0.93 0\n"
+    (tmp_path / "in.xyz").write_text(blank + blank.join([frame] * 3))
+    with pytest.warns(UserWarning, match="without surroundings"):
+        assert predict_file(potential, tmp_path / "in.xyz", tmp_path / "out.xyz") == 3
+
+
+@pytest.mark.parametrize(
+    ("rows", "warning"),
+    [
+        ("3\n\nO 0 0 0\nH 1.81 0 0\nH -0.45 1.76 0\n", r"frame 1.*atoms 0 \(O, 1\.81 angstrom\).*they look like bohr; give angstrom"),
+        ("3\n\nO 0 0 0\nH 0.096 0 0\nH -0.024 0.093 0\n", r"frame 1.*they look like nm; give angstrom"),
+        ("3\n\nO 0 0 0\nH 0.96 0 0\nH 9.76 0.93 0\n", r"frame 1.*atoms 2 \(H, 8\.85 angstrom\).*a molecule wrapped in a box"),
+        ("2\n\nO 0 0 0\nH 0.96 0 0\n", r"frame 1: an odd number of electrons at charge \+0 e"),
+    ],
+)
+def test_frames_that_are_no_chemistry_are_told(potential, tmp_path, rows, warning):
+    (tmp_path / "in.xyz").write_text("3\n\nO 0 0 0\nH 0.96 0 0\nH -0.24 0.93 0\n" + rows)
+    with pytest.warns(UserWarning, match=rf"in\.xyz, {warning}"), pytest.warns(UserWarning, match="without surroundings"):
+        predict_file(potential, tmp_path / "in.xyz", tmp_path / "out.h5")
+
+
+@pytest.mark.parametrize(("scale", "hint"), [(1 / units.BOHR, "bohr"), (0.1, "nm")])
+def test_compute_tells_of_lengths_in_another_unit(potential, scale, hint):
+    water = np.array([[0.0, 0, 0], [0.96, 0, 0], [-0.24, 0.93, 0]])
+    with pytest.warns(UserWarning, match=f"system 0: .*they look like {hint}; give angstrom"):
+        potential.compute([8, 1, 1], water * scale)
+    with pytest.warns(UserWarning, match=f"system 1: .*they look like {hint}; give angstrom"):
+        potential.compute([[8, 1, 1]] * 2, [water, water * scale])
+
+
+def test_compute_takes_the_nearest_images_of_molecules_in_a_cell(potential, random):
+    water = np.array([[0.0, 0, 0], [0.96, 0, 0], [-0.24, 0.93, 0]])
+    places = np.array([[x, y, z] for x in (-4, 0, 4) for y in (-4, 0, 4) for z in (-4, 0, 4) if (x, y, z) != (0, 0, 0)], dtype=float)
+    around = (places[:, None] + random.uniform(-0.3, 0.3, size=(26, 1, 3)) + water).reshape(-1, 3)
+    charges = np.tile([-0.8, 0.4, 0.4], 26)
+    expected = potential.compute([8, 1, 1], water, around, charges)
+    torn = around + 12.0 * random.integers(-2, 3, size=around.shape)
+    found = potential.compute([8, 1, 1], water, torn, charges, cell=[12.0, 12.0, 12.0])
+    assert found["energy"] == pytest.approx(expected["energy"], abs=1e-3)
+    np.testing.assert_allclose(found["mm_gradients"], expected["mm_gradients"], atol=1e-3)
+    with pytest.raises(InputError, match=r"MM particle 77 is 1e\+06 cells away from the atoms"):
+        potential.compute([8, 1, 1], water, np.concatenate([torn[:-1], [[0, 0, 1e20]]]), charges, cell=[12.0, 12.0, 12.0])
+    for cell in ([12.0, 12.0], 12.0, np.zeros(3), np.full(3, np.nan)):
+        with pytest.raises(InputError, match="cell"):
+            potential.compute([8, 1, 1], water, torn, charges, cell=cell)
+
+
+def test_waters_one_image_away_are_told(potential):
+    water = np.array([[0.0, 0, 0], [0.96, 0, 0], [-0.24, 0.93, 0]])
+    grid = (np.arange(4) - 1.5) * 4.0
+    places = np.array([[x, y, z] for x in grid for y in grid for z in grid])
+    places[:, 0] += 16.0 * (places[:, 0] < 0)
+    around, charges = (places[:, None] + water).reshape(-1, 3), np.tile([-0.8, 0.4, 0.4], 64)
+    with pytest.warns(UserWarning, match=r"the middle of the 192 MM particles is .* particle \d+ is farthest \(in a periodic box give its"):
+        potential.compute([8, 1, 1], water, around, charges)
+    potential.compute([8, 1, 1], water, around, charges, cell=[16.0] * 3)
 
 
 def test_a_total_charge_that_was_not_trained_is_refused(potential, tmp_path):

@@ -30,6 +30,7 @@ from amp_tf.graph import (
     naming,
     real_particles,
     rounded_up,
+    warn_of_geometry,
 )
 from amp_tf.layers import Edges, make_edges
 
@@ -262,9 +263,11 @@ class Potential(keras.Model):
 
     def compute(
         self, atomic_numbers, positions, mm_positions=None, mm_charges=None, total_charge=0.0, mm_total_charge=None,
-        mm_potentials: bool = False, xla: bool = False,
+        mm_potentials: bool = False, xla: bool = False, cell=None,
     ) -> dict[str, Any]:  # fmt: skip
         """Energy, gradients and properties of one system or a list of systems.
+
+        A warning tells where a geometry is no chemistry: lengths in another unit, or molecules that a periodic box has torn.
 
         Args:
             atomic_numbers: [n_atoms] integers, or a list of such arrays.
@@ -277,6 +280,8 @@ class Potential(keras.Model):
             xla: compile with XLA, which takes seconds and then computes half again as fast: for many calls on one molecule. Edges and MM
                 particles, and the pairs of these where they are nodes, are filled up to an eighth more
                 (:func:`amp_tf.graph.filled_graph`); compiled anew is what does not fit.
+            cell: [3] edges of a box or [3, 3] vectors, angstrom, in which the MM particles of all systems are periodic: whole molecules
+                are taken from the image nearest to the atoms. Atoms are never shifted.
 
         Returns:
             ``energy`` (float, kJ/mol, atomic energies included), ``energy_terms`` (its parts by name; ``reference``: the atomic energies),
@@ -291,14 +296,16 @@ class Potential(keras.Model):
         """
         if not _is_batch(positions):
             mm = [None if value is None else [value] for value in (mm_positions, mm_charges)]
-            systems = make_systems([atomic_numbers], [positions], *mm, [total_charge], [mm_total_charge])
+            systems = make_systems([atomic_numbers], [positions], *mm, [total_charge], [mm_total_charge], cell)
             self.check_charges(systems)
+            warn_of_geometry(systems)
             batch = self.compute_systems(systems, mm_potentials, xla)
             terms = {name: float(term[0]) for name, term in batch.pop("energy_terms").items()}
             return {"energy": float(batch.pop("energy")[0]), "energy_terms": terms, **{key: value[0] for key, value in batch.items()}}
         columns = (atomic_numbers, positions, mm_positions, mm_charges, total_charge)
-        systems = make_systems(*columns, mm_total_charge)
+        systems = make_systems(*columns, mm_total_charge, cell)
         self.check_charges(systems)
+        warn_of_geometry(systems)
         return self.compute_systems(systems, mm_potentials, xla)
 
     def compute_systems(self, systems: Sequence[System], mm_potentials: bool = False, xla: bool = False) -> dict[str, Any]:

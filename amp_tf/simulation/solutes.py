@@ -10,7 +10,8 @@ from scipy.spatial.distance import cdist
 from scipy.spatial.transform import Rotation
 
 from amp_tf import units
-from amp_tf.data.convert import total_charge
+from amp_tf.data.electrons import total_charge
+from amp_tf.data.xyz import read_atoms
 from amp_tf.errors import InputError
 
 CONTACT = 3.0
@@ -116,14 +117,12 @@ def solute_from_xyz(path: Path, charge: int | None = None) -> Solute:
         InputError: if the file cannot be read, states another charge, or the shell is open.
     """
     try:
-        atoms = ase.io.read(path, index=0)
+        atoms = read_atoms(path)[0] if Path(path).suffix in (".xyz", ".extxyz") else ase.io.read(path, index=0)
     except Exception as error:  # each format of ASE raises its own
         raise InputError(f"{path}: ASE cannot read a structure from it ({' '.join(str(error).split())[:200]}).") from error
-    stated = total_charge(atoms, path) if "charge" in atoms.info else charge or 0
+    stated = total_charge(atoms, path, charge)
     if stated != round(stated):
         raise InputError(f"{path} states a charge of {stated:g} e, no whole number; correct the file.")
-    if charge not in (None, stated):
-        raise InputError(f"{path} states a charge of {stated:g} e, not {charge:+d} e; correct the file or --charge.")
     solute = Solute(Path(path).stem, atoms.numbers, atoms.positions - atoms.positions.mean(axis=0), round(stated))
     check_shell(solute.name, solute.atomic_numbers, solute.charge)
     return solute

@@ -174,6 +174,10 @@ def test_a_solute_from_an_xyz_file(tmp_path):
     (tmp_path / "charged.xyz").write_text("2\ncharge=0.5\nO 0 0 0\nH 0 0 0.97\n")
     with pytest.raises(InputError, match=r"states a charge of 0\.5 e, no whole number"):
         solute_from_xyz(tmp_path / "charged.xyz")
+    for line in ("-1 1", "total_charge=-1 charge=0", "charge=-1 spin=3"):
+        (tmp_path / "other.xyz").write_text(f"2\n{line}\nO 0 0 0\nH 0 0 0.97\n")
+        with pytest.raises(InputError, match=r"looks like a charge|contradict each other|closed shells alone"):
+            solute_from_xyz(tmp_path / "other.xyz")
     (tmp_path / "broken.xyz").write_text("two\natoms\n")
     with pytest.raises(InputError, match="ASE cannot read a structure"):
         solute_from_xyz(tmp_path / "broken.xyz", 0)
@@ -372,6 +376,17 @@ def test_relabel_labels_the_geometries_of_xyz_files(sampled, tmp_path):
     new = read_reference_data(tmp_path / "new.h5")
     np.testing.assert_allclose(np.diff(new.groups[0].energies), np.diff(group.energies[:2]), atol=1e-2)
     assert new.provenance.settings["geometries_sha256"] == data.sha256
+
+
+def test_geometries_with_blank_lines_are_all_relabelled(tmp_path):
+    frame = "3\n\nO 0 0 0\nH 0.96 0 0\nH -0.24 0.93 0\n"
+    (tmp_path / "qm.xyz").write_text(f"\n{frame}  \n\n{frame}\n{frame}\n")
+    (tmp_path / "pc.xyz").write_text("\n1\n-1 4 0 0\n\n \n1\n-1 5 0 0\n1\n-1 6 0 0\n")
+    data = qmmm_solutes.geometries(tmp_path / "qm.xyz", tmp_path / "pc.xyz", 0)
+    assert data.groups[0].mm_positions[:, 0].tolist() == [4.0, 5.0, 6.0]
+    (tmp_path / "pc.xyz").write_text("1\n-1 4 0 0 0 0\n")
+    with pytest.raises(InputError, match=r"line 2: not a frame of point charges .*four numbers"):
+        qmmm_solutes.geometries(tmp_path / "qm.xyz", tmp_path / "pc.xyz")
 
 
 def test_relabel_with_other_charges_computes_anew_and_never_over_its_source(sampled, tmp_path):
