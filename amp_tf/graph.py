@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.spatial import cKDTree
 from scipy.spatial.distance import pdist
 
 from amp_tf.errors import InputError
-from amp_tf.neighbours import expansion_centers, far_particles, near_pairs, pairs
+from amp_tf.neighbours import expansion_centers, far_particles, near_pairs, pairs, particles_around
+from amp_tf.systems import MINIMUM_MM_DISTANCE
 from amp_tf.systems import System as System
 from amp_tf.systems import naming as naming
 
@@ -221,10 +223,22 @@ def real_particles(graph: MolecularGraph, systems: Sequence[System]) -> np.ndarr
     return np.concatenate([np.arange(filled) < real for filled, real in zip(n_filled, n_real, strict=True)])
 
 
+def off_atoms(system: System) -> np.ndarray:
+    """The positions of the MM particles [n_mm, 3], angstrom; those of no charge within 0.5 angstrom of an atom are put far away."""
+    zero = np.flatnonzero(system.mm_charges == 0.0)
+    zero = zero[particles_around(system.positions, system.mm_positions[zero], MINIMUM_MM_DISTANCE)]
+    if not len(zero):
+        return system.mm_positions
+    on_atom = zero[cKDTree(system.positions).query(system.mm_positions[zero])[0] < MINIMUM_MM_DISTANCE]
+    positions = system.mm_positions.copy()
+    positions[on_atom, 2] -= FAR_AWAY * np.arange(1, len(on_atom) + 1)
+    return positions
+
+
 def _system_graph(
     system: System, cutoff: float, far_from: float | None, mm_nodes: bool, near_cutoff: float | None, expands: bool
 ) -> MolecularGraph:
-    center = system.positions.mean(axis=0)
+    center, mm_positions = system.positions.mean(axis=0), off_atoms(system)
     n_atoms, n_mm = len(system.atomic_numbers), len(system.mm_charges)
     receivers, senders = pairs(system.positions, cutoff)
     far = np.zeros((0, 2), dtype=int)
@@ -233,16 +247,16 @@ def _system_graph(
         far = np.argwhere((distances >= far_from) & ~np.eye(n_atoms, dtype=bool))
     near, mm_mm = np.zeros((2, 0), dtype=int), np.zeros((2, 0), dtype=int)
     if mm_nodes and n_mm:
-        ends = np.stack(pairs(np.concatenate([system.positions, system.mm_positions]), cutoff))
+        ends = np.stack(pairs(np.concatenate([system.positions, mm_positions]), cutoff))
         near = ends[:, (ends[0] < n_atoms) & (ends[1] >= n_atoms)] - [[0], [n_atoms]]
         mm_mm = ends[:, np.all(ends >= n_atoms, axis=0)] - n_atoms
     elif near_cutoff is not None and n_mm:
-        near = near_pairs(system.positions, system.mm_positions, near_cutoff)
+        near = near_pairs(system.positions, mm_positions, near_cutoff)
     listed = n_mm if near_cutoff is None else 0
     centers, center_of_atom, is_far = center[None], np.zeros(n_atoms, dtype=int), np.zeros(n_mm, dtype=bool)
     if expands:
         centers, center_of_atom = expansion_centers(system.positions)
-        is_far = far_particles(system.positions, system.mm_positions, centers, center_of_atom)
+        is_far = far_particles(system.positions, mm_positions, centers, center_of_atom)
     return MolecularGraph(
         positions=system.positions - center,
         atomic_numbers=system.atomic_numbers,
@@ -252,7 +266,7 @@ def _system_graph(
         total_charge=np.array([system.total_charge]),
         far_receivers=far[:, 0],
         far_senders=far[:, 1],
-        mm_positions=system.mm_positions - center,
+        mm_positions=mm_positions - center,
         mm_charges=system.mm_charges,
         mm_system=np.zeros(n_mm, dtype=int),
         mm_receivers=np.repeat(np.arange(n_atoms), listed),

@@ -1,6 +1,7 @@
 """The architecture: imports run one way."""
 
 import ast
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -72,6 +73,14 @@ def test_every_module_has_a_rank():
 def test_importing_the_package_and_reading_data_does_not_start_tensorflow():
     code = "import sys, amp_tf, amp_tf.data.hdf5; sys.exit('tensorflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("name", ["amp_tf.AMP", "amp_tf.load_potential", "amp_tf.train"])
+def test_another_backend_is_refused_before_keras_is_imported(name):
+    code = f"import sys, amp_tf\ntry:\n {name}\nexcept ValueError as error:\n sys.exit(f'{{error}}' + ' keras' * ('keras' in sys.modules))"
+    environment = os.environ | {"KERAS_BACKEND": "jax"}
+    finished = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert finished.stderr.strip() == "amp_tf needs TensorFlow, but Keras runs on jax; set KERAS_BACKEND=tensorflow."
 
 
 def test_tensorflow_is_named_only_where_gradients_and_pipelines_are_made():

@@ -35,7 +35,7 @@ class MessagePassingPotential(Potential):
         self.sees_total_charge = pairwise_coulomb
         self.pairwise_coulomb, self.long_range_partners = pairwise_coulomb, long_range_partners
         self.n_types = len(self.elements) + n_mm_types
-        self.embedding = keras.layers.Dense(n_features, kernel_initializer="he_normal", dtype=self.dtype_policy, name="embedding")
+        self.embedding = keras.layers.Dense(self.n_features, kernel_initializer="he_normal", dtype=self.dtype_policy, name="embedding")
         self.embedding.build((None, self.n_types))
 
     def _set_long_range(self, is_long_ranged: bool) -> None:

@@ -388,8 +388,8 @@ class Potential(Trainable):
         is_path = isinstance(filepath, str | os.PathLike)
         require(is_path and Path(filepath).suffix == ".keras", f"a potential is saved to a path that ends in .keras, got {filepath!r}.")
         path = Path(filepath)
-        require(overwrite or not path.exists(), f"{path} is there already; choose another name.")
-        if path.is_dir():
+        require(overwrite or not os.path.exists(path), f"{path} is there already; choose another name.")
+        if os.path.isdir(path):
             raise AmpTFError(f"{path} is a folder; choose another name.")
         with whole_file(path) as partial:
             super().save(partial, **settings)

@@ -73,7 +73,7 @@ def require_potential_file(path: Path) -> dict[str, Any]:
     Raises:
         DataFileError: as :func:`load_potential`.
     """
-    if not path.is_file():
+    if not os.path.isfile(path):  # which raises nothing
         raise DataFileError(f"{path}: no such file; give the path of a .keras file that amp_tf saved.")
     if path.suffix != ".keras":
         raise DataFileError(f"{path}: the ending of a saved potential is .keras; rename the file if it is one.")

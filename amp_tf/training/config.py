@@ -1,6 +1,7 @@
 """The configuration of a training run: validated, with unit and published value of each key."""
 
 import inspect
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -135,8 +136,8 @@ def read_config(path: Path | str, overrides: tuple[str, ...] = ()) -> TrainingCo
         InputError: as :func:`make_config`, and for a file that is missing or no YAML mapping.
     """
     path = Path(path)
-    if not path.is_file():
-        what = "a folder cannot be read as a configuration" if path.is_dir() else "no such file"
+    if not os.path.isfile(path):  # which raises nothing
+        what = "a folder cannot be read as a configuration" if os.path.isdir(path) else "no such file"
         raise InputError(f"{path}: {what}; see examples/water_dimer.yaml for a configuration.")
     try:
         text = path.read_text(encoding="utf-8")
