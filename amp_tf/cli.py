@@ -28,7 +28,7 @@ def train(
     from amp_tf.training import read_config
     from amp_tf.training import train as run
 
-    if only_continue and not (folder / "config.yaml").is_file():
+    if only_continue and not os.path.isfile(folder / "config.yaml"):
         raise InputError(f"--continue: there is no run in {folder}; correct the folder, or leave --continue out to start one.")
 
     result = run(read_config(config, tuple(overrides or ())), folder)
