@@ -187,6 +187,21 @@ def test_units_of_openmm_are_converted(change):
     np.testing.assert_allclose(found["mm_gradients"], expected["mm_gradients"], atol=1e-5 * np.abs(expected["mm_gradients"]).max())
 
 
+def test_particles_as_far_apart_as_can_be():
+    """What lies beyond the cut-off adds nothing, however far it is and however wide the cut-off."""
+    numbers, positions = np.array([8, 1, 1]), np.array([[0.0, 0.0, 0.0], [3000.0, 0.0, 0.0], [0.0, 3000.0, 0.0]])
+    nodes = make("GNN, MM nodes", "float32")
+    with pytest.warns(UserWarning, match="another unit taken for angstrom"):
+        apart = nodes.compute(numbers, positions)
+    alone = [nodes.compute(numbers[[atom]], np.zeros((1, 3)))["energy"] for atom in range(3)]
+    assert apart["energy"] == pytest.approx(sum(alone), abs=1e-4)
+    near = {"mm_positions": [[0.0, 0.0, 3.0]], "mm_charges": [0.4]}
+    far = {"mm_positions": [*near["mm_positions"], [1e4, 0, 0], [0, -1e4, 0], [1e6, 0, 0]], "mm_charges": [0.4, -0.8, 0.4, 0.4]}
+    assert nodes.compute(*WATER, **far)["energy"] == pytest.approx(nodes.compute(*WATER, **near)["energy"], abs=1e-4)
+    wide = amp_tf.GNN(("H", "O"), cutoff=1000.0, n_layers=1, n_features=4, mm_types=(-0.8, 0.4))
+    assert np.isfinite(wide.compute(*WATER, **far)["energy"])
+
+
 CARBON_DIOXIDE = (np.array([6, 8, 8]), np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 1.16], [0.0, 0.0, -1.16]]))
 
 
