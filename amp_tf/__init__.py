@@ -17,7 +17,7 @@ _HOME = {
     "SchNet": "amp_tf.models",
     "load_potential": "amp_tf.models",
     "MolecularGraph": "amp_tf.graph",
-    "System": "amp_tf.graph",
+    "System": "amp_tf.systems",
     "read_reference_data": "amp_tf.data",
     "train": "amp_tf.training",
 }

@@ -3,6 +3,8 @@
 import os
 import shlex
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -27,7 +29,7 @@ def train(
     from amp_tf.training import read_config
     from amp_tf.training import train as run
 
-    if only_continue and not (folder / "config.yaml").is_file():
+    if only_continue and not os.path.isfile(folder / "config.yaml"):
         raise InputError(f"--continue: there is no run in {folder}; correct the folder, or leave --continue out to start one.")
 
     result = run(read_config(config, tuple(overrides or ())), folder)
@@ -152,7 +154,7 @@ def convert(
 @app.command()
 def info(file: Annotated[Path, typer.Argument(help="A saved potential (*.keras) or reference data (*.h5).")]) -> None:
     """What a file is: elements, order, cut-offs, units, parameters, provenance."""
-    if not file.is_file():
+    if not os.path.isfile(file):  # which raises nothing
         raise DataFileError(f"{file}: no such file.")
     lines = _potential_lines(file) if file.suffix == ".keras" else _data_lines(file)
     width = max(len(name) for name, _ in lines)
@@ -160,10 +162,28 @@ def info(file: Annotated[Path, typer.Argument(help="A saved potential (*.keras) 
         typer.echo(f"{name:<{width}}  {value}")
 
 
-def _potential_lines(file: Path) -> list[tuple[str, object]]:
-    from amp_tf.models import load_potential
+@contextmanager
+def _silent_tensorflow() -> Iterator[None]:
+    """Leave out what TensorFlow writes as it starts: to the file descriptor of stderr, before its own settings of what to write hold."""
+    try:
+        stderr = os.dup(2)
+    except OSError:  # there is none
+        yield
+        return
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
 
-    potential = load_potential(file)
+
+def _potential_lines(file: Path) -> list[tuple[str, object]]:
+    with _silent_tensorflow():
+        from amp_tf.models import load_potential
+
+        potential = load_potential(file)
     config = potential.get_config()
     provenance, unit = config.pop("provenance"), config.pop("units")
     lines = [("potential", type(potential).__name__), ("parameters", f"{potential.count_params():,}".replace(",", " "))]

@@ -4,6 +4,8 @@
 class AmpTFError(Exception):
     """Base of all errors that amp_tf raises on purpose; the command line prints them without a traceback."""
 
+    ag_pass_through = True  # inside a tf.function TensorFlow would put them into an error of its own, with a traceback as message
+
 
 class InputError(AmpTFError, ValueError):
     """An argument, configuration or molecule that cannot be used as given."""

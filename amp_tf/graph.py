@@ -1,33 +1,20 @@
 """MolecularGraph, the one record that every model reads: neighbour search and the concatenation of systems into a batch."""
 
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from ase.data import chemical_symbols
 from scipy.spatial import cKDTree
 from scipy.spatial.distance import pdist
 
 from amp_tf.errors import InputError
-from amp_tf.neighbours import expansion_centers, far_particles, geometry_complaint, near_pairs, nearest_images, pairs, particles_around
-
-MINIMUM_DISTANCE = 1e-3
-"""Two particles closer than this are taken to lie on one point, angstrom."""
-
-MINIMUM_MM_DISTANCE = 0.5
-"""An MM particle closer than this to a QM atom is a mistake of the geometry, angstrom."""
-
-MM_CHARGE_TOLERANCE = 1e-3
-"""MM charges that miss their declared sum by more than this give a warning, e."""
+from amp_tf.neighbours import expansion_centers, far_particles, near_pairs, pairs, particles_around
+from amp_tf.systems import MINIMUM_MM_DISTANCE
+from amp_tf.systems import System as System
+from amp_tf.systems import naming as naming
 
 FAR_AWAY = 1e4
 """How far from the atoms and from each other MM particles of no charge are put that only fill an array, angstrom."""
-
-MAXIMUM_EXTENT = 1e4
-"""A system larger than this is taken to have come apart, angstrom."""
 
 
 class MolecularGraph(NamedTuple):
@@ -103,107 +90,6 @@ ATOM_INDICES = ("receivers", "senders", "far_receivers", "far_senders", "mm_rece
 
 MM_INDICES = ("mm_senders", "near_senders", "mm_mm_receivers", "mm_mm_senders")
 """The fields that number MM particles."""
-
-
-@dataclass(frozen=True)
-class System:
-    """One molecule, cluster or QM/MM system; checked when it is made.
-
-    Attributes:
-        atomic_numbers: [n_atoms].
-        positions: [n_atoms, 3], angstrom.
-        total_charge: e.
-        mm_positions: [n_mm, 3], angstrom.
-        mm_charges: [n_mm], e.
-        mm_total_charge: what ``mm_charges`` are declared to sum to, e; None declares nothing. A warning tells where they do not.
-        cell: [3] edges of a box or [3, 3] vectors of a cell, angstrom, in which the MM particles are periodic: whole molecules of these are
-            shifted to the image nearest to the atoms (:func:`amp_tf.neighbours.nearest_images`). None: all stays where it is.
-
-    Raises:
-        InputError: for a wrong shape, NaN or infinite values, two atoms on one point, or a charged MM particle within 0.5 angstrom of an
-            atom.
-    """
-
-    atomic_numbers: np.ndarray
-    positions: np.ndarray
-    total_charge: float = 0.0
-    mm_positions: np.ndarray | None = None
-    mm_charges: np.ndarray | None = None
-    mm_total_charge: float | None = None
-    cell: np.ndarray | None = None
-
-    def __post_init__(self):
-        if (self.mm_positions is None) != (self.mm_charges is None):
-            raise InputError("mm_positions and mm_charges come together: give both or neither.")
-        mm_charges = np.zeros(0) if self.mm_charges is None else _as_floats(self.mm_charges, "mm_charges")
-        mm_positions = np.zeros((0, 3)) if self.mm_positions is None else _as_floats(self.mm_positions, "mm_positions")
-        mm_positions = mm_positions.reshape(-1, 3) if mm_positions.size == 0 else mm_positions
-        total_charge = _as_number(self.total_charge, "total_charge")
-        declared = None if self.mm_total_charge is None else _as_number(self.mm_total_charge, "mm_total_charge")
-        for name, value in {
-            "atomic_numbers": _as_atomic_numbers(self.atomic_numbers),
-            "positions": _as_floats(self.positions, "positions"),
-            "total_charge": total_charge,
-            "mm_total_charge": declared,
-            "mm_positions": mm_positions,
-            "mm_charges": mm_charges,
-        }.items():
-            object.__setattr__(self, name, value)
-        check_system(self.atomic_numbers, self.positions)
-        if mm_positions.ndim != 2 or mm_positions.shape[1] != 3 or mm_charges.shape != mm_positions.shape[:1]:
-            raise InputError(
-                f"mm_positions {list(mm_positions.shape)} and mm_charges {list(mm_charges.shape)} must be [n_mm, 3] and [n_mm]."
-            )
-        if self.cell is not None:
-            object.__setattr__(self, "cell", _as_cell(self.cell))
-            mm_positions = nearest_images(self.positions, mm_positions, self.cell)
-            object.__setattr__(self, "mm_positions", mm_positions)
-        _check_mm_positions(self.positions, mm_positions, mm_charges)
-        total = float(mm_charges.sum())
-        if declared is not None and abs(total - declared) > MM_CHARGE_TOLERANCE:
-            warnings.warn(f"the MM charges sum to {total:+.6g} e, declared are {declared:+g} e; check them.", stacklevel=3)
-
-
-def check_system(atomic_numbers: np.ndarray, positions: np.ndarray) -> None:
-    """Check one set of atoms: ``atomic_numbers`` [n_atoms], ``positions`` [n_atoms, 3] in angstrom.
-
-    Raises:
-        InputError: for a wrong shape, NaN or infinite positions, or two atoms on one point; names the atoms.
-    """
-    if positions.ndim != 2 or positions.shape != (len(atomic_numbers), 3) or len(atomic_numbers) == 0:
-        raise InputError(f"positions have shape {list(positions.shape)}, expected [{len(atomic_numbers)}, 3] with at least one atom.")
-    if not np.all(np.isfinite(positions)):
-        atom = int(np.argwhere(~np.isfinite(positions))[0][0])
-        raise InputError(
-            f"the position of atom {atom} ({chemical_symbols[atomic_numbers[atom]]}) is NaN or infinite; correct the geometry."
-        )
-    if np.ptp(positions, axis=0).max() > MAXIMUM_EXTENT:
-        raise InputError(f"the atoms spread over more than {MAXIMUM_EXTENT:g} angstrom; the system seems to have come apart.")
-    if coincident := sorted(cKDTree(positions).query_pairs(MINIMUM_DISTANCE)):
-        first, second = coincident[0]
-        raise InputError(f"atoms {first} and {second} lie on one point (closer than {MINIMUM_DISTANCE} angstrom); correct the geometry.")
-
-
-def warn_of_geometry(systems: Sequence[System], where: str = "system") -> None:
-    """A warning that names the first system whose geometry is no chemistry (:func:`amp_tf.neighbours.geometry_complaint`)."""
-    for number, system in enumerate(systems):
-        if complaint := geometry_complaint(system.atomic_numbers, system.positions, system.mm_positions):
-            warnings.warn(f"{where} {number}: {complaint}.", stacklevel=3)
-            return
-
-
-def _check_mm_positions(positions: np.ndarray, mm_positions: np.ndarray, mm_charges: np.ndarray) -> None:
-    """Refuse a charged particle on an atom; one without charge, such as the oxygen of four-site water, may stand anywhere."""
-    around = particles_around(positions, mm_positions, MINIMUM_MM_DISTANCE)
-    around = around[mm_charges[around] != 0.0]
-    if len(around):
-        distances, atoms = cKDTree(positions).query(mm_positions[around])
-        nearest = int(distances.argmin())
-        if distances[nearest] < MINIMUM_MM_DISTANCE:
-            raise InputError(
-                f"MM particle {around[nearest]} is {distances[nearest]:.3f} angstrom from QM atom {atoms[nearest]}, less than "
-                f"{MINIMUM_MM_DISTANCE} angstrom; correct the geometry or leave that particle out."
-            )
 
 
 def build_graph(
@@ -337,45 +223,22 @@ def real_particles(graph: MolecularGraph, systems: Sequence[System]) -> np.ndarr
     return np.concatenate([np.arange(filled) < real for filled, real in zip(n_filled, n_real, strict=True)])
 
 
-def make_systems(atomic_numbers, positions, mm_positions, mm_charges, total_charge, mm_total_charge=None, cell=None) -> list[System]:
-    """A list of :class:`System` from lists of arrays, one entry a system; None, a single total charge and the cell serve all."""
-    n_systems = len(positions)
-    charges = [total_charge] * n_systems if np.ndim(total_charge) == 0 else total_charge
-    columns = {
-        "atomic_numbers": atomic_numbers,
-        "positions": positions,
-        "total_charge": charges,
-        "mm_positions": [None] * n_systems if mm_positions is None else mm_positions,
-        "mm_charges": [None] * n_systems if mm_charges is None else mm_charges,
-        "mm_total_charge": [mm_total_charge] * n_systems if np.ndim(mm_total_charge) == 0 else mm_total_charge,
-    }
-    for name, column in columns.items():
-        if not isinstance(column, list | tuple) and np.ndim(column) == 0:
-            raise InputError(f"{name} must have one entry for each of the {n_systems} systems.")
-        if len(column) != n_systems:
-            raise InputError(f"{n_systems} systems were given, but {name} has {len(column)} entries; give one a system.")
-    systems = []
-    for number, row in enumerate(zip(*columns.values(), strict=True)):
-        with naming(f"system {number}", n_systems > 1):
-            systems.append(System(**dict(zip(columns, row, strict=True)), cell=cell))
-    return systems
-
-
-@contextmanager
-def naming(where: str, wanted: bool = True) -> Iterator[None]:
-    """Put ``where`` in front of the :class:`InputError` that the block raises."""
-    try:
-        yield
-    except InputError as error:
-        if not wanted:
-            raise
-        raise type(error)(f"{where}: {error}") from error
+def off_atoms(system: System) -> np.ndarray:
+    """The positions of the MM particles [n_mm, 3], angstrom; those of no charge within 0.5 angstrom of an atom are put far away."""
+    zero = np.flatnonzero(system.mm_charges == 0.0)
+    zero = zero[particles_around(system.positions, system.mm_positions[zero], MINIMUM_MM_DISTANCE)]
+    if not len(zero):
+        return system.mm_positions
+    on_atom = zero[cKDTree(system.positions).query(system.mm_positions[zero])[0] < MINIMUM_MM_DISTANCE]
+    positions = system.mm_positions.copy()
+    positions[on_atom, 2] -= FAR_AWAY * np.arange(1, len(on_atom) + 1)
+    return positions
 
 
 def _system_graph(
     system: System, cutoff: float, far_from: float | None, mm_nodes: bool, near_cutoff: float | None, expands: bool
 ) -> MolecularGraph:
-    center = system.positions.mean(axis=0)
+    center, mm_positions = system.positions.mean(axis=0), off_atoms(system)
     n_atoms, n_mm = len(system.atomic_numbers), len(system.mm_charges)
     receivers, senders = pairs(system.positions, cutoff)
     far = np.zeros((0, 2), dtype=int)
@@ -384,16 +247,16 @@ def _system_graph(
         far = np.argwhere((distances >= far_from) & ~np.eye(n_atoms, dtype=bool))
     near, mm_mm = np.zeros((2, 0), dtype=int), np.zeros((2, 0), dtype=int)
     if mm_nodes and n_mm:
-        ends = np.stack(pairs(np.concatenate([system.positions, system.mm_positions]), cutoff))
+        ends = np.stack(pairs(np.concatenate([system.positions, mm_positions]), cutoff))
         near = ends[:, (ends[0] < n_atoms) & (ends[1] >= n_atoms)] - [[0], [n_atoms]]
         mm_mm = ends[:, np.all(ends >= n_atoms, axis=0)] - n_atoms
     elif near_cutoff is not None and n_mm:
-        near = near_pairs(system.positions, system.mm_positions, near_cutoff)
+        near = near_pairs(system.positions, mm_positions, near_cutoff)
     listed = n_mm if near_cutoff is None else 0
     centers, center_of_atom, is_far = center[None], np.zeros(n_atoms, dtype=int), np.zeros(n_mm, dtype=bool)
     if expands:
         centers, center_of_atom = expansion_centers(system.positions)
-        is_far = far_particles(system.positions, system.mm_positions, centers, center_of_atom)
+        is_far = far_particles(system.positions, mm_positions, centers, center_of_atom)
     return MolecularGraph(
         positions=system.positions - center,
         atomic_numbers=system.atomic_numbers,
@@ -403,7 +266,7 @@ def _system_graph(
         total_charge=np.array([system.total_charge]),
         far_receivers=far[:, 0],
         far_senders=far[:, 1],
-        mm_positions=system.mm_positions - center,
+        mm_positions=mm_positions - center,
         mm_charges=system.mm_charges,
         mm_system=np.zeros(n_mm, dtype=int),
         mm_receivers=np.repeat(np.arange(n_atoms), listed),
@@ -418,42 +281,3 @@ def _system_graph(
         centers=(centers - center)[None],
         center_of_atom=center_of_atom,
     )
-
-
-def _as_floats(value: Any, name: str) -> np.ndarray:
-    try:
-        array = np.asarray(value)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{name} must be an array of numbers, got {type(value).__name__}: {error}") from error
-    if array.dtype.kind not in "iuf" and array.size:
-        raise InputError(f"{name} must be real numbers, got {array.dtype}.")
-    array = array.astype(np.float64)
-    if name != "positions" and not np.all(np.isfinite(array)):
-        raise InputError(f"{name} holds NaN or infinite values; correct the input.")
-    return array
-
-
-def _as_number(value: Any, name: str) -> float:
-    array = _as_floats(value, name)
-    if array.ndim:
-        raise InputError(f"{name} must be one number a system, got shape {list(array.shape)}.")
-    return float(array)
-
-
-def _as_cell(value: Any) -> np.ndarray:
-    """[3, 3] of three edges or of three vectors."""
-    cell = _as_floats(value, "cell")
-    cell = np.diag(cell) if cell.shape == (3,) else cell
-    if cell.shape != (3, 3) or abs(np.linalg.det(cell)) < 1.0:
-        raise InputError(f"cell must be three edges or three vectors of a periodic cell, angstrom, got shape {list(np.shape(value))}.")
-    return cell
-
-
-def _as_atomic_numbers(value: Any) -> np.ndarray:
-    try:
-        array = np.asarray(value)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"atomic_numbers must be an array of integers, got {type(value).__name__}: {error}") from error
-    if array.ndim != 1 or array.dtype.kind not in "iu" or np.any(array < 1) or np.any(array >= len(chemical_symbols)):
-        raise InputError(f"atomic_numbers must be [n_atoms] positive integers of elements, got {array.dtype} of shape {list(array.shape)}.")
-    return array.astype(np.int32)

@@ -1,16 +1,25 @@
 """Which particles are neighbours, on NumPy arrays: pairs within a cut-off, MM particles near the atoms or far from all of them, and whole
 molecules in periodic cells."""
 
+from collections.abc import Callable
+
 import numpy as np
 from ase.data import chemical_symbols, covalent_radii
 from ase.geometry import find_mic
+from ase.neighborlist import primitive_neighbor_list
 from scipy.cluster.vq import kmeans2
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
-from vesin import NeighborList
+from scipy.spatial.distance import cdist
 
 from amp_tf.errors import InputError
+
+FEW = 50
+"""Up to so many points all distances are compared, which is faster than a tree."""
+
+MAXIMUM_PAIRS = 50_000_000
+"""No more pairs within a cut-off are listed; each takes more than a kilobyte in a model."""
 
 WIDEST_CENTER = 12.0
 """Atoms farther than this from the middle of theirs get an expansion about a middle of their own, angstrom."""
@@ -42,18 +51,49 @@ LOPSIDED, MANY = 0.6, 100
 
 
 def pairs(positions: np.ndarray, cutoff: float) -> tuple[np.ndarray, np.ndarray]:
-    """Receivers and senders of all pairs of points [n, 3] closer than ``cutoff``, in both directions, sorted by receiver."""
-    search = NeighborList(cutoff=cutoff, full_list=True, sorted=True)
-    receivers, senders = search.compute(points=np.ascontiguousarray(positions), box=np.zeros((3, 3)), periodic=False, quantities="ij")
-    return receivers.astype(int), senders.astype(int)
+    """Receivers and senders of all pairs of points [n, 3] closer than ``cutoff``, in both directions, sorted by receiver, then by sender.
+
+    Raises:
+        InputError: if there are more than :data:`MAXIMUM_PAIRS`.
+    """
+    n_points = len(positions)
+    if n_points <= FEW:
+        distances = cdist(positions, positions)
+        np.fill_diagonal(distances, np.inf)
+        return np.nonzero(distances < cutoff)
+    tree = cKDTree(positions)
+    _check_number(n_points**2, lambda: tree.count_neighbors(tree, cutoff), cutoff)
+    first, second = _closer(positions, positions, *tree.query_pairs(cutoff, output_type="ndarray").T, cutoff)
+    return np.divmod(np.sort(np.concatenate([first * n_points + second, second * n_points + first])), n_points)
 
 
 def near_pairs(positions: np.ndarray, mm_positions: np.ndarray, cutoff: float) -> np.ndarray:
-    """Atoms and MM particles closer than ``cutoff``, [2, n_pairs], sorted by atom; by a cell list of the particles around the atoms."""
-    n_atoms, around = len(positions), particles_around(positions, mm_positions, cutoff)
-    ends = np.stack(pairs(np.concatenate([positions, mm_positions[around]]), cutoff))
-    atoms, particles = ends[:, (ends[0] < n_atoms) & (ends[1] >= n_atoms)] - [[0], [n_atoms]]
+    """Atoms and MM particles closer than ``cutoff``, [2, n_pairs], sorted by atom, then by particle.
+
+    Raises:
+        InputError: if there are more than :data:`MAXIMUM_PAIRS`.
+    """
+    around = particles_around(positions, mm_positions, cutoff)
+    near, tree = mm_positions[around], cKDTree(mm_positions[around])
+    _check_number(len(positions) * len(around), lambda: cKDTree(positions).count_neighbors(tree, cutoff), cutoff)
+    of_atoms = tree.query_ball_point(positions, cutoff, return_sorted=True)
+    atoms = np.repeat(np.arange(len(positions)), [len(particles) for particles in of_atoms])
+    atoms, particles = _closer(positions, near, atoms, np.concatenate(of_atoms).astype(int), cutoff)
     return np.stack([atoms, around[particles]])
+
+
+def _closer(ends: np.ndarray, others: np.ndarray, first: np.ndarray, second: np.ndarray, cutoff: float) -> tuple[np.ndarray, np.ndarray]:
+    """The pairs that are closer than the cut-off: a tree finds those at the cut-off too."""
+    closer = np.linalg.norm(ends[first] - others[second], axis=1) < cutoff
+    return first[closer], second[closer]
+
+
+def _check_number(at_most: int, count: Callable[[], int], cutoff: float) -> None:
+    """Refuse more than :data:`MAXIMUM_PAIRS`, which are counted where there may be so many."""
+    if at_most > MAXIMUM_PAIRS and (n_pairs := count()) > MAXIMUM_PAIRS:
+        raise InputError(
+            f"{n_pairs} pairs of particles are closer than the cut-off of {cutoff:g} angstrom, too many; choose a smaller one."
+        )
 
 
 def particles_around(positions: np.ndarray, mm_positions: np.ndarray, margin: float) -> np.ndarray:
@@ -190,8 +230,7 @@ def nearest_images(positions: np.ndarray, mm_positions: np.ndarray, cell: np.nda
     if np.abs(cells_away).max() > MOST_CELLS:
         raise InputError(f"MM particle {np.abs(cells_away).max(axis=1).argmax()} is {MOST_CELLS:g} cells away from the atoms; correct it.")
     points, center = mm_positions - cells_away @ cell, positions.mean(axis=0)
-    search = NeighborList(cutoff=LONGEST_MM_BOND, full_list=True, sorted=True)
-    senders, receivers, shifts = search.compute(points=points, box=np.ascontiguousarray(cell), periodic=True, quantities="ijS")
+    senders, receivers, shifts = primitive_neighbor_list("ijS", (True, True, True), cell, points, LONGEST_MM_BOND)
     earlier = receivers < senders
     partner, image = np.full(len(points), -1), np.zeros((len(points), 3))
     last = np.flatnonzero(earlier)[np.argsort(receivers[earlier], kind="stable")]  # the latest of the earlier partners is written last

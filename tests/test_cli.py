@@ -1,6 +1,7 @@
 """The amp-tf command as a user calls it."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -57,6 +58,17 @@ def test_info_of_a_potential(trained):
     errors = [f"{row['value']:.4g} kJ/mol (null model {row['null_model']:.4g})" for row in metrics]
     for part in ("AMP", "H, O", "max_order", "cutoff", "8.0", "angstrom", "kJ/mol", "parameters", "data_sha256", "DF-MP2", *errors):
         assert part in output
+
+
+def test_info_says_nothing_else(trained):
+    command = [sys.executable, "-m", "amp_tf.cli", "info"]
+    settings = {key: value for key, value in os.environ.items() if key != "TF_CPP_MIN_LOG_LEVEL"}
+    finished = subprocess.run(
+        [*command, str(trained[0] / "potential.keras")], env=settings, capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert finished.stderr == ""
+    finished = subprocess.run([*command, __file__ + ".keras"], env=settings, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert finished.stderr.startswith("error: ")
 
 
 def test_info_of_data(water_dimer_file):

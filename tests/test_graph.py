@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from scipy.spatial.distance import cdist
 
 from amp_tf.errors import InputError
 from amp_tf.graph import MolecularGraph, System, build_graph, join_graphs
+from amp_tf.neighbours import near_pairs, pairs
 
 
 def brute_force_pairs(positions, cutoff):
@@ -25,6 +27,51 @@ def test_edges_equal_a_search_over_all_pairs(random, cutoff):
     assert len(found) == len(set(found))
     assert set(found) == brute_force_pairs(system.positions, cutoff)
     assert np.all(np.diff(graph.receivers) >= 0)
+
+
+def lattices_and_corners():
+    """Points of all octants, on the cut-off's grid, in a plane, on a line, far apart, and in one corner of a wide box."""
+    random = np.random.default_rng(7)
+    yield from (random.uniform(-8.0, 8.0, size=(n, 3)) for n in (2, 30, 50, 51, 200))
+    for signs in np.array(np.meshgrid(*[[-1, 1]] * 3)).reshape(3, -1).T:
+        yield signs * random.uniform(0.0, 12.0, size=(80, 3)) + 1e3 * signs
+    grid = 2.0 * np.array(np.meshgrid(*[np.arange(4)] * 3)).reshape(3, -1).T
+    yield from (grid, -grid, grid + 1e-12, grid * [1.0, 1.0, 0.0] + 0.1 * random.normal(size=grid.shape), grid * [1.0, 1e-9, 1e-9] * 0.3)
+    yield np.array([[0.0, 0.0, 0.0], [3000.0, 0.0, 0.0], [0.0, 3000.0, 0.0]])
+    yield np.concatenate([random.uniform(0, 6, size=(60, 3)), [[1e6, 0.0, 0.0], [-1e4, 1e4, 1e4]]])
+
+
+@pytest.mark.parametrize("cutoff", [2.0, 4.0, 1000.0])
+def test_pairs_equal_a_search_over_all_pairs_wherever_points_lie(cutoff):
+    for points in lattices_and_corners():
+        receivers, senders = pairs(points, cutoff)
+        distances = cdist(points, points)
+        np.fill_diagonal(distances, np.inf)
+        sure = np.abs(distances - cutoff) > 1e-9
+        found = np.zeros(distances.shape, dtype=int)
+        np.add.at(found, (receivers, senders), 1)
+        np.testing.assert_array_equal(found[sure], (distances < cutoff)[sure])
+        assert np.all(np.diff(receivers * len(points) + senders) > 0)
+
+
+@pytest.mark.parametrize("cutoff", [2.0, 1000.0])
+def test_near_pairs_equal_a_search_over_all_pairs(random, cutoff):
+    for points in lattices_and_corners():
+        atoms, particles = points[: len(points) // 2], points[len(points) // 2 :] + 0.1
+        found = np.zeros((len(atoms), len(particles)), dtype=int)
+        np.add.at(found, tuple(near_pairs(atoms, particles, cutoff)), 1)
+        distances = cdist(atoms, particles)
+        sure = np.abs(distances - cutoff) > 1e-9
+        np.testing.assert_array_equal(found[sure], (distances < cutoff)[sure])
+
+
+def test_more_pairs_than_fit_in_memory_are_refused(random, monkeypatch):
+    monkeypatch.setattr("amp_tf.neighbours.MAXIMUM_PAIRS", 1000)
+    points = random.uniform(0, 5, size=(60, 3))
+    for search in (lambda: pairs(points, 1000.0), lambda: near_pairs(points, points, 1000.0)):
+        with pytest.raises(InputError, match=r"3\d* pairs of particles are closer than the cut-off of 1000 angstrom"):
+            search()
+    assert len(pairs(points, 0.5)[0]) < 1000
 
 
 def test_far_pairs_are_the_others(random):
@@ -96,6 +143,10 @@ WATER = {"atomic_numbers": np.array([8, 1, 1]), "positions": WATER_POSITIONS}
         ({"positions": [[0.0, 0, 0], [1.0, 0]]}, "positions must be an array of numbers"),
         ({"positions": WATER_POSITIONS * 1e6}, "spread over more than 10000 angstrom"),
         ({"mm_positions": WATER_POSITIONS[1:2], "mm_charges": np.ones(1)}, r"MM particle 0 is 0\.000 angstrom from QM atom 1"),
+        ({"positions": WATER_POSITIONS + 1e10}, r"atom 1 \(H\) is too far from the origin"),
+        ({"total_charge": 1e30}, "none of a molecule"),
+        ({"mm_positions": [[0.0, 5.0, 0.0], [1e20, 0.0, 0.0]], "mm_charges": [1.0, 1.0]}, "MM particle 1 is more than 1e\\+06 angstrom"),
+        ({"mm_positions": [[0.0, 5.0, 0.0], [9.0, 0.0, 0.0]], "mm_charges": [1.0, -1e30]}, "MM particle 1 has a charge of -1e\\+30 e"),
         ({"mm_positions": np.zeros((2, 3))}, "come together"),
         ({"mm_positions": np.zeros((2, 3)), "mm_charges": np.zeros(3)}, r"must be \[n_mm, 3\] and \[n_mm\]"),
         ({"mm_positions": np.zeros((1, 3)), "mm_charges": np.array([np.nan])}, "mm_charges holds NaN"),

@@ -1,6 +1,7 @@
 """The architecture: imports run one way."""
 
 import ast
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,11 @@ RANK = {
     "errors": 0,
     "files": 0,
     "units": 0,
+    "arrays": 0,
+    "backend": 0,
     "neighbours": 0,
+    "systems": 0,
+    "distances": 0,
     "ops": 1,
     "graph": 1,
     "layers": 2,
@@ -70,6 +75,15 @@ def test_importing_the_package_and_reading_data_does_not_start_tensorflow():
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
+@pytest.mark.parametrize("name", ["amp_tf.AMP", "amp_tf.load_potential", "amp_tf.train"])
+def test_another_backend_is_refused_before_keras_is_imported(name):
+    code = f"import sys, amp_tf\ntry:\n {name}\nexcept ValueError as error:\n sys.exit(f'{{error}}' + ' keras' * ('keras' in sys.modules))"
+    environment = os.environ | {"KERAS_BACKEND": "jax"}
+    finished = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert finished.stderr.strip() == "amp_tf needs TensorFlow, but Keras runs on jax; set KERAS_BACKEND=tensorflow."
+
+
 def test_tensorflow_is_named_only_where_gradients_and_pipelines_are_made():
     users = {str(path.relative_to(ROOT)) for path in FILES if any(name.split(".")[0] == "tensorflow" for name in imported_names(path))}
-    assert users == {"amp_tf/models/potential.py", "amp_tf/data/pipeline.py", "amp_tf/training/callbacks.py", "amp_tf/ops/safe.py"}
+    of_models = {f"amp_tf/models/{name}.py" for name in ("potential", "training")}
+    assert users == {*of_models, "amp_tf/data/pipeline.py", "amp_tf/training/callbacks.py", "amp_tf/ops/safe.py"}

@@ -32,6 +32,7 @@ import numpy as np
 import pydantic
 
 from amp_tf import units
+from amp_tf.arrays import as_number
 from amp_tf.errors import DataFileError
 from amp_tf.files import whole_file
 from amp_tf.graph import System
@@ -96,7 +97,7 @@ class FrameGroup:
             value = getattr(self, entry.name)
             if entry.name not in ("name", "total_charge", "frame_properties") and not isinstance(value, h5py.Dataset | None):
                 object.__setattr__(self, entry.name, np.asarray(value))
-        object.__setattr__(self, "total_charge", float(self.total_charge))
+        object.__setattr__(self, "total_charge", as_number(self.total_charge, "total_charge"))
         object.__setattr__(self, "frame_properties", {name: np.asarray(values) for name, values in self.frame_properties.items()})
         _check_group(self)
 

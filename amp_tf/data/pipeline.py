@@ -19,6 +19,7 @@ from amp_tf.graph import (
     count_neighbours,
     filled_particles,
     nearest_pairs,
+    off_atoms,
     with_node_pairs,
 )
 from amp_tf.models.potential import Potential, graph_signature
@@ -211,7 +212,7 @@ class GraphBatches:
     def _read(self, frame: int) -> tuple[np.ndarray, ...]:
         """What ``_of_mm`` names, of one frame, filled up where frames have one shape."""
         system, dtype, n_mm = self._frames.systems[frame], self._signature.mm_charges.dtype.as_numpy_dtype, self._n_mm[frame]
-        positions = (system.mm_positions - system.positions.mean(axis=0)).astype(dtype)
+        positions = (off_atoms(system) - system.positions.mean(axis=0)).astype(dtype)
         particles = filled_particles(positions, system.mm_charges.astype(dtype), n_mm)
         if "mm_gradients" not in self._of_mm:
             return particles

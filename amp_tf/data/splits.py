@@ -14,7 +14,7 @@ Indices = dict[str, np.ndarray]
 class Split(pydantic.BaseModel):
     """How frames are assigned; unknown keys are refused."""
 
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
     kind: Literal["alternating", "random", "ordered", "groups"] = "random"
     """``alternating``: even frames train, odd frames test, which validate too (paper, A.3). ``random``: shuffled (the paper's "shuffled").
@@ -24,9 +24,9 @@ class Split(pydantic.BaseModel):
     """Fraction of the frames for training; not used by ``alternating`` and ``groups``."""
     validation: float = pydantic.Field(0.2, ge=0, lt=1)
     """Fraction for validation; the rest is the test set."""
-    seed: int = 0
+    seed: int = pydantic.Field(0, ge=0, le=2**32 - 1)
     """Of ``random``."""
-    train_groups: tuple[str, ...] = ()
+    train_groups: tuple[str, ...] = pydantic.Field((), strict=False)
     """Groups of the file that train, for ``groups``."""
 
     @pydantic.model_validator(mode="after")

@@ -15,9 +15,9 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from amp_tf.errors import InputError, SimulationError
-from amp_tf.graph import System
 from amp_tf.interfaces.zone import Zone, compute_embedded
 from amp_tf.models import load_potential
+from amp_tf.systems import System
 
 ANGSTROM_PER_NM = 10.0
 

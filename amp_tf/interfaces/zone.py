@@ -10,6 +10,7 @@ from scipy.spatial import cKDTree
 
 from amp_tf.errors import InputError
 from amp_tf.models import Potential
+from amp_tf.systems import System
 
 
 @dataclass(frozen=True)
@@ -118,11 +119,14 @@ class Surroundings:
 def compute_embedded(
     members: Sequence[Potential], numbers, positions, charge: float, around: Surroundings, n_mm: int, xla: bool
 ) -> list[dict[str, Any]]:
-    """:meth:`amp_tf.models.Potential.compute` of each member of a committee in its surroundings, with ``mm_gradients`` of all ``n_mm``
+    """:meth:`amp_tf.models.Potential.compute_systems` of each member of a committee in its surroundings, with ``mm_gradients`` of all ``n_mm``
     particles and the switch's part in all gradients; kJ/mol and angstrom."""
+    system = System(numbers, positions, charge, around.positions, around.charges)
     results = []
     for member in members:
-        result = member.compute(numbers, positions, around.positions, around.charges, total_charge=charge, mm_potentials=True, xla=xla)
+        member.check_charges([system])
+        computed = member.compute_systems([system], mm_potentials=True, xla=xla)
+        result = {name: values[0] for name, values in computed.items() if name != "energy_terms"}
         qm_gradients, mm_gradients = around.gradients(result, n_mm)
         results.append(result | {"qm_gradients": qm_gradients, "mm_gradients": mm_gradients})
     return results

@@ -1,5 +1,6 @@
 """Keras layers of message passing potentials."""
 
+import amp_tf.backend  # noqa: F401
 from amp_tf.layers.anisotropic import AnisotropicMessagePassing, MultipoleExpansion, RadialWeights, anisotropic_features
 from amp_tf.layers.dense import PairDense, PairPerceptron, Perceptron
 from amp_tf.layers.edges import Edges, make_edges

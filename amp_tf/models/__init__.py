@@ -1,5 +1,6 @@
 """Whole potentials and their shared base."""
 
+import amp_tf.backend  # noqa: F401
 from amp_tf.models.amp import AMP
 from amp_tf.models.gnn import GNN
 from amp_tf.models.painn import PaiNN

@@ -19,7 +19,7 @@ from amp_tf.layers import (
 from amp_tf.layers.dense import REGISTERED
 from amp_tf.models import long_range
 from amp_tf.models.message_passing_potential import MessagePassingPotential
-from amp_tf.models.potential import require, require_positive, require_whole
+from amp_tf.models.settings import require, require_positive, require_whole
 from amp_tf.neighbours import EXPANSION_RATIO
 from amp_tf.ops import multipoles as multipole_ops
 from amp_tf.ops import safe
@@ -72,19 +72,20 @@ class AMP(MessagePassingPotential):
         atomic_energies: Mapping[str, float] | None = None, provenance: Mapping[str, Any] | None = None, dtype: str = "float32", **kwargs,
     ):  # fmt: skip
         require_whole(0, max_order=max_order)
-        require_whole(1, n_radial_weights=n_radial_weights, n_long_range_weights=n_long_range_weights)
+        require_whole(1, 10_000, n_long_range_weights=n_long_range_weights)
         require_positive(long_range_cutoff=long_range_cutoff, coefficient_scale=coefficient_scale)
         if near_cutoff is not None:
             _check_near_cutoff(near_cutoff, long_range_cutoff, direct_polarization and max_order >= 1 and long_range_partners == "mm")
         require(isinstance(direct_polarization, bool), f"direct_polarization must be true or false, got {direct_polarization!r}.")
         super().__init__(
             elements, cutoff, n_layers, n_features, pairwise_coulomb, long_range_partners, energy_scale,
+            more_sizes={"n_radial_weights": n_radial_weights, "max_order": max_order},
             message_cutoff=message_cutoff, n_radial=n_radial, atomic_energies=atomic_energies, provenance=provenance, dtype=dtype, **kwargs,
         )  # fmt: skip
-        self.max_order, self.n_radial_weights, self.direct_polarization = max_order, n_radial_weights, direct_polarization
-        self.long_range_cutoff, self.n_long_range_weights = float(long_range_cutoff), n_long_range_weights
+        self.max_order, self.n_radial_weights, self.direct_polarization = int(max_order), int(n_radial_weights), direct_polarization
+        self.long_range_cutoff, self.n_long_range_weights = float(long_range_cutoff), int(n_long_range_weights)
         self.near_cutoff = None if near_cutoff is None else float(near_cutoff)
-        self.coefficient_scale = coefficient_scale
+        self.coefficient_scale = float(coefficient_scale)
         self._set_long_range(self.is_polarized or pairwise_coulomb)
         self.sums_in_chunks = self.is_polarized and long_range_partners == "mm" and near_cutoff is None
         self._make_layers()

@@ -21,8 +21,8 @@ class GNN(NodePotential):
     ):  # fmt: skip
         super().__init__(elements, cutoff, n_layers, n_features, mm_types, energy_scale, pairwise_coulomb, long_range_partners, **kwargs)
         self.message_layers = [
-            MessagePassing(n_features, self.n_types, self.n_radial, dtype=self.dtype_policy, name=f"message_passing_{number}")
-            for number in range(n_layers)
+            MessagePassing(self.n_features, self.n_types, self.n_radial, dtype=self.dtype_policy, name=f"message_passing_{number}")
+            for number in range(self.n_layers)
         ]
         self.built = True
 

@@ -1,5 +1,6 @@
 """What AMP and GNN have in common: embedding, readout, charges and the Coulomb terms."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -8,7 +9,8 @@ from keras import ops
 from amp_tf.graph import MolecularGraph
 from amp_tf.layers import Perceptron
 from amp_tf.models import long_range
-from amp_tf.models.potential import Potential, require, require_positive, require_whole
+from amp_tf.models.potential import Potential
+from amp_tf.models.settings import check_sizes, require, require_positive
 from amp_tf.ops import safe
 from amp_tf.ops.electrostatics import conserve_charge
 
@@ -16,23 +18,24 @@ from amp_tf.ops.electrostatics import conserve_charge
 class MessagePassingPotential(Potential):
     """Base of the message passing potentials; see :class:`amp_tf.AMP` for the arguments.
 
-    ``n_types`` is the size of the one-hot vector of a node: the elements, then ``n_mm_types`` types of MM particles.
+    ``n_types`` is the size of the one-hot vector of a node: the elements, then ``n_mm_types`` types of MM particles; ``more_sizes`` are
+    those that a subclass adds to ``n_layers``, ``n_features`` and ``n_radial``, checked with them.
     """
 
     def __init__(
         self, elements, cutoff: float, n_layers: int, n_features: int, pairwise_coulomb: bool, long_range_partners: str,
-        energy_scale: float, n_mm_types: int = 0, **kwargs,
+        energy_scale: float, n_mm_types: int = 0, n_radial: int = 20, more_sizes: Mapping[str, int] | None = None, **kwargs,
     ):  # fmt: skip
-        super().__init__(elements, cutoff, **kwargs)
-        require_whole(1, n_layers=n_layers, n_features=n_features)
+        check_sizes(n_layers=n_layers, n_features=n_features, n_radial=n_radial, **more_sizes or {})
+        super().__init__(elements, cutoff, n_radial=n_radial, **kwargs)
         require_positive(energy_scale=energy_scale)
         require(isinstance(pairwise_coulomb, bool), f"pairwise_coulomb must be true or false, got {pairwise_coulomb!r}.")
         require(long_range_partners in long_range.PARTNERS, f"long_range_partners must be 'mm' or 'qm', got {long_range_partners!r}.")
-        self.n_layers, self.n_features, self.energy_scale = n_layers, n_features, float(energy_scale)
+        self.n_layers, self.n_features, self.energy_scale = int(n_layers), int(n_features), float(energy_scale)
         self.sees_total_charge = pairwise_coulomb
         self.pairwise_coulomb, self.long_range_partners = pairwise_coulomb, long_range_partners
         self.n_types = len(self.elements) + n_mm_types
-        self.embedding = keras.layers.Dense(n_features, kernel_initializer="he_normal", dtype=self.dtype_policy, name="embedding")
+        self.embedding = keras.layers.Dense(self.n_features, kernel_initializer="he_normal", dtype=self.dtype_policy, name="embedding")
         self.embedding.build((None, self.n_types))
 
     def _set_long_range(self, is_long_ranged: bool) -> None:

@@ -10,7 +10,7 @@ from keras import ops
 from amp_tf.graph import MolecularGraph
 from amp_tf.layers.edges import Edges, joined, make_edges
 from amp_tf.models.message_passing_potential import MessagePassingPotential
-from amp_tf.models.potential import require
+from amp_tf.models.settings import require
 
 CHARGE_TOLERANCE = 1e-4
 """An MM particle is of a type when its charge is within this of the type's, e."""
@@ -33,8 +33,11 @@ class NodePotential(MessagePassingPotential):
         self, elements, cutoff: float, n_layers: int, n_features: int, mm_types: Sequence[float], energy_scale: float,
         pairwise_coulomb: bool = False, long_range_partners: str = "mm", **kwargs,
     ):  # fmt: skip
-        types = np.ravel(mm_types).tolist()
-        require(all(isinstance(charge, Real) and np.isfinite(charge) for charge in types), f"mm_types must be charges, got {types}.")
+        types = list(mm_types) if isinstance(mm_types, list | tuple) else np.ravel(mm_types).tolist()
+        require(
+            all(isinstance(charge, Real) and not isinstance(charge, bool) and np.isfinite(charge) for charge in types),
+            f"mm_types must be charges, got {types}.",
+        )
         gaps = np.diff(np.sort(np.array(types, dtype=float)))
         require(bool(np.all(gaps > 4 * CHARGE_TOLERANCE)), f"mm_types must be distinct charges, got {types}.")
         super().__init__(
@@ -44,9 +47,9 @@ class NodePotential(MessagePassingPotential):
         self.mm_nodes = bool(types)
         self._set_long_range(pairwise_coulomb)
         self.embeds_charges = self.embeds_charges or self.mm_nodes
-        self.readout = self._perceptron("readout", n_features + self.n_types)
+        self.readout = self._perceptron("readout", self.n_features + self.n_types)
         if pairwise_coulomb:
-            self.charge_readout = self._perceptron("charge_readout", n_features + self.n_types)
+            self.charge_readout = self._perceptron("charge_readout", self.n_features + self.n_types)
 
     def pass_messages(self, one_hot, layer_edges: Sequence[Edges]):
         """Final features [n_nodes, n_features] of all nodes from their one-hot types and the edges of each layer."""

@@ -17,8 +17,9 @@ class PaiNN(NodePotential):
 
     def __init__(self, elements, cutoff=5.0, n_layers=3, n_features=160, mm_types=(), energy_scale=1.0, **kwargs):
         super().__init__(elements, cutoff, n_layers, n_features, mm_types, energy_scale, **kwargs)
-        self.messages = [PaiNNMessage(n_features, self.n_radial, dtype=self.dtype_policy, name=f"message_{n}") for n in range(n_layers)]
-        self.mixings = [PaiNNMixing(n_features, dtype=self.dtype_policy, name=f"mixing_{n}") for n in range(n_layers)]
+        layers, policy = range(self.n_layers), self.dtype_policy
+        self.messages = [PaiNNMessage(self.n_features, self.n_radial, dtype=policy, name=f"message_{n}") for n in layers]
+        self.mixings = [PaiNNMixing(self.n_features, dtype=policy, name=f"mixing_{n}") for n in layers]
         self.built = True
 
     def pass_messages(self, one_hot, layer_edges):

@@ -4,12 +4,12 @@ Beside :mod:`amp_tf.ops.safe` this is the one place of the mathematics that name
 """
 
 import functools
-import json
+import os
+import threading
 from collections.abc import Mapping, Sequence
-from numbers import Integral, Real
+from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 from ase.data import atomic_numbers as NUMBER_OF_SYMBOL
@@ -17,28 +17,28 @@ from ase.data import chemical_symbols
 from keras import ops
 
 from amp_tf import units
-from amp_tf.errors import InputError
+from amp_tf.arrays import without_units
+from amp_tf.errors import AmpTFError, InputError
+from amp_tf.files import whole_file
 from amp_tf.graph import (
     FLOAT_FIELDS,
     GRAPH_SHAPES,
     MolecularGraph,
-    System,
     build_graph,
     filled_graph,
     join_graphs,
-    make_systems,
-    naming,
     real_particles,
     rounded_up,
-    warn_of_geometry,
 )
 from amp_tf.layers import Edges, make_edges
+from amp_tf.models.processes import require_no_fork, unpickled
+from amp_tf.models.results import require_finite
+from amp_tf.models.settings import checked_elements, checked_energies, checked_provenance, require, require_positive, require_whole
+from amp_tf.models.training import GRADIENTS, Trainable
+from amp_tf.systems import System, make_systems, naming, warn_of_geometry
 
 UNITS = {"length": units.LENGTH, "energy": units.ENERGY, "gradient": units.GRADIENT, "charge": units.CHARGE}
 PRECISIONS = ("float32", "float64")
-
-GRADIENTS = {"qm_gradients": "positions", "mm_gradients": "mm_positions", "mm_potentials": "mm_charges"}
-"""Derivatives of the energy by name: the field of the graph that they are taken by."""
 
 EXPANDED = 1_000_000
 """Where a system has more QM-MM pairs than this, the field of particles far from all atoms is expanded about centers in inference."""
@@ -46,8 +46,11 @@ EXPANDED = 1_000_000
 CHUNK = 250_000
 """More QM-MM pairs than this are summed this many at a time in inference; each takes some ten kilobytes."""
 
+_TRACING = threading.RLock()
+"""Held while a potential is traced, of which some attributes then say how."""
 
-class Potential(keras.Model):
+
+class Potential(Trainable):
     """Base of every potential: subclasses give the energy terms, the base their sum and its gradients.
 
     Args:
@@ -70,20 +73,15 @@ class Potential(keras.Model):
     ):  # fmt: skip
         precision = getattr(dtype, "name", dtype)
         require(precision in PRECISIONS, f"dtype must be one of {', '.join(PRECISIONS)}, got {precision!r}.")
+        require_no_fork()
         super().__init__(dtype=precision, **kwargs)
-        self.elements = _checked_elements(elements)
-        backend = keras.backend.backend()
-        require(backend == "tensorflow", f"amp_tf needs TensorFlow, but Keras runs on {backend}; set KERAS_BACKEND=tensorflow.")
+        self.elements = checked_elements(elements)
         require_positive(cutoff=cutoff)
         require_whole(1, n_radial=n_radial)
         require(message_cutoff in ("smooth", "none"), f"message_cutoff must be 'smooth' or 'none', got {message_cutoff!r}.")
-        self.cutoff, self.message_cutoff, self.n_radial = float(cutoff), message_cutoff, n_radial
-        energies = {symbol: float(energy) for symbol, energy in (atomic_energies or {}).items()}
-        require(all(map(np.isfinite, energies.values())), f"atomic_energies hold NaN or infinite values: {energies}.")
-        self.atomic_energies = dict.fromkeys(self.elements, 0.0) | energies
-        strangers = sorted(set(self.atomic_energies) - set(self.elements))
-        require(not strangers, f"atomic_energies name {strangers}, not an element of the model.")
-        self.provenance = json.loads(json.dumps(dict(provenance or {})))
+        self.cutoff, self.message_cutoff, self.n_radial = float(cutoff), str(message_cutoff), int(n_radial)
+        self.atomic_energies = checked_energies(atomic_energies, self.elements)
+        self.provenance = checked_provenance(provenance)
         self._element_numbers = [NUMBER_OF_SYMBOL[symbol] for symbol in self.elements]
         self._compiled: dict[tuple[bool, bool, bool, bool], tuple[Any, Any]] = {}
 
@@ -166,47 +164,6 @@ class Potential(keras.Model):
         smooth = self.message_cutoff == "smooth"
         return make_edges(graph.positions, graph.positions, graph.receivers, graph.senders, self.cutoff, self.n_radial, smooth)
 
-    # Keras training: the labels decide which derivatives are taken -----------------------------------------------------------------------
-
-    def predict_labels(self, graph: MolecularGraph, labels: Mapping[str, Any], training: bool = False) -> dict[str, Any]:
-        """The predictions for the names in ``labels``, with derivatives only where gradients are among them."""
-        names = [name for name in labels if name in GRADIENTS]
-        result = self.with_gradients(graph, training, names=names) if names else self(graph, training=training)
-        return {name: result[name] for name in labels}
-
-    def _track(self, graph, labels, predictions, loss) -> dict[str, Any]:
-        loss_tracker = next(metric for metric in self.metrics if metric.name == "loss")
-        loss_tracker.update_state(loss, sample_weight=ops.shape(graph.total_charge)[0])
-        return self.compute_metrics(graph, labels, predictions)
-
-    def compile(self, *arguments, jit_compile: bool = False, **settings) -> None:
-        """Keras's ``compile``; without XLA by default, which would compile anew for every size of a batch."""
-        super().compile(*arguments, jit_compile=jit_compile, **settings)
-
-    def compile_from_config(self, config: dict[str, Any]) -> None:
-        """Restore optimizer and loss when Keras loads a saved model with ``compile=True``."""
-        self.compile(**keras.saving.deserialize_keras_object(config))
-        self.optimizer.build(self.trainable_variables)
-
-    def train_step(self, data):
-        """One step on ``(graph, labels)``; ``labels`` holds ``energy`` and, where they are known, ``qm_gradients`` and ``mm_gradients``."""
-        graph, labels = _graph_and_labels(data)
-        with tf.GradientTape() as tape:
-            predictions = _as_rows(self.predict_labels(graph, labels, training=True))
-            loss = self.compute_loss(graph, labels, predictions)
-        self.optimizer.apply_gradients(zip(tape.gradient(loss, self.trainable_variables), self.trainable_variables, strict=True))
-        return self._track(graph, labels, predictions, loss)
-
-    def test_step(self, data):
-        """Loss and metrics of ``(graph, labels)``."""
-        graph, labels = _graph_and_labels(data)
-        predictions = _as_rows(self.predict_labels(graph, labels))
-        return self._track(graph, labels, predictions, self.compute_loss(graph, labels, predictions, training=False))
-
-    def predict_step(self, data):
-        """:meth:`with_gradients` of ``(graph,)`` or ``(graph, labels)``: flat over atoms, relative to the atomic energies."""
-        return self.with_gradients(data if isinstance(data, MolecularGraph) else data[0])
-
     # NumPy in, NumPy out -----------------------------------------------------------------------------------------------------------------
 
     def build_graph(self, systems: Sequence[System], expands: bool = False) -> MolecularGraph:
@@ -270,8 +227,8 @@ class Potential(keras.Model):
         A warning tells where a geometry is no chemistry: lengths in another unit, or molecules that a periodic box has torn.
 
         Args:
-            atomic_numbers: [n_atoms] integers, or a list of such arrays.
-            positions: [n_atoms, 3], angstrom, or a list.
+            atomic_numbers: [n_atoms] integers, or a list of such arrays; one such array serves all frames of a trajectory.
+            positions: [n_atoms, 3], angstrom, or a list. Here and below quantities of OpenMM are converted.
             mm_positions: [n_mm, 3], angstrom, or a list; None without MM particles.
             mm_charges: [n_mm], e, or a list.
             total_charge: of the atoms, e, or a list; without -P, which sees it, only 0 or one of the training data.
@@ -287,29 +244,38 @@ class Potential(keras.Model):
             ``energy`` (float, kJ/mol, atomic energies included), ``energy_terms`` (its parts by name; ``reference``: the atomic energies),
             ``qm_gradients`` [n_atoms, 3] and, with MM particles, ``mm_gradients`` [n_mm, 3] (kJ/mol/angstrom), on request
             ``mm_potentials`` [n_mm] (kJ/mol/e), and where the model has them
-            ``charges`` [n_atoms] (e), ``dipole`` [3] (e*angstrom, about the origin) and ``multipoles`` (a tuple over orders). For a list of
-            systems: energies [n_systems], lists of the rest.
+            ``charges`` [n_atoms] (e), ``dipole`` [3] (e*angstrom, about the centroid of the atoms) and ``multipoles`` (a tuple over
+            orders). For a list of systems: energies [n_systems], lists of the rest.
 
         Raises:
-            InputError: for wrong shapes, NaN or infinite values, particles too close to each other, an unknown element, no system,
-                potentials of a model that reads MM charges as types, or XLA with edges that end abruptly.
+            InputError: for wrong shapes, units other than OpenMM's, masked, NaN, infinite or absurdly large values, particles too close to
+                each other, an unknown element, no system, potentials of a model that reads MM charges as types, XLA with edges that end
+                abruptly, inside a ``tf.function``, or where the result is NaN or infinite.
+            AmpTFError: in a process that was forked after TensorFlow ran.
+
         """
-        if not _is_batch(positions):
-            mm = [None if value is None else [value] for value in (mm_positions, mm_charges)]
-            systems = make_systems([atomic_numbers], [positions], *mm, [total_charge], [mm_total_charge], cell)
-            self.check_charges(systems)
-            warn_of_geometry(systems)
-            batch = self.compute_systems(systems, mm_potentials, xla)
-            terms = {name: float(term[0]) for name, term in batch.pop("energy_terms").items()}
-            return {"energy": float(batch.pop("energy")[0]), "energy_terms": terms, **{key: value[0] for key, value in batch.items()}}
-        columns = (atomic_numbers, positions, mm_positions, mm_charges, total_charge)
-        systems = make_systems(*columns, mm_total_charge, cell)
+        _require_eager()
+        columns = {
+            "atomic_numbers": atomic_numbers, "positions": positions, "mm_positions": mm_positions, "mm_charges": mm_charges,
+            "total_charge": total_charge, "mm_total_charge": mm_total_charge,
+        }  # fmt: skip
+        columns = {name: without_units(value, name) for name, value in columns.items()}
+        is_batch = _is_batch(columns["positions"])
+        if not is_batch:
+            columns = {name: [value] for name, value in columns.items()}
+        systems = make_systems(**columns, cell=cell)
         self.check_charges(systems)
         warn_of_geometry(systems)
-        return self.compute_systems(systems, mm_potentials, xla)
+        batch = self.compute_systems(systems, mm_potentials, xla)
+        if is_batch:
+            return batch
+        terms = {name: float(term[0]) for name, term in batch.pop("energy_terms").items()}
+        return {"energy": float(batch.pop("energy")[0]), "energy_terms": terms, **{key: value[0] for key, value in batch.items()}}
 
     def compute_systems(self, systems: Sequence[System], mm_potentials: bool = False, xla: bool = False) -> dict[str, Any]:
-        """:meth:`compute` of a list of :class:`~amp_tf.graph.System`."""
+        """:meth:`compute` of a list of :class:`~amp_tf.systems.System`."""
+        _require_eager()
+        require_no_fork()
         if mm_potentials:
             require(self.embeds_charges, "mm_potentials: this model has no term for MM particles; use one with -D or -P.")
             require(not self.mm_nodes, "mm_potentials: this model reads MM charges as types; use one without mm_types.")
@@ -322,6 +288,7 @@ class Potential(keras.Model):
         if xla:
             is_real = real_particles(graph, systems)
             raw |= {name: raw[name][is_real] for name in ("mm_gradients", "mm_potentials") if name in raw}
+        require_finite(systems, raw)
         terms = {"reference": self.reference_energies(systems)} | {
             name: term.astype(np.float64) for name, term in raw.pop("energy_terms").items()
         }
@@ -338,7 +305,8 @@ class Potential(keras.Model):
         result |= {name: np.split(values, atom_splits) for name, values in raw.items()}
         if "charges" in result:
             result["dipole"] = [
-                charges.astype(np.float64) @ system.positions for charges, system in zip(result["charges"], systems, strict=True)
+                charges.astype(np.float64) @ (system.positions - system.positions.mean(axis=0))
+                for charges, system in zip(result["charges"], systems, strict=True)
             ]
         return result
 
@@ -346,15 +314,20 @@ class Potential(keras.Model):
         """The traced :meth:`with_gradients`, called with the fields of a graph one by one (which spares binding them to names)."""
         key = mm_potentials, in_chunks, expands, xla
         if key not in self._compiled:
-            names = ("qm_gradients", "mm_gradients", *(["mm_potentials"] if mm_potentials else []))
-            evaluation = functools.partial(self.with_gradients, names=names)
-            traced = tf.function(evaluation, input_signature=[graph_signature(self.compute_dtype)], jit_compile=xla)
-            self.pairs_at_once, self.expands = CHUNK if in_chunks else None, expands
-            try:
-                self._compiled[key] = traced, traced.get_concrete_function()
-            finally:
-                self.pairs_at_once, self.expands = None, False
+            with _TRACING:
+                if key not in self._compiled:
+                    self._compiled[key] = self._trace(*key)
         return self._compiled[key][1]
+
+    def _trace(self, mm_potentials: bool, in_chunks: bool, expands: bool, xla: bool):
+        names = ("qm_gradients", "mm_gradients", *(["mm_potentials"] if mm_potentials else []))
+        evaluation = functools.partial(self.with_gradients, names=names)
+        traced = tf.function(evaluation, input_signature=[graph_signature(self.compute_dtype)], jit_compile=xla)
+        self.pairs_at_once, self.expands = CHUNK if in_chunks else None, expands
+        try:
+            return traced, traced.get_concrete_function()
+        finally:
+            self.pairs_at_once, self.expands = None, False
 
     def _filled_graph(self, systems: Sequence[System], expands: bool = False) -> MolecularGraph:
         """As :meth:`build_graph`, edges and MM particles of each system filled up to numbers that seldom change."""
@@ -398,27 +371,44 @@ class Potential(keras.Model):
         require((found := config.pop("units", UNITS)) == UNITS, f"the model was saved in units {found}, this amp_tf works in {UNITS}.")
         return cls(**config)
 
-    def copy_for_inference(self) -> "Potential":
-        """A new potential with the same settings and weights and without optimizer and loss: what a finished training run saves."""
-        copy = type(self).from_config(self.get_config())
+    def copy_for_inference(self, dtype: str | None = None) -> "Potential":
+        """A new potential with the same settings and weights and without optimizer and loss: what a finished training run saves.
+
+        ``dtype`` is that of the new potential, by default the same.
+        """
+        copy = type(self).from_config(self.get_config() | ({} if dtype is None else {"dtype": dtype}))
         copy.set_weights(self.get_weights())
         return copy
 
+    def save(self, filepath: Path | str, overwrite: bool = True, **settings) -> None:
+        """Save to a ``.keras`` file, which is whole or not there, whatever happens.
 
-def _graph_and_labels(data) -> tuple[MolecularGraph, dict[str, Any]]:
-    """Of a batch as Keras hands it to a step."""
-    graph, labels, weights = keras.utils.unpack_x_y_sample_weight(data)
-    require(labels is not None and weights is None, "training takes (graph, labels) without sample weights; see amp_tf.data.pipeline.")
-    return graph, _as_rows(labels)
+        Raises:
+            InputError: for what is no path that ends in ``.keras``, or, without ``overwrite``, a file that is there already.
+            AmpTFError: if it cannot be written.
+        """
+        is_path = isinstance(filepath, str | os.PathLike)
+        require(is_path and Path(filepath).suffix == ".keras", f"a potential is saved to a path that ends in .keras, got {filepath!r}.")
+        path = Path(filepath)
+        require(overwrite or not os.path.exists(path), f"{path} is there already; choose another name.")
+        if os.path.isdir(path):
+            raise AmpTFError(f"{path} is a folder; choose another name.")
+        with whole_file(path) as partial:
+            super().save(partial, **settings)
 
-
-def _as_rows(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Energies [n_systems] as [n_systems, 1], so that Keras averages its losses and metrics over systems and not over batches."""
-    return {name: ops.reshape(value, (-1, 1)) if name == "energy" else value for name, value in values.items()}
+    def __reduce__(self):
+        return unpickled, super().__reduce__()
 
 
 def _signed(charge: float) -> str:
     return f"{charge:+g}" if charge else "0"
+
+
+def _require_eager() -> None:
+    require(
+        tf.executing_eagerly(),
+        "compute takes and gives NumPy arrays and cannot be part of a tf.function; call potential.with_gradients(graph) there.",
+    )
 
 
 def _is_batch(positions) -> bool:
@@ -429,34 +419,7 @@ def _is_batch(positions) -> bool:
         return False
 
 
-def require(condition: bool, message: str) -> None:
-    """Raise :class:`~amp_tf.errors.InputError` with ``message`` unless ``condition`` holds."""
-    if not condition:
-        raise InputError(message)
-
-
-def require_positive(**values: float) -> None:
-    """Each value must be a finite number above zero."""
-    for name, value in values.items():
-        is_number = isinstance(value, Real) and not isinstance(value, bool)
-        require(is_number and 0 < value < float("inf"), f"{name} must be positive and finite, got {value!r}.")
-
-
-def require_whole(least: int, **values: int) -> None:
-    """Each value must be a whole number of at least ``least``."""
-    for name, value in values.items():
-        is_whole = isinstance(value, Integral) and not isinstance(value, bool)
-        require(is_whole and value >= least, f"{name} must be a whole number of at least {least}, got {value!r}.")
-
-
 def graph_signature(dtype: str) -> MolecularGraph:
     """The types and shapes of a graph's fields with open sizes: a function traced with it serves every batch."""
     fields = zip(MolecularGraph._fields, GRAPH_SHAPES, strict=True)
     return MolecularGraph(*(tf.TensorSpec(shape, dtype if name in FLOAT_FIELDS else "int32", name=name) for name, shape in fields))
-
-
-def _checked_elements(elements: Sequence[str]) -> tuple[str, ...]:
-    known = (elements,) if isinstance(elements, str) else tuple(elements)
-    wrong = [symbol for symbol in known if not NUMBER_OF_SYMBOL.get(symbol)]
-    require(bool(known) and not wrong and len(set(known)) == len(known), f"elements must be distinct chemical symbols, got {list(known)}.")
-    return known

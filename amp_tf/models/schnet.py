@@ -17,11 +17,11 @@ class SchNet(NodePotential):
     """
 
     def __init__(self, elements, cutoff=5.0, n_layers=3, n_features=256, n_filters=256, mm_types=(), energy_scale=1.0, **kwargs):
-        super().__init__(elements, cutoff, n_layers, n_features, mm_types, energy_scale, **kwargs)
-        self.n_filters = n_filters
+        super().__init__(elements, cutoff, n_layers, n_features, mm_types, energy_scale, more_sizes={"n_filters": n_filters}, **kwargs)
+        self.n_filters = int(n_filters)
         self.interactions = [
-            SchNetInteraction(n_features, n_filters, self.n_radial, dtype=self.dtype_policy, name=f"interaction_{number}")
-            for number in range(n_layers)
+            SchNetInteraction(self.n_features, self.n_filters, self.n_radial, dtype=self.dtype_policy, name=f"interaction_{number}")
+            for number in range(self.n_layers)
         ]
         self.built = True
 

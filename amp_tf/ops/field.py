@@ -192,7 +192,7 @@ def _products(positions, mm_positions, max_order: int):
 
 SMALLEST_DISTANCE = 0.1
 """Distances are taken to be at least this, angstrom, so that a particle without moments may stand on an atom and single precision does not
-overflow at high orders; particles with moments stay farther away (:data:`amp_tf.graph.MINIMUM_MM_DISTANCE`)."""
+overflow at high orders; particles with moments stay farther away (:data:`amp_tf.systems.MINIMUM_MM_DISTANCE`)."""
 
 
 def _constant(matrix: np.ndarray, like):

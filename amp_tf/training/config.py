@@ -1,34 +1,35 @@
 """The configuration of a training run: validated, with unit and published value of each key."""
 
 import inspect
-import re
+import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pydantic
-import yaml
 from pydantic import Field
 
 from amp_tf.data.splits import Split
 from amp_tf.errors import InputError
-from amp_tf.models import AMP, GNN, PaiNN, Potential, SchNet
+from amp_tf.graph import naming
+from amp_tf.models import Potential
+from amp_tf.models.saving import MODELS
+from amp_tf.models.settings import checked_elements
+from amp_tf.training.strict_yaml import read_yaml
 
-MODELS: dict[str, type[Potential]] = {"AMP": AMP, "GNN": GNN, "PaiNN": PaiNN, "SchNet": SchNet}
+LARGEST_BATCH, MOST_SYSTEMS = 10_000, 200_000_000
+"""Systems a step and in all steps; the longest run of the paper takes 40 million."""
 
-
-class _Loader(yaml.SafeLoader):
-    """PyYAML takes 1e-3, without a dot, for text; here it is a number, as in YAML 1.2."""
-
-
-_Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789"))
+LARGEST_SEED = 2**32 - 1
 
 
 class TrainingConfig(pydantic.BaseModel):
-    """Everything that decides the result of a training run. Unknown keys are refused."""
+    """Everything that decides the result of a training run. Unknown keys, values of another type and infinite numbers are refused."""
 
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
-    data: Path = Field(description="reference data, an HDF5 file of amp_tf")
+    data: Path = Field(strict=False, description="reference data, an HDF5 file of amp_tf")
     model: dict[str, Any] = Field(
         default_factory=dict,
         description="'type' (AMP, GNN, PaiNN or SchNet) and the arguments of that class; elements default to those of the data; with "
@@ -36,12 +37,13 @@ class TrainingConfig(pydantic.BaseModel):
     )
     start_from: Path | None = Field(
         None,
+        strict=False,
         description="a trained potential (*.keras) that knows the elements and total charges of the data, whose weights and settings "
         "are those at the start: to train longer, on other data or at another level of theory; the optimizer starts anew (paper: none)",
     )
     split: Split = Field(default_factory=Split, description="assignment of the frames")
     steps: int = Field(50_000, ge=1, description="optimizer steps (paper: 10 000 dimer, 50 000 clusters, 400 000 solutes)")
-    batch_size: int = Field(16, ge=1, description="systems a step (paper: 5 dimer and uracil, 16 clusters, 100 QM9)")
+    batch_size: int = Field(16, ge=1, le=LARGEST_BATCH, description="systems a step (paper: 5 dimer and uracil, 16 clusters, 100 QM9)")
     learning_rate: float = Field(5e-4, gt=0, description="Adam's at the first step (paper: 5e-4)")
     final_learning_rate: float = Field(1e-5, gt=0, description="at the last step, reached exponentially (paper: 1e-5; 5e-6 QM9)")
     epsilon: float = Field(
@@ -65,7 +67,7 @@ class TrainingConfig(pydantic.BaseModel):
         description="atomic energies: least-squares fit to the training set (for one composition, its mean), or none; with start_from the "
         "energies that its potential leaves over are fitted by the smallest change of its atomic energies, and none keeps these",
     )
-    seed: int = Field(0, ge=0, description="of initial weights and order of the batches")
+    seed: int = Field(0, ge=0, le=LARGEST_SEED, description="of initial weights and order of the batches")
     interval: int = Field(
         1_000, ge=1, description="steps between two validations; the first one after 30 seconds, and so on, writes a checkpoint"
     )
@@ -82,17 +84,21 @@ class TrainingConfig(pydantic.BaseModel):
             raise ValueError("start_from and start_at_zero contradict each other; set start_at_zero to false or leave out start_from")
         if self.steps % self.interval:
             raise ValueError(f"steps ({self.steps}) must be a multiple of interval ({self.interval})")
+        if self.steps * self.batch_size > MOST_SYSTEMS:
+            raise ValueError(f"steps ({self.steps}) of batch_size ({self.batch_size}) systems are more than {MOST_SYSTEMS:,} systems")
         return self
 
     def _check_model(self) -> None:
         kind = self.model.get("type")
-        if kind not in MODELS and ("type" in self.model or self.start_from is None):
+        if not (isinstance(kind, str) and kind in MODELS) and ("type" in self.model or self.start_from is None):
             raise ValueError(f"model: type must be one of {', '.join(MODELS)}, got {kind!r}")
         models = [MODELS[kind]] if kind else MODELS.values()
         known = {name for model in (Potential, *models) for name in inspect.signature(model).parameters}
         known -= {"kwargs", "provenance", "atomic_energies"}
         if unknown := set(self.model) - known - {"type"}:
-            raise ValueError(f"model: unknown keys {sorted(unknown)} for {kind or 'any type'}; known are {sorted(known)}")
+            raise ValueError(f"model: unknown keys {sorted(map(str, unknown))} for {kind or 'any type'}; known are {sorted(known)}")
+        if "elements" in self.model:
+            checked_elements(self.model["elements"])
 
     def as_json(self) -> dict[str, Any]:
         """The configuration as plain JSON values."""
@@ -105,11 +111,22 @@ def make_config(values: dict[str, Any], source: str = "configuration") -> Traini
     Raises:
         InputError: naming each unknown, missing or impossible key.
     """
+    if not isinstance(values, Mapping):
+        raise InputError(f"{source}: a configuration is a mapping of keys to values, got {type(values).__name__}.")
     try:
-        return TrainingConfig(**values)
+        return TrainingConfig.model_validate(_plain(dict(values)))
     except pydantic.ValidationError as error:
         complaints = (f"{'.'.join(map(str, entry['loc'])) or 'configuration'}: {entry['msg']}" for entry in error.errors())
         raise InputError(f"{source}: {'; '.join(complaints)}. Known keys: {', '.join(TrainingConfig.model_fields)}.") from error
+
+
+def _plain(value: Any) -> Any:
+    """``value`` with numbers of Python in place of NumPy's."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(map(_plain, value))
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def read_config(path: Path | str, overrides: tuple[str, ...] = ()) -> TrainingConfig:
@@ -119,26 +136,31 @@ def read_config(path: Path | str, overrides: tuple[str, ...] = ()) -> TrainingCo
         InputError: as :func:`make_config`, and for a file that is missing or no YAML mapping.
     """
     path = Path(path)
+    if not os.path.isfile(path):  # which raises nothing
+        what = "a folder cannot be read as a configuration" if os.path.isdir(path) else "no such file"
+        raise InputError(f"{path}: {what}; see examples/water_dimer.yaml for a configuration.")
     try:
-        values = yaml.load(path.read_text(), _Loader)
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file; see examples/water_dimer.yaml for a configuration.") from error
+        text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read as a configuration ({error}).") from error
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: not valid YAML ({' '.join(str(error).split())}).") from error
+    with naming(str(path)):
+        values = read_yaml(text)
     if not isinstance(values, dict):
         raise InputError(f"{path}: a configuration is a mapping of keys to values; see examples/water_dimer.yaml.")
+    given = set()
     for override in overrides:
         key, separator, value = override.partition("=")
         if not separator:
             raise InputError(f"{override!r}: an override has the form key=value.")
+        if key in given:
+            raise InputError(f"{override!r}: {key} is given twice.")
+        given.add(key)
         *parents, last = key.split(".")
         try:
             target = values
             for parent in parents:
                 target = target.setdefault(parent, {})
-            target[last] = yaml.load(value, _Loader)
-        except (AttributeError, TypeError, yaml.YAMLError) as error:
+            target[last] = read_yaml(value)
+        except (AttributeError, TypeError, InputError) as error:
             raise InputError(f"{override!r}: not an override of this configuration ({' '.join(str(error).split())}).") from error
     return make_config(values, str(path))

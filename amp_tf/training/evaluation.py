@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from amp_tf.data.pipeline import MAXIMUM_PAIRS, Frames
-from amp_tf.graph import System
+from amp_tf.graph import System, naming
 from amp_tf.models import Potential
 from amp_tf.training.callbacks import UNIT_OF_LABEL
 
@@ -18,7 +18,11 @@ def predict(potential: Potential, systems: Sequence[System], everything: bool = 
 
     With ``everything`` also the properties of atoms and the dipoles, where the potential has them.
     """
-    results = [potential.compute_systems(batch) for batch in _batches(systems)]
+    results, first = [], 0
+    for batch in _batches(systems):
+        with naming(f"frames {first} to {first + len(batch) - 1}"):
+            results.append(potential.compute_systems(batch))
+        first += len(batch)
     keys = ("energy", "qm_gradients", "mm_gradients") + (("charges", "dipole") if everything else ())
     return {key: [value for result in results for value in result[key]] for key in keys if key in results[0]}
 

@@ -1,5 +1,8 @@
 """Electrostatic embedding (Eqs. 10 and 11): forces and torques that cancel, far charges, long-range cut-off, one trace for all sizes."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import keras
 import numpy as np
 import pytest
@@ -179,3 +182,33 @@ def test_only_models_that_can_sum_in_chunks_are_traced_for_it(random, monkeypatc
     potential = make(order=0)  # -P alone: no polarization
     potential.compute_systems([embedded(random)])
     assert list(potential._compiled) == [(False, False, False, False)]
+
+
+@pytest.mark.parametrize("first", ["chunked", "whole"])
+def test_threads_that_start_together_trace_what_they_ask_for(first, monkeypatch, random):
+    """A tracing thread sets how pairs are summed, which must not reach another that traces at the same time."""
+    monkeypatch.setattr("amp_tf.models.potential.CHUNK", 30)
+    potential = make("float32", 1, n_features=4, n_layers=1)
+    systems = {"chunked": embedded(random, 20), "whole": embedded(random, 4)}
+    slow = potential.energy_terms
+
+    def tracing(graph):
+        time.sleep(0.1)
+        terms = slow(graph)
+        time.sleep(0.1)
+        return terms
+
+    potential.energy_terms = tracing
+    order = [first, *(name for name in systems if name != first)] * 2
+    with ThreadPoolExecutor(len(order)) as pool:
+        futures = []
+        for name in order:
+            futures.append(pool.submit(potential.compute_systems, [systems[name]]))
+            time.sleep(0.05)
+        results = [future.result()["energy"][0] for future in futures]
+    assert results[0] == results[2]
+    assert results[1] == results[3]
+    assert potential.n_traces == 2
+    for (_, in_chunks, _, _), (_, concrete) in potential._compiled.items():
+        loops = [node for node in concrete.graph.as_graph_def().node if node.op in ("While", "StatelessWhile")]
+        assert bool(loops) == in_chunks

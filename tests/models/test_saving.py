@@ -1,16 +1,20 @@
 """A saved potential is the same potential in a fresh process, and what is none is refused in one sentence."""
 
+import io
 import json
+import os
+import pickle
 import subprocess
 import sys
 import zipfile
 
+import h5py
 import keras
 import numpy as np
 import pytest
 
 import amp_tf
-from amp_tf.errors import DataFileError, InputError
+from amp_tf.errors import AmpTFError, DataFileError, InputError
 from tests.models.test_potentials import ELEMENTS, SMALL, make
 
 FRESH = """
@@ -120,10 +124,206 @@ def test_a_keras_model_that_is_not_ours(tmp_path):
         amp_tf.load_potential(tmp_path / "other.keras")
 
 
-def test_a_class_that_this_version_does_not_know(saved):
-    rewrite_config(saved, lambda config: config.update(registered_name="amp_tf>Future", class_name="Future"))
-    with pytest.raises(DataFileError, match="cannot be read"):
+@pytest.mark.parametrize(
+    "names",
+    [
+        {"registered_name": "amp_tf>Future", "class_name": "Future", "module": "amp_tf.models.future"},
+        {"class_name": "Sequential", "module": "keras"},
+        {"class_name": "Lambda", "module": "keras.layers", "registered_name": "amp_tf>GNN"},
+        {"class_name": "GNN", "module": "os"},
+        {"class_name": "system", "module": "os", "registered_name": "amp_tf>system"},
+        {"class_name": "GNN", "module": "evil_module", "registered_name": "amp_tf>GNN"},
+        {"class_name": "AMP", "registered_name": "amp_tf>GNN"},
+        {"class_name": "GNN", "registered_name": "amp_tf>AMP"},
+        {"class_name": "Perceptron", "module": "amp_tf.layers.dense", "registered_name": "amp_tf>Perceptron"},
+        {"class_name": ["GNN"]},
+        {"registered_name": None},
+        {"module": None},
+    ],
+)
+def test_the_class_must_be_ours_exactly(saved, names, monkeypatch):
+    """Even where a module of that name can be imported, it is not."""
+    (saved.parent / "evil_module.py").write_text(f"open({str(saved.parent / 'ran')!r}, 'w').close()\nfrom amp_tf.models import GNN")
+    monkeypatch.syspath_prepend(saved.parent)
+    rewrite_config(saved, lambda config: config.update(names))
+    with pytest.raises(DataFileError, match=r"not a potential of amp_tf|is none of AMP, GNN, PaiNN, SchNet"):
         amp_tf.load_potential(saved)
+    assert not (saved.parent / "ran").exists()
+
+
+CODE = {"class_name": "Lambda", "module": "keras.layers", "registered_name": None, "config": {"function": "evil"}}
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"dtype": CODE}, "settings are damaged"),
+        ({"name": CODE}, "settings are damaged"),
+        ({"elements": CODE}, "elements must be"),
+        ({"cutoff": CODE}, "cutoff must be positive"),
+        ({"more": CODE}, "cannot be read"),
+        ({"mm_types": CODE}, "mm_types must be charges"),
+        ({"n_features": 10**9}, "ask for more than 1,000,000,000 weights"),
+        ({"n_features": 10**12}, "ask for more than 1,000,000,000 weights"),
+        ({"n_features": 20_000}, "do not fit the .* weights that it holds"),
+        ({"n_features": 17}, "it holds .* weights, not"),
+        ({"n_features": "many"}, "n_features must be a whole number"),
+        ({"n_layers": 10**9}, "n_layers must be at most 100"),
+        ({"n_layers": 3}, "it holds .* weights, not"),
+        ({"n_radial": 10**9}, "n_radial must be at most"),
+        ({"n_radial": -1}, "n_radial must be a whole number"),
+        ({"units": None}, "saved in units None"),
+    ],
+)
+def test_settings_in_a_file(saved, change, sentence):
+    rewrite_config(saved, lambda config: config["config"].update(change))
+    with pytest.raises(DataFileError, match=sentence):
+        amp_tf.load_potential(saved)
+
+
+def test_an_order_that_the_weights_do_not_have(tmp_path):
+    make("AMP(1)", "float32").save(tmp_path / "model.keras")
+    for order, sentence in ((10**9, "max_order must be at most 10"), (9, "do not fit|it holds")):
+        rewrite_config(tmp_path / "model.keras", lambda config, order=order: config["config"].update(max_order=order))
+        with pytest.raises(DataFileError, match=sentence):
+            amp_tf.load_potential(tmp_path / "model.keras")
+
+
+def test_a_part_that_unpacks_to_much_more(saved):
+    with zipfile.ZipFile(saved) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    for name in ("config.json", "model.weights.h5", "more"):
+        with zipfile.ZipFile(saved, "w", zipfile.ZIP_DEFLATED) as archive:
+            for part, content in (parts | {name: b" " * 50_000_000}).items():
+                archive.writestr(part, content)
+        with pytest.raises(DataFileError, match="larger than any potential"):
+            amp_tf.load_potential(saved)
+
+
+def rewrite_weights(path, change):
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    weights = io.BytesIO(parts["model.weights.h5"])
+    with h5py.File(weights, "r+") as file:
+        change(file, "embedding/vars/0")
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in (parts | {"model.weights.h5": weights.getvalue()}).items():
+            archive.writestr(name, content)
+
+
+def replaced(make_dataset):
+    def change(file, name):
+        shape = file[name].shape
+        del file[name]
+        make_dataset(file, name, shape)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (
+            replaced(lambda file, name, shape: file.create_dataset(name, (10**6, 10**6), "<f4", chunks=(1, 100))),
+            "the data set is not whole",
+        ),
+        (replaced(lambda file, name, shape: file.create_dataset(name, shape, "<f4", external=[("secret.bin", 0, 10**6)])), "is not whole"),
+        (replaced(lambda file, name, shape: file.create_dataset(name, shape, "<i4", data=np.zeros(shape))), "is not whole"),
+        (replaced(lambda file, name, shape: file.__setitem__(name, h5py.ExternalLink("secret.h5", "x"))), "a link to somewhere else"),
+        (replaced(lambda file, name, shape: file.__setitem__(name, h5py.SoftLink("/embedding/vars/1"))), "a link to somewhere else"),
+        (replaced(lambda file, name, shape: None), "it holds .* weights, not"),
+        (lambda file, name: file.create_dataset("more", data=np.zeros(3)), "it holds .* weights, not"),
+        (lambda file, name: file[name].write_direct(np.full(file[name].shape, np.nan, "f4")), "weights of the potential are NaN"),
+    ],
+)
+def test_weights_in_a_file(saved, change, sentence):
+    rewrite_weights(saved, change)
+    with pytest.raises(DataFileError, match=sentence):
+        amp_tf.load_potential(saved)
+
+
+@pytest.mark.parametrize("path", [3, None, ["model.keras"], b"model.keras"])
+def test_what_is_no_path(path):
+    with pytest.raises(InputError, match=r"takes the path of a \.keras file"):
+        amp_tf.load_potential(path)
+
+
+def test_another_ending_or_no_file(saved, tmp_path):
+    os.mkfifo(tmp_path / "pipe.keras")
+    for path, sentence in ((path, "no such file") for path in (tmp_path / "pipe.keras", tmp_path, tmp_path / ("x" * 300))):
+        with pytest.raises(DataFileError, match=sentence):
+            amp_tf.load_potential(path)
+    saved.rename(tmp_path / "model.h5")
+    with pytest.raises(DataFileError, match=r"the ending of a saved potential is \.keras"):
+        amp_tf.load_potential(tmp_path / "model.h5")
+
+
+def test_another_precision(saved, dimer):
+    arguments = (dimer.atomic_numbers, dimer.positions)
+    single, double = amp_tf.load_potential(saved), amp_tf.load_potential(saved, dtype="float64")
+    assert (single.compute_dtype, double.compute_dtype) == ("float32", "float64")
+    assert double.get_config() == single.get_config() | {"dtype": "float64"}
+    for weights, same in zip(double.get_weights(), single.get_weights(), strict=True):
+        np.testing.assert_array_equal(weights, same)
+    assert double.compute(*arguments)["energy"] == pytest.approx(single.compute(*arguments)["energy"], rel=1e-5)
+    with pytest.raises(InputError, match="dtype must be one of float32, float64"):
+        amp_tf.load_potential(saved, dtype="float16")
+
+
+def test_where_a_potential_cannot_be_saved(tmp_path):
+    potential = make("GNN", "float32")
+    (tmp_path / "file").write_text("")
+    (tmp_path / "folder.keras").mkdir()
+    for path, error, sentence in (
+        (tmp_path / "model.h5", InputError, "ends in .keras"),
+        (tmp_path / "model", InputError, "ends in .keras"),
+        (3, InputError, "ends in .keras"),
+        ("", InputError, "ends in .keras"),
+        (tmp_path / "file" / "model.keras", AmpTFError, "cannot be written"),
+        (tmp_path / "folder.keras", AmpTFError, "is a folder"),
+        (tmp_path / f"{'x' * 300}.keras", AmpTFError, "cannot be written"),
+    ):
+        with pytest.raises(error, match=sentence):
+            potential.save(path)
+    potential.save(str(tmp_path / "model.keras"))
+    with pytest.raises(InputError, match="is there already"):
+        potential.save(tmp_path / "model.keras", overwrite=False)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder.keras", "model.keras"]
+
+
+def test_a_pickled_potential_is_the_same(dimer):
+    potential, arguments = make("AMP(1)", "float64"), (dimer.atomic_numbers, dimer.positions)
+    assert pickle.loads(pickle.dumps(potential)).compute(*arguments)["energy"] == potential.compute(*arguments)["energy"]
+
+
+FORKED = """
+import sys, multiprocessing
+import numpy as np
+import amp_tf
+potential = amp_tf.load_potential(sys.argv[1])
+arguments = np.array([8, 1, 1]), np.array([[0.0, 0, 0], [0.76, 0, -0.59], [-0.76, 0, -0.59]])
+potential.compute(*arguments)
+def inherited(number):
+    return potential.compute(*arguments)["energy"]
+def loaded(number):
+    return amp_tf.load_potential(sys.argv[1]).compute(*arguments)["energy"]
+with multiprocessing.get_context("fork").Pool(2) as pool:
+    for work in (inherited, loaded):
+        try:
+            pool.map(work, range(2))
+        except amp_tf.errors.AmpTFError as error:
+            print(error)
+    try:
+        pool.starmap(potential.compute, [arguments] * 2)
+    except amp_tf.errors.AmpTFError as error:
+        print(error)
+"""
+
+
+def test_forked_processes_say_that_they_cannot_compute(saved):
+    finished = subprocess.run([sys.executable, "-c", FORKED, str(saved)], capture_output=True, text=True, timeout=120, check=False)
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stdout.count("was forked after TensorFlow ran") == finished.stdout.count("get_context('spawn')") == 3
 
 
 def test_other_units(saved):
