@@ -11,9 +11,9 @@ from pydantic import Field
 
 from amp_tf.data.splits import Split
 from amp_tf.errors import InputError
-from amp_tf.models import AMP, GNN, PaiNN, Potential, SchNet
+from amp_tf.models import AMP, AMPBMS, GNN, PaiNN, Potential, SchNet
 
-MODELS: dict[str, type[Potential]] = {"AMP": AMP, "GNN": GNN, "PaiNN": PaiNN, "SchNet": SchNet}
+MODELS: dict[str, type[Potential]] = {"AMP": AMP, "AMPBMS": AMPBMS, "GNN": GNN, "PaiNN": PaiNN, "SchNet": SchNet}
 
 
 class _Loader(yaml.SafeLoader):
@@ -31,8 +31,8 @@ class TrainingConfig(pydantic.BaseModel):
     data: Path = Field(description="reference data, an HDF5 file of amp_tf")
     model: dict[str, Any] = Field(
         default_factory=dict,
-        description="'type' (AMP, GNN, PaiNN or SchNet) and the arguments of that class; elements default to those of the data; with "
-        "start_from all are those of that potential, may be left out, and must agree with it where they are given",
+        description="'type' (AMP, AMPBMS, GNN, PaiNN or SchNet) and the arguments of that class; elements default to those of the data; "
+        "with start_from all are those of that potential, may be left out, and must agree with it where they are given",
     )
     start_from: Path | None = Field(
         None,
