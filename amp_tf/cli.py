@@ -154,9 +154,7 @@ def import_weights(
     with whole_file(output) as partial:
         potential.save(partial)
     origin = potential.provenance
-    typer.echo(
-        f"{output}: {potential.count_params()} parameters from {origin['weights']}; licence {origin['license']}; md5 {origin['md5']}"
-    )
+    typer.echo(f"{output}: weights of {origin['weights']}; licence: {origin['license']}; md5 {origin['md5']}")
 
 
 @app.command()

@@ -82,7 +82,8 @@ class AMPBMS(Potential):
     - ``atomic``: Σ_i φ(h_i).
     - ``coulomb_qm_qm``: Σ_{i<j} K S(R/4) b_14(R) q_i q_j, S the smooth step, b_c the reaction field with cut-off c.
     - ``coulomb_qm_mm``: Σ_ij K q_j b (q_i + μ_i·R/R² + 3 R·Θ_i·R/R⁴), R from i to j; b = 1/R or b_c(R).
-    - ``dispersion``: pairs within 14 angstrom, :func:`amp_tf.ops.dispersion.dispersion_energies` with C6 = √(C6_i s_i C6_j s_j).
+    - ``dispersion``: pairs within 14 angstrom, where it ends with a step of up to 1e-3, :func:`amp_tf.ops.dispersion.dispersion_energies`
+      with C6 = √(C6_i s_i C6_j s_j).
     - ``repulsion``: Σ_{i<j} (1 − S(R − cutoff + 1)) of :func:`amp_tf.ops.repulsion.zbl_energies`.
 
     The published weights are read by :func:`amp_tf.models.amp_bms_weights.import_weights` or ``amp-tf import-weights``.
@@ -113,7 +114,7 @@ class AMPBMS(Potential):
         self, elements: Sequence[str] = ELEMENTS, mode: str = "train", mm_cutoff: float = 9.0, polarization_factor: float = 0.35,
         cutoff: float = 4.0, n_layers: int = 2, n_features: int = 128, n_channels: int = 8, n_radial: int = 8, **kwargs,
     ):  # fmt: skip
-        super().__init__(elements, cutoff, n_radial=n_radial, **kwargs)
+        super().__init__(elements, cutoff, message_cutoff="smooth", n_radial=n_radial, **kwargs)
         strangers = [symbol for symbol in self.elements if symbol not in ELEMENTS]
         require(not strangers, f"AMP-BMS is for {', '.join(ELEMENTS)}, not for {', '.join(strangers)}; leave these elements out.")
         require(mode in MODES, f"mode must be 'train' or 'md', got {mode!r}.")

@@ -44,8 +44,8 @@ def import_weights(path: Path | str, **settings) -> AMPBMS:
     md5 = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
     is_published = md5 == PUBLISHED_MD5
     provenance = {
-        "weights": "MIN_state_dict of github.com/rinikerlab/amp_bms" if is_published else "not the published file, but of its form",
-        "license": "MIT" if is_published else "unknown: not the published file, whose licence is MIT",
+        "weights": "MIN_state_dict of github.com/rinikerlab/amp_bms" if is_published else "another file than the published MIN_state_dict",
+        "license": "MIT" if is_published else "unknown",
         "citation": CITATION,
         "source_file": path.name,
         "md5": md5,
@@ -63,14 +63,18 @@ def import_weights(path: Path | str, **settings) -> AMPBMS:
 def _check(path: Path, arrays: dict[str, np.ndarray], shapes: dict[str, tuple[int, ...]]) -> None:
     remedy = "give the published MIN_state_dict of AMP-BMS."
     if missing := sorted(set(shapes) - set(arrays)):
-        raise DataFileError(f"{path}: {missing[0]!r} and {len(missing) - 1} more are missing; {remedy}")
+        raise DataFileError(f"{path}: {_counted(missing)} missing; {remedy}")
     if strange := sorted(set(arrays) - set(shapes)):
-        raise DataFileError(f"{path}: {strange[0]!r} and {len(strange) - 1} more are no part of AMP-BMS; {remedy}")
+        raise DataFileError(f"{path}: {_counted(strange)} no part of AMP-BMS; {remedy}")
     for name, shape in shapes.items():
         if arrays[name].shape != shape:
             raise DataFileError(f"{path}: {name!r} has shape {list(arrays[name].shape)}, not {list(shape)}; {remedy}")
         if not np.all(np.isfinite(arrays[name])):
             raise DataFileError(f"{path}: {name!r} holds NaN or infinite values; {remedy}")
+
+
+def _counted(names: list[str]) -> str:
+    return f"{names[0]!r} is" if len(names) == 1 else f"{names[0]!r} and {len(names) - 1} more are"
 
 
 def _parts(potential: AMPBMS) -> Iterator[Part]:
