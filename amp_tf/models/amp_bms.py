@@ -114,6 +114,7 @@ class AMPBMS(Potential):
         self, elements: Sequence[str] = ELEMENTS, mode: str = "train", mm_cutoff: float = 9.0, polarization_factor: float = 0.35,
         cutoff: float = 4.0, n_layers: int = 2, n_features: int = 128, n_channels: int = 8, n_radial: int = 8, **kwargs,
     ):  # fmt: skip
+        require("message_cutoff" not in kwargs, "the edges of AMP-BMS end smoothly, by a weight of its own; leave message_cutoff out.")
         super().__init__(elements, cutoff, message_cutoff="smooth", n_radial=n_radial, **kwargs)
         strangers = [symbol for symbol in self.elements if symbol not in ELEMENTS]
         require(not strangers, f"AMP-BMS is for {', '.join(ELEMENTS)}, not for {', '.join(strangers)}; leave these elements out.")

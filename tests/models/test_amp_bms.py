@@ -180,6 +180,7 @@ SMALL = {"n_features": 8, "n_channels": 2}
         ({"mm_cutoff": 0.0}, "mm_cutoff must be positive"),
         ({"polarization_factor": -1.0}, "polarization_factor must be positive"),
         ({"n_features": 3}, "n_features must be a whole number of at least 4"),
+        ({"message_cutoff": "none"}, "the edges of AMP-BMS end smoothly"),
         ({"n_channels": 0}, "n_channels must be a whole number of at least 1"),
     ],
 )
