@@ -13,7 +13,7 @@ from amp_tf.data.splits import Split
 from amp_tf.errors import InputError
 from amp_tf.models import AMP, AMPBMS, GNN, PaiNN, Potential, SchNet
 
-MODELS: dict[str, type[Potential]] = {"AMP": AMP, "AMPBMS": AMPBMS, "GNN": GNN, "PaiNN": PaiNN, "SchNet": SchNet}
+MODELS: dict[str, type[Potential]] = {"AMP": AMP, "GNN": GNN, "PaiNN": PaiNN, "SchNet": SchNet, "AMPBMS": AMPBMS}
 
 
 class _Loader(yaml.SafeLoader):
@@ -31,7 +31,7 @@ class TrainingConfig(pydantic.BaseModel):
     data: Path = Field(description="reference data, an HDF5 file of amp_tf")
     model: dict[str, Any] = Field(
         default_factory=dict,
-        description="'type' (AMP, AMPBMS, GNN, PaiNN or SchNet) and the arguments of that class; elements default to those of the data; "
+        description="'type' (AMP, GNN, PaiNN, SchNet or AMPBMS) and the arguments of that class; elements default to those of the data; "
         "with start_from all are those of that potential, may be left out, and must agree with it where they are given",
     )
     start_from: Path | None = Field(
