@@ -11,6 +11,7 @@ from importlib.metadata import version
 
 _HOME = {
     "AMP": "amp_tf.models",
+    "AMPBMS": "amp_tf.models",
     "GNN": "amp_tf.models",
     "PaiNN": "amp_tf.models",
     "Potential": "amp_tf.models",

@@ -1,4 +1,4 @@
-"""The ``amp-tf`` command: train, evaluate, predict, convert, info, md."""
+"""The ``amp-tf`` command: train, evaluate, predict, convert, import-weights, info, md."""
 
 import os
 import shlex
@@ -149,6 +149,33 @@ def convert(
     typer.echo(f"{output}: {len(data)} frames in {len(data.groups)} group(s) with {labels}; total charge {charges} e; sha256 {digest}")
     if names := left_out(frames, data):
         typer.echo(f"not taken over, because it is no number or not in all frames of a group: {', '.join(names)}")
+
+
+@app.command()
+def import_weights(
+    source: Annotated[Path, typer.Argument(help="The published weights of AMP-BMS, the PyTorch file MIN_state_dict.")],
+    output: Annotated[Path, typer.Argument(help="Potential to write, *.keras.")],
+    mode: Annotated[
+        str, typer.Option(help="train: Coulomb's law with all charges; md: a reaction field with those within a cut-off.")
+    ] = "train",
+    mm_cutoff: Annotated[float | None, typer.Option(help="md: of the charges, angstrom; 9 by default, 10 with TIP3P water.")] = None,
+    polarization_factor: Annotated[float, typer.Option(help="On what charges induce: 0.35 as in simulations, 1 as in training.")] = 0.35,
+    dtype: Annotated[str, typer.Option(help="float32 or float64.")] = "float32",
+) -> None:
+    """The published weights of AMP-BMS (doi 10.1021/jacs.6c00217) as a potential; PyTorch is not needed."""
+    from amp_tf.files import whole_file
+    from amp_tf.models.amp_bms_weights import import_weights as read
+
+    if output.suffix != ".keras" or output.resolve() == source.resolve():
+        raise InputError(f"{output}: the ending of the output must be .keras, and it must not be the source; choose another output.")
+    if mm_cutoff is not None and mode != "md":
+        raise InputError("--mm-cutoff has no meaning for --mode train, where all charges count; leave it out, or use --mode md.")
+    settings = {} if mm_cutoff is None else {"mm_cutoff": mm_cutoff}
+    potential = read(source, mode=mode, polarization_factor=polarization_factor, dtype=dtype, **settings)
+    with whole_file(output) as partial:
+        potential.save(partial)
+    origin = potential.provenance
+    typer.echo(f"{output}: weights of {origin['weights']}; licence: {origin['license']}; md5 {origin['md5']}")
 
 
 @app.command()

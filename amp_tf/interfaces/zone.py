@@ -119,8 +119,8 @@ class Surroundings:
 def compute_embedded(
     members: Sequence[Potential], numbers, positions, charge: float, around: Surroundings, n_mm: int, xla: bool
 ) -> list[dict[str, Any]]:
-    """:meth:`amp_tf.models.Potential.compute_systems` of each member of a committee in its surroundings, with ``mm_gradients`` of all ``n_mm``
-    particles and the switch's part in all gradients; kJ/mol and angstrom."""
+    """:meth:`amp_tf.models.Potential.compute_systems` of each member of a committee in its surroundings, with ``mm_gradients`` of all
+    ``n_mm`` particles and the switch's part in all gradients; kJ/mol and angstrom."""
     system = System(numbers, positions, charge, around.positions, around.charges)
     results = []
     for member in members:

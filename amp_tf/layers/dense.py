@@ -72,6 +72,7 @@ class Perceptron(keras.layers.Layer):
         input_size: size of the input.
         hidden: sizes of the layers with swish.
         output_size: size of the linear last layer, or None for none.
+        output_bias: False leaves the bias of the linear last layer out.
 
     Call arguments:
         inputs: [n, input_size].
@@ -81,15 +82,16 @@ class Perceptron(keras.layers.Layer):
         [n, output_size or hidden[-1]], or as many columns as ``transform`` gives.
     """
 
-    def __init__(self, input_size: int, hidden: tuple[int, ...], output_size: int | None = None, **kwargs):
+    def __init__(self, input_size: int, hidden: tuple[int, ...], output_size: int | None = None, output_bias: bool = True, **kwargs):
         super().__init__(**kwargs)
-        self.input_size, self.hidden, self.output_size = input_size, tuple(hidden), output_size
+        self.input_size, self.hidden, self.output_size, self.output_bias = input_size, tuple(hidden), output_size, output_bias
         linear = () if output_size is None else (output_size,)
         sizes = (input_size, *self.hidden, *linear)
         self.dense = [
             keras.layers.Dense(
                 size,
                 "swish" if number < len(self.hidden) else None,
+                use_bias=output_bias or number < len(self.hidden),
                 kernel_initializer=INITIALIZER,
                 dtype=self.dtype_policy,
                 name=f"dense_{number}",
@@ -106,10 +108,16 @@ class Perceptron(keras.layers.Layer):
             inputs = layer(inputs)
         if transform is None:
             return last(inputs)
-        return ops.matmul(inputs, transform(last.kernel)) + transform(last.bias[None])
+        result = ops.matmul(inputs, transform(last.kernel))
+        return result + transform(last.bias[None]) if last.use_bias else result
 
     def get_config(self):
-        return super().get_config() | {"input_size": self.input_size, "hidden": self.hidden, "output_size": self.output_size}
+        return super().get_config() | {
+            "input_size": self.input_size,
+            "hidden": self.hidden,
+            "output_size": self.output_size,
+            "output_bias": self.output_bias,
+        }
 
 
 @REGISTERED
@@ -119,19 +127,20 @@ class PairPerceptron(keras.layers.Layer):
     Args:
         atom_size, pair_size, with_sender: as in :class:`PairDense`.
         hidden: sizes of the layers with swish; the first is the pair layer's.
-        output_size: size of the linear last layer, or None for none.
+        output_size, output_bias: as in :class:`Perceptron`.
 
     Call arguments and result: as in :class:`PairDense`, and ``transform`` as in :class:`Perceptron`.
     """
 
     def __init__(
-        self, atom_size: int, pair_size: int, hidden: tuple[int, ...], output_size: int | None = None, with_sender: bool = True, **kwargs
-    ):
+        self, atom_size: int, pair_size: int, hidden: tuple[int, ...], output_size: int | None = None, with_sender: bool = True,
+        output_bias: bool = True, **kwargs,
+    ):  # fmt: skip
         super().__init__(**kwargs)
         self.atom_size, self.pair_size, self.hidden = atom_size, pair_size, tuple(hidden)
-        self.output_size, self.with_sender = output_size, with_sender
+        self.output_size, self.with_sender, self.output_bias = output_size, with_sender, output_bias
         self.pair = PairDense(self.hidden[0], atom_size, pair_size, with_sender, "swish", dtype=self.dtype_policy, name="pair")
-        self.rest = Perceptron(self.hidden[0], self.hidden[1:], output_size, dtype=self.dtype_policy, name="rest")
+        self.rest = Perceptron(self.hidden[0], self.hidden[1:], output_size, output_bias, dtype=self.dtype_policy, name="rest")
         self.built = True
 
     def call(self, atom_features, pair_features, edges, transform=None):
@@ -144,4 +153,5 @@ class PairPerceptron(keras.layers.Layer):
             "hidden": self.hidden,
             "output_size": self.output_size,
             "with_sender": self.with_sender,
+            "output_bias": self.output_bias,
         }

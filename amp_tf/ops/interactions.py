@@ -1,5 +1,8 @@
 """Interaction coefficients g of two sets of multipoles (Eq. 6), for any orders."""
 
+from collections.abc import Sequence
+
+import numpy as np
 from keras import ops
 
 from amp_tf.ops.multipoles import highest_order, split_orders
@@ -70,3 +73,9 @@ def interaction_coefficients(projections_i: tuple, projections_j: tuple):
     """
     flat = [ops.reshape(pair, (-1, pair.shape[1] * pair.shape[2])) for pair in contractions(projections_i, projections_j)]
     return ops.concatenate([flat[0][:, 1:-1], *flat[1:], projections_i[0][..., 0], projections_j[0][..., 0]], axis=-1)
+
+
+def chosen_columns(coefficients, columns: Sequence[int]):
+    """Some columns of ``coefficients`` [n, n_columns], in the order of ``columns``: a model with some of the interactions alone."""
+    selection = np.eye(coefficients.shape[-1])[:, list(columns)]
+    return ops.matmul(coefficients, ops.convert_to_tensor(selection, dtype=coefficients.dtype))

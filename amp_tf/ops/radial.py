@@ -1,10 +1,12 @@
-"""Radial functions: the enveloped Bessel basis and the cut-off function."""
+"""Radial functions: the enveloped Bessel basis, cut-off functions and weights of pairs."""
 
 import math
 
 import keras
 import numpy as np
 from keras import ops
+
+from amp_tf.ops.field import SMALLEST_DISTANCE
 
 ENVELOPE_EXPONENT = 5
 """p of the envelope (paper, A.2)."""
@@ -38,8 +40,27 @@ def bessel_basis(distances, cutoff: float, n_functions: int = 20, exponent: int 
         [n_pairs, n_functions]; smooth everywhere, zero distance included, two continuous derivatives at the cut-off.
     """
     numbers = ops.convert_to_tensor(np.arange(1, n_functions + 1), dtype=distances.dtype)
+    return enveloped_sines(distances, cutoff, numbers, exponent)
+
+
+def enveloped_sines(distances, cutoff: float, numbers, exponent: int = ENVELOPE_EXPONENT):
+    """:func:`bessel_basis` for any positive ``numbers`` n [n_functions], which need not be whole."""
     envelope = math.pi * cutoff_function(distances, cutoff, exponent)
     return envelope[:, None] * numbers * _sinc((distances / cutoff)[:, None] * numbers)
+
+
+def message_weight(distances, cutoff: float, exponent: int = ENVELOPE_EXPONENT):
+    r"""w(x) = u(x)/x with the envelope u of :func:`cutoff_function` and x = distance/cutoff: a weight of pairs that favours close ones.
+
+    For p = 6 it is 1/x − 28 x⁵ + 48 x⁶ − 21 x⁷ (AMP-BMS, doi 10.1021/jacs.6c00217). Below :data:`SMALLEST_DISTANCE` x is held.
+    """
+    return cutoff * cutoff_function(distances, cutoff, exponent) / ops.maximum(distances, SMALLEST_DISTANCE)
+
+
+def smooth_step(values):
+    """S(t) = 6t⁵ − 15t⁴ + 10t³: 0 below t = 0, 1 above t = 1, with two continuous derivatives."""
+    inside = ops.clip(values, 0.0, 1.0)
+    return _power(inside, 3) * (10.0 + inside * (6.0 * inside - 15.0))
 
 
 def _power(values, exponent: int):

@@ -31,7 +31,7 @@ class Start:
     def chain(self) -> list[dict[str, Any]]:
         """A record of this potential, then of the one that its own training started from, and so on; flat, for the provenance."""
         origin = self.potential.provenance
-        known = {key: origin[key] for key in ("data", "data_sha256", "level_of_theory") if key in origin}
+        known = {key: origin[key] for key in ("data", "data_sha256", "level_of_theory", "license", "citation", "md5") if key in origin}
         return [{"file": self.file, "sha256": self.sha256, **known}, *origin.get("started_from", [])]
 
 

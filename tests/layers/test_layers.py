@@ -7,7 +7,10 @@ import tensorflow as tf
 
 from amp_tf.layers import (
     AnisotropicMessagePassing,
+    ChannelExpansion,
+    ChannelMessagePassing,
     DirectPolarization,
+    InducedMultipoles,
     MessagePassing,
     MultipoleExpansion,
     NearFarPolarization,
@@ -18,11 +21,14 @@ from amp_tf.layers import (
     Perceptron,
     RadialWeights,
     SchNetInteraction,
+    SineBasis,
     make_edges,
 )
+from amp_tf.layers.channels import channel_features
 from amp_tf.ops.field import packed_field
-from amp_tf.ops.interactions import n_interaction_terms
+from amp_tf.ops.interactions import interaction_coefficients, n_interaction_terms, projections
 from amp_tf.ops.multipoles import monomials, n_components, n_monomials, unpack
+from amp_tf.ops.radial import bessel_basis
 from tests.layers.run_layer_test import run_layer_test
 
 N_ATOMS, N_FEATURES, N_ELEMENTS, N_RADIAL, ORDER = 4, 6, 2, 5, 2
@@ -54,6 +60,10 @@ def pair_features(dtype, size):
     return random_tensor(3, (N_ATOMS * (N_ATOMS - 1), size), dtype)
 
 
+def channels(dtype, n_channels):
+    return random_tensor(10, (N_ATOMS, n_channels, n_components(ORDER)), dtype)
+
+
 CASES = {
     "PairDense": (
         lambda dtype: PairDense(3, N_FEATURES, 4, activation="swish", dtype=dtype),
@@ -75,6 +85,32 @@ CASES = {
         lambda dtype: (features(dtype), pair_features(dtype, 4), edges(dtype)),
         (16 * 5 + 5) + (5 * 3 + 3) + (3 * 2 + 2),
     ),
+    "Perceptron without the last bias": (
+        lambda dtype: Perceptron(N_FEATURES, (4, 3), 2, output_bias=False, dtype=dtype),
+        lambda dtype: (features(dtype),),
+        (6 * 4 + 4) + (4 * 3 + 3) + 3 * 2,
+    ),
+    "PairPerceptron without the last bias": (
+        lambda dtype: PairPerceptron(N_FEATURES, 4, (5, 3), 2, output_bias=False, dtype=dtype),
+        lambda dtype: (features(dtype), pair_features(dtype, 4), edges(dtype)),
+        (16 * 5 + 5) + (5 * 3 + 3) + 3 * 2,
+    ),
+    "ChannelExpansion": (
+        lambda dtype: ChannelExpansion(ORDER, 3, N_FEATURES, 4, dtype=dtype),
+        lambda dtype: (features(dtype), pair_features(dtype, 4), monomials(edges(dtype).unit_vectors, ORDER), edges(dtype)),
+        ((6 + 6 + 4) * 6 + 6) + (6 * 6 + 6) + 6 * 3 * 2,
+    ),
+    "ChannelMessagePassing": (
+        lambda dtype: ChannelMessagePassing(3, (16, 13, 7), N_FEATURES, 4, dtype=dtype),
+        lambda dtype: (features(dtype), channels(dtype, 3), pair_features(dtype, 4), edges(dtype)),
+        ((6 + 6 + 3 * 3 + 4) * 6 + 6) + (6 * 6 + 6) + ((6 + 6) * 6 + 6) + (6 * 6 + 6),
+    ),
+    "InducedMultipoles": (
+        lambda dtype: InducedMultipoles(ORDER, N_RADIAL, 0.7, dtype=dtype),
+        lambda dtype: (random_tensor(7, (N_ATOMS, ORDER), dtype), random_tensor(4, (N_ATOMS,), dtype), edges(dtype)),
+        (5 * 2 + 2) + 2 * 2,
+    ),
+    "SineBasis": (lambda dtype: SineBasis(3, 4.0, 6, dtype=dtype), lambda dtype: (edges(dtype).distances,), 3),
     "RadialWeights": (
         lambda dtype: RadialWeights(3, N_ELEMENTS, N_RADIAL, dtype=dtype),
         lambda dtype: (one_hot(dtype), edges(dtype)),
@@ -146,6 +182,37 @@ def test_pair_dense_equals_a_dense_layer_on_the_concatenation(with_sender):
     concatenated = np.concatenate([*(np.array(atoms)[end] for end in ends), pairs], axis=1)
     linear = concatenated @ np.array(layer.kernel) + np.array(layer.bias)
     np.testing.assert_allclose(layer(atoms, pairs, geometry), linear / (1.0 + np.exp(-linear)), rtol=1e-12, atol=1e-13)
+
+
+def test_sines_start_as_bessel_functions():
+    distances = edges("float64").distances
+    np.testing.assert_allclose(SineBasis(4, 4.0, dtype="float64")(distances), bessel_basis(distances, 4.0, 4), rtol=1e-12, atol=1e-14)
+
+
+def test_each_channel_interacts_by_itself():
+    """The coefficients of a channel are those of its multipoles alone, in the order that was asked for."""
+    terms, pairs, packed = (16, 13, 7, 8), edges("float64"), channels("float64", 3)
+    found = np.array(channel_features(packed, terms, pairs)).reshape(-1, 3, 4)
+    for channel in range(3):
+        ends = (tf.gather(packed[:, channel], end) for end in (pairs.receivers, pairs.senders))
+        every = np.array(interaction_coefficients(*(projections(moments, pairs.unit_vectors) for moments in ends)))
+        np.testing.assert_allclose(found[:, channel], every[:, terms], rtol=1e-12, atol=1e-12)
+
+
+def test_charges_induce_moments_along_and_against_their_direction():
+    """With a perceptron of constants the dipole is factor · a · Σ w q R/R³."""
+    layer, (polarizabilities, charges, pairs) = CASES["InducedMultipoles"][0]("float64"), CASES["InducedMultipoles"][1]("float64")
+    first, last = layer.coefficients.dense
+    first.set_weights([np.zeros(first.kernel.shape), np.ones(first.bias.shape)])
+    last.set_weights([np.full(last.kernel.shape, 0.5 * (1 + np.exp(-1.0)))])
+    found = unpack(layer(polarizabilities, charges, pairs))
+    expected = np.zeros((N_ATOMS, 3))
+    for receiver, sender, distance, vector, weight in zip(
+        pairs.receivers, pairs.senders, pairs.distances, pairs.unit_vectors, pairs.weights, strict=True
+    ):
+        expected[int(receiver)] += 0.7 * float(weight[0]) * float(charges[int(sender)]) * np.array(vector) / float(distance) ** 2
+    np.testing.assert_allclose(found[1], np.array(polarizabilities)[:, :1] * expected, rtol=1e-10)
+    np.testing.assert_array_equal(found[0], 0.0)
 
 
 def constant(perceptron, value):

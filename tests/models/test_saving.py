@@ -57,7 +57,7 @@ def test_a_form_of_polarization_that_is_gone_is_said():
         amp_tf.AMP.from_config(config | {"field_polarization": True})
 
 
-@pytest.mark.parametrize("name", ["AMP(0)-DP", "AMP(3)-DP among QM atoms", "GNN", "GNN-P"])
+@pytest.mark.parametrize("name", ["AMP(0)-DP", "AMP(3)-DP among QM atoms", "GNN", "GNN-P", "AMP-BMS, md"])
 def test_every_kind_survives_saving(name, dimer, tmp_path):
     potential = make(name, "float64")
     potential.save(tmp_path / "model.keras")

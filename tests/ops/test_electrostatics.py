@@ -1,9 +1,12 @@
 """Coulomb energies and the conservation of charge against plain sums."""
 
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from amp_tf.ops import electrostatics
+from amp_tf.ops.field import field_tensors
+from amp_tf.ops.multipoles import pack
 from tests import numpy_reference as reference
 
 
@@ -23,3 +26,46 @@ def test_conserve_charge_shifts_each_system_to_its_total(random):
         np.testing.assert_allclose(found[members].sum(), total[number], atol=1e-14)
         shift = (charges[members].sum() - total[number]) / members.sum()
         np.testing.assert_allclose(found[members], charges[members] - shift, atol=1e-14)
+
+
+@pytest.mark.parametrize("cutoff", [9.0, 14.0])
+def test_the_reaction_field_is_its_formula_and_ends_smoothly(cutoff):
+    distances, permittivity = np.array([0.5, 1.5, 0.999 * cutoff, cutoff - 1e-3, cutoff, 2 * cutoff]), 78.4
+
+    def unshifted(r):
+        medium = 1 + 2 * permittivity
+        fourth = 3 * cutoff**-5 / (4 * (6 - 4)) * (2 * permittivity + 6 - 1) / medium
+        sixth = 3 * cutoff**-7 / (6 * (4 - 6)) * (2 * permittivity + 4 - 1) / medium
+        return 1 / r + (permittivity - 1) / (medium * cutoff**3) * r**2 + fourth * r**4 + sixth * r**6
+
+    expected = np.where(distances < cutoff, unshifted(distances) - unshifted(cutoff), 0.0)
+    x = tf.constant(distances)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        found = electrostatics.reaction_field(x, cutoff)
+    np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-15)
+    np.testing.assert_allclose(tape.gradient(found, x)[3:], 0.0, atol=1e-8)  # falls as the square of 1e-3: the third derivative remains
+    assert float(electrostatics.reaction_field(tf.constant(1e7), cutoff)) == pytest.approx(0.0, abs=1e-7)  # of particles that fill up
+
+
+def test_multipoles_in_charges_by_pairs_and_by_their_field(random):
+    positions, mm_positions = random.normal(size=(3, 3)), random.normal(size=(4, 3)) + [6.0, 0.0, 0.0]
+    mm_charges = random.normal(size=4)
+    moments = [random.normal(size=3), random.normal(size=(3, 3)), reference.random_traceless(random, 2, 3)]
+    expected = np.zeros(3)
+    for atom in range(3):
+        particles = [(charge,) for charge in mm_charges]
+        fields = [reference.field_tensor(positions[atom], mm_positions, particles, order) for order in range(3)]
+        energy = sum(np.sum(moment[atom] * field) for moment, field in zip(moments, fields, strict=True))
+        expected[atom] = reference.COULOMB_CONSTANT_KJ_MOL_ANGSTROM * energy
+    receivers, senders = np.repeat(np.arange(3), 4), np.tile(np.arange(4), 3)
+    vectors = mm_positions[senders] - positions[receivers]
+    distances = np.linalg.norm(vectors, axis=1)
+    packed = pack(tuple(map(tf.constant, moments)))
+    of_pairs = electrostatics.multipole_charge_energies(
+        packed, tf.constant(mm_charges[senders]), tf.constant(1 / distances), tf.constant(distances),
+        tf.constant(vectors / distances[:, None]), tf.constant(receivers),
+    )  # fmt: skip
+    tensors = field_tensors(*map(tf.constant, (positions[None], mm_positions[None], mm_charges[None, :, None])), 2)
+    np.testing.assert_allclose(np.bincount(receivers, of_pairs), expected, rtol=1e-9)
+    np.testing.assert_allclose(electrostatics.multipole_field_energies(packed, tensors[0]), expected, rtol=1e-9)

@@ -45,6 +45,30 @@ def test_value_and_two_derivatives_vanish_continuously_at_the_cutoff(function):
         np.testing.assert_allclose(inside, 0.0, atol=bound)
 
 
+@pytest.mark.parametrize("x", [0.05, 0.3, 0.77, 0.999, 1.0, 1.4])
+def test_message_weight_is_the_envelope_over_the_distance(x):
+    expected = 1 / x - 28 * x**5 + 48 * x**6 - 21 * x**7 if x < 1 else 0.0
+    np.testing.assert_allclose(radial.message_weight(tf.constant([x * CUTOFF], tf.float64), CUTOFF, 6), [expected], rtol=1e-12, atol=1e-13)
+
+
+def test_message_weight_is_held_where_particles_meet():
+    for tensor in derivatives(lambda d: radial.message_weight(d, CUTOFF), np.array([0.0, 1e-6])):
+        assert np.all(np.isfinite(tensor))
+
+
+def test_sines_of_any_frequency():
+    found = np.array(radial.enveloped_sines(tf.constant([2.0], tf.float64), CUTOFF, tf.constant([0.7, 3.21], tf.float64)))[0]
+    expected = reference.cutoff_function(0.4, 5) / 0.4 * np.sin(np.pi * np.array([0.7, 3.21]) * 0.4)
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+def test_smooth_step_rises_with_two_continuous_derivatives():
+    value, first, second = map(np.array, derivatives(radial.smooth_step, np.array([-0.5, 0.0, 1e-9, 0.5, 1 - 1e-9, 1.0, 3.0])))
+    np.testing.assert_allclose(value, [0, 0, 0, 0.5, 1, 1, 1], atol=1e-12)
+    np.testing.assert_allclose(first, [0, 0, 0, 1.875, 0, 0, 0], atol=1e-12)
+    np.testing.assert_allclose(second, 0.0, atol=1e-6)
+
+
 def test_cutoff_function_falls_from_one_to_zero():
     values = np.array(radial.cutoff_function(tf.constant(np.linspace(0, CUTOFF, 50)), CUTOFF))
     assert values[0] == 1.0
