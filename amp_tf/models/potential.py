@@ -37,6 +37,9 @@ from amp_tf.models.settings import checked_elements, checked_energies, checked_p
 from amp_tf.models.training import GRADIENTS, Trainable
 from amp_tf.systems import System, make_systems, naming, warn_of_geometry
 
+# on newer GPUs matrix products would keep ten bits, with which fields of distant charges lose all digits that matter
+tf.config.experimental.enable_tensor_float_32_execution(False)
+
 UNITS = {"length": units.LENGTH, "energy": units.ENERGY, "gradient": units.GRADIENT, "charge": units.CHARGE}
 PRECISIONS = ("float32", "float64")
 
