@@ -18,8 +18,9 @@ import numpy as np
 from ase.data import chemical_symbols
 
 from amp_tf import units
-from amp_tf.data.hdf5 import FrameGroup, Provenance, ReferenceData
-from amp_tf.errors import DataFileError, InputError
+from amp_tf.data.hdf5 import FrameGroup, Provenance, ReferenceData, whole_numbers
+from amp_tf.data.hdf5_file import check_stored, open_for_reading
+from amp_tf.errors import AmpTFError, DataFileError, InputError
 
 LENGTH_UNITS = {"angstrom": 1.0, "bohr": units.BOHR, "nm": 10.0}
 ENERGY_UNITS = {"kJ/mol": 1.0, "kcal/mol": units.KCAL_PER_MOL, "eV": units.EV, "hartree": units.HARTREE}
@@ -110,7 +111,7 @@ def read_hdf5(
     gradient = _gradient_factor(gradient_unit) if gradient_unit else energy / length
     arrays = {}
     try:
-        with h5py.File(path, "r") as file:
+        with open_for_reading(path) as file:
             found: list[str] = []
             file.visititems(lambda name, item: found.append(name) if isinstance(item, h5py.Dataset) else None)
             unknown, absent = sorted(set(keys) - {*KEYS, *FORCES}), sorted(set(keys.values()) - set(found))
@@ -124,10 +125,14 @@ def read_hdf5(
                     else f"give --key {missing[0]}=DATASET"
                 )  # fmt: skip
                 raise InputError(f"{path}: {problem}; the file holds {', '.join(found[:40]) or 'no dataset'}.")
+            for name in keys.values():
+                check_stored(file[name], f"{path}: {name}")
             arrays = {key: file[name][()] for key, name in keys.items()}
             for forces in FORCES.keys() & arrays.keys():
                 arrays[FORCES[forces]] = -_numbers(arrays.pop(forces), f"{path}: {forces}", float)
-    except OSError as error:
+    except AmpTFError:
+        raise
+    except Exception as error:  # whatever h5py makes of damaged bytes
         raise DataFileError(f"{path}: cannot be read as HDF5 ({error}).") from error
     return _frames(str(path), arrays, length, energy, gradient, charge, dipole=length)
 
@@ -329,7 +334,13 @@ def _frames(
 
 def _numbers(values, what: str, kind: type) -> np.ndarray:
     try:
-        return np.asarray(values, dtype=kind)
+        array = np.asarray(values)
+        array = np.asarray(array.tolist()) if array.dtype == object else array
+        if array.dtype.kind not in "iuf":
+            raise TypeError(f"they are of type {array.dtype}")
+        if kind is int and not whole_numbers(array):
+            raise ValueError("they are not whole")
+        return array.astype(kind)
     except (TypeError, ValueError) as error:
         raise DataFileError(f"{what} are no numbers ({error}); give atomic numbers, not symbols, and values without text.") from error
 
