@@ -9,7 +9,7 @@ import stat
 import threading
 import warnings
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,16 +27,19 @@ ARCHIVE_INFLATION = 100
 _BLOCK = 1 << 20
 
 
-def check_outputs(outputs: Iterable[Path | str], inputs: Iterable[Path | str | None] = ()) -> None:
+def check_outputs(outputs: Iterable[Path | str], inputs: Mapping[str, Path | str | None] | None = None) -> None:
     """Check, before work starts, that each file of ``outputs`` can be written and that none of them is one of ``inputs``.
 
-    Nothing is created. An existing file may be replaced; links, devices, pipes and write-protected files may not. None among the inputs is
-    passed over.
+    Nothing is created. An existing file may be replaced; links, devices, pipes and write-protected files may not.
+
+    Args:
+        outputs: files.
+        inputs: files by what they are, in words; None among them is passed over.
 
     Raises:
         InputError: naming the output and the remedy.
     """
-    inputs = [Path(path) for path in inputs if path is not None]
+    inputs = {what: Path(path) for what, path in (inputs or {}).items() if path is not None}
     for output in outputs:
         try:
             _check_output(Path(output), inputs)
@@ -47,7 +50,7 @@ def check_outputs(outputs: Iterable[Path | str], inputs: Iterable[Path | str | N
             raise InputError(f"{_shown(output)} cannot be written ({reason}); choose another output.") from error
 
 
-def _check_output(output: Path, inputs: list[Path]) -> None:
+def _check_output(output: Path, inputs: Mapping[str, Path]) -> None:
     try:
         os.fspath(output).encode()
     except UnicodeEncodeError as error:
@@ -66,9 +69,9 @@ def _check_output(output: Path, inputs: list[Path]) -> None:
             raise InputError(f"{output} is a device or pipe, no regular file; choose another output.")
         if not mode & 0o222 or not os.access(output, os.W_OK):
             raise InputError(f"{output} is write-protected; choose another output, or chmod u+w it.")
-    for path in inputs:
+    for what, path in inputs.items():
         if output.resolve() == path.resolve() or (mode is not None and path.exists() and output.samefile(path)):
-            raise InputError(f"{output} is {'the source' if path.name == output.name else f'the input {path}'}; choose another output.")
+            raise InputError(f"{output} is {what}; choose another output.")
     folder = next(parent for parent in output.absolute().parents if os.path.lexists(parent))
     if not folder.is_dir():
         raise InputError(f"{output}: {folder} is no folder; choose another output.")

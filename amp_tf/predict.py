@@ -14,7 +14,7 @@ from amp_tf import units
 from amp_tf.data.convert import read_geometries
 from amp_tf.data.hdf5 import FrameGroup, Provenance, read_reference_data, write_reference_data
 from amp_tf.errors import DataFileError, InputError
-from amp_tf.files import whole_file
+from amp_tf.files import check_outputs, whole_file
 from amp_tf.graph import System, naming
 from amp_tf.models import Potential
 from amp_tf.training.evaluation import predict
@@ -39,8 +39,7 @@ def predict_file(potential: Potential, source: Path, output: Path, command: str 
     """
     if output.suffix not in (".h5", *XYZ):
         raise InputError(f"{output}: the ending must be .h5, .xyz or .extxyz.")
-    if output.resolve() == source.resolve():
-        raise InputError(f"{output} is the source; choose another output.")
+    check_outputs([output], {"the source": source, "the point charges": pc})
     names, systems = _read(source, pc)
     if potential.embeds_charges and not any(len(system.mm_charges) for system in systems):
         remedy = "" if source.suffix == ".h5" else " (--pc gives them)"

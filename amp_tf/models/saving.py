@@ -9,6 +9,7 @@ from typing import Any
 import keras
 
 from amp_tf.errors import DataFileError
+from amp_tf.files import check_archive
 from amp_tf.models.potential import Potential
 
 
@@ -40,8 +41,11 @@ def require_potential_file(path: Path) -> dict[str, Any]:
         raise DataFileError(f"{path}: no such file; give the path of a .keras file that amp_tf saved.")
     try:
         with zipfile.ZipFile(path) as archive:
+            check_archive(archive, path)
             config = json.loads(archive.read("config.json"))
             damaged = archive.testzip()
+    except DataFileError:
+        raise
     except (zipfile.BadZipFile, KeyError, ValueError, OSError, RuntimeError, zlib.error) as error:  # what zipfile makes of damaged bytes
         raise DataFileError(f"{path}: damaged or not a .keras file ({error}); copy it again.") from error
     if damaged:
