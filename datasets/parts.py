@@ -40,7 +40,7 @@ class Parts:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._record, self._settings = self.folder / "settings.json", json.dumps(settings, sort_keys=True, indent=1)
         finished = any(not path.name.startswith(PARTIAL) for path in self.folder.glob("*.npz"))
-        if finished and self._record.is_file() and self._record.read_bytes() != self._settings.encode():
+        if finished and not self._are_mine():
             raise InputError(
                 f"{self.folder} holds parts of another engine, version or setting; remove that folder or choose another output."
             )
@@ -62,13 +62,17 @@ class Parts:
             raise InputError(f"{path} is damaged; delete it and run the same command again.") from error
 
     def __setitem__(self, name: str, arrays: Arrays) -> None:
-        if not self._record.is_file() or self._record.read_bytes() != self._settings.encode():
+        if not self._are_mine():
             raise InputError(f"{self.folder} was taken by a command with other settings; choose another output.")
         with whole_file(self._path(name)) as partial:
             np.savez(partial, **arrays)
 
     def __delitem__(self, name: str) -> None:
         self._path(name).unlink()
+
+    def _are_mine(self) -> bool:
+        """Whether the recorded settings are those of this object."""
+        return self._record.is_file() and self._record.read_bytes() == self._settings.encode()
 
     def _path(self, name: str) -> Path:
         return self.folder / f"{name}.npz"

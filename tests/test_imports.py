@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 RANK = {
     "errors": 0,
     "files": 0,
-    "command": 0,
+    "command": 7,
     "units": 0,
     "neighbours": 0,
     "ops": 1,

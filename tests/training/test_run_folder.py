@@ -1,4 +1,4 @@
-"""The folder of a run: damaged or exchanged files are noticed, a checkpoint that is damaged is replaced by the one before, one run at a time."""
+"""The folder of a run: damaged and exchanged files are noticed, a damaged checkpoint gives way to the one before, one run at a time."""
 
 import json
 import shutil
@@ -86,9 +86,8 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before_and_the_same_potential
     flip(run / "checkpoint.weights.h5", 5000)
     with pytest.warns(UserWarning, match=r"checkpoint\.weights.h5 is damaged: going on from the checkpoint before it"):
         result = train(config, run, progress=False)
-    for found, wanted in zip(
-        result.potential.get_weights(), amp_tf.load_potential(finished / "potential.keras").get_weights(), strict=True
-    ):
+    whole = amp_tf.load_potential(finished / "potential.keras")
+    for found, wanted in zip(result.potential.get_weights(), whole.get_weights(), strict=True):
         np.testing.assert_array_equal(found, wanted)
     assert [row["step"] for row in result.history] == [2, 4]
 
@@ -250,7 +249,7 @@ def test_links_in_a_run_folder_are_refused(config, tmp_path, name):
     (tmp_path / "run").mkdir()
     (tmp_path / "precious").write_text("precious" if name != "config.yaml" else yaml.safe_dump({}))
     (tmp_path / "run" / name).symlink_to(tmp_path / "precious")
-    with pytest.raises(InputError, match=f"{name}"):
+    with pytest.raises(InputError, match=f"{name} is a symbolic link|another configuration|no config.yaml"):
         train(config, tmp_path / "run", progress=False)
     assert (tmp_path / "run" / name).is_symlink()
 
