@@ -23,6 +23,7 @@ and the attribute ``total_charge`` (e). Frames stand in the order in which they 
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -250,7 +251,7 @@ def read_reference_data(path: Path | str) -> ReferenceData:
             holds arrays that contradict each other; the message names the file, the place and the remedy.
     """
     path = Path(path)
-    if not path.is_file():
+    if not os.path.isfile(path):  # no error for any name
         raise DataFileError(f"{path}: no such file; build it (make dataset-water-dimer, make dataset-water-clusters) or correct the path.")
     try:
         file = open_for_reading(path)

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -61,12 +62,15 @@ def train(config: TrainingConfig, folder: Path | str, progress: bool = True) -> 
         TrainingError: if the loss becomes NaN.
     """
     folder = Path(folder)
+    if os.path.exists(folder) and not folder.is_dir():
+        raise InputError(f"{folder} is a file; give a folder for the run.")
+    if not os.path.isfile(folder / "metrics.json"):
+        check_outputs([folder / name for name in RUN_FILES], {"the data": config.data, "start_from": config.start_from})
     start = read_start(config, folder)
     data = read_reference_data(config.data)
     _check_folder(folder, config, data, start)
     if (folder / "metrics.json").is_file():
         return _finished(folder, config)
-    check_outputs([folder / name for name in RUN_FILES], {"the data": config.data, "start_from": config.start_from})
     with locked(folder):
         record = _check_folder(folder, config, data, start)  # another run may have come and gone since
         if (folder / "metrics.json").is_file():
@@ -252,8 +256,6 @@ def _tensorboard(folder: Path) -> keras.callbacks.Callback:
 
 def _check_folder(folder: Path, config: TrainingConfig, data: ReferenceData, start: Start | None) -> str:
     """The content of the folder's ``config.yaml`` for this run, after checking that no other run lives there."""
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder} is a file; give a folder for the run.")
     record = _with_file_names(config) | {"data_sha256": data.sha256}
     if start is not None:
         record["start_from_sha256"] = start.sha256

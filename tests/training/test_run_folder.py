@@ -254,6 +254,13 @@ def test_links_in_a_run_folder_are_refused(config, tmp_path, name):
     assert (tmp_path / "run" / name).is_symlink()
 
 
+@pytest.mark.parametrize("name", ["file", "file/run", "x" * 300, "\udcff", "a\0b"])
+def test_run_folders_that_cannot_be(config, tmp_path, name):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=r"is a file|is no folder|too long|not UTF-8|cannot be written"):
+        train(config, f"{tmp_path}/{name}", progress=False)
+
+
 def test_what_a_killed_run_was_writing_is_removed(config, run, monkeypatch):
     (run / "metrics.json").unlink()
     (run / "partial.123-456.checkpoint.weights.h5").write_text("")
