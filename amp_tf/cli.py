@@ -104,7 +104,7 @@ def convert(
     from amp_tf.data.plausibility import check_plausible
 
     of_folder = {f"the source {path.name}": path for path in source.glob("*.npy")}
-    check_outputs([output], {"the source": source, "the point charges": pc or source.with_name("pc.xyz"), **of_folder})
+    check_outputs([output], {"the source": source, "the point charges": pc or source.parent / "pc.xyz", **of_folder})
     pairs = [text.partition("=") for text in key or []]
     if any(not separator for _, separator, _ in pairs):
         raise InputError("--key has the form OURS=DATASET, for example energies=E.")
