@@ -2,7 +2,6 @@
 
 import os
 import shlex
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,8 +9,10 @@ from typing import Annotated
 
 import typer
 
+from amp_tf.command import run_command
 from amp_tf.data.arrays import KEYS
-from amp_tf.errors import AmpTFError, DataFileError, InputError
+from amp_tf.errors import DataFileError, InputError
+from amp_tf.files import check_outputs
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help="Anisotropic message passing potentials."
@@ -42,7 +43,10 @@ def evaluate(
     potential: Annotated[Path, typer.Argument(help="A saved potential, *.keras.")],
     data: Annotated[Path, typer.Argument(help="Reference data, *.h5.")],
 ) -> None:
-    """Errors of a saved potential on all frames of a data file, beside the null model (mean energy, zero gradients)."""
+    """Errors of a saved potential on all frames of a data file, beside the null model.
+
+    It predicts the potential's atomic energies or, where these are zero, the mean energy, and zero gradients.
+    """
     from amp_tf.data.hdf5 import read_reference_data
     from amp_tf.data.pipeline import Frames
     from amp_tf.models import load_potential
@@ -71,6 +75,7 @@ def predict(
     from amp_tf.models import load_potential
     from amp_tf.predict import predict_file
 
+    check_outputs([output], {"the potential": potential, "the source": source, "the point charges": pc})
     options = ([] if pc is None else [f"--pc={pc.name}"]) + ([] if cell is None else ["--cell", *map(str, cell)])
     command = shlex.join(["amp-tf", "predict", potential.name, source.name, output.name, *options])
     typer.echo(f"{output}: {predict_file(load_potential(potential), source, output, command, pc, cell)} frames")
@@ -111,8 +116,8 @@ def convert(
     from amp_tf.data.hdf5 import write_reference_data
     from amp_tf.data.plausibility import check_plausible
 
-    if output.resolve() == source.resolve():
-        raise InputError(f"{output} is the source; choose another output.")
+    of_folder = {f"the source {path.name}": path for path in source.glob("*.npy")}
+    check_outputs([output], {"the source": source, "the point charges": pc or source.parent / "pc.xyz", **of_folder})
     pairs = [text.partition("=") for text in key or []]
     if any(not separator for _, separator, _ in pairs):
         raise InputError("--key has the form OURS=NAME, for example energies=E.")
@@ -166,8 +171,9 @@ def import_weights(
     from amp_tf.files import whole_file
     from amp_tf.models.amp_bms_weights import import_weights as read
 
-    if output.suffix != ".keras" or output.resolve() == source.resolve():
-        raise InputError(f"{output}: the ending of the output must be .keras, and it must not be the source; choose another output.")
+    check_outputs([output], {"the source": source})
+    if output.suffix != ".keras":
+        raise InputError(f"{output}: the ending of a potential is .keras; choose another output.")
     if mm_cutoff is not None and mode != "md":
         raise InputError("--mm-cutoff has no meaning for --mode train, where all charges count; leave it out, or use --mode md.")
     settings = {} if mm_cutoff is None else {"mm_cutoff": mm_cutoff}
@@ -282,14 +288,9 @@ def md(
 
 
 def main() -> None:
-    """Entry point of ``amp-tf``: errors that amp_tf raises on purpose end with their one sentence and exit status 1."""
+    """Run the ``amp-tf`` command."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
-    try:
-        app()
-    except AmpTFError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise SystemExit(1) from error
+    run_command(app)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from amp_tf.data.electrons import unpaired
 from amp_tf.data.frames import SOURCE_FRAME, numbers_of
 from amp_tf.data.hdf5 import FrameGroup, Provenance, read_reference_data, write_reference_data
 from amp_tf.errors import DataFileError, InputError
-from amp_tf.files import whole_file
+from amp_tf.files import check_outputs, whole_file
 from amp_tf.graph import System, naming
 from amp_tf.models import Potential
 from amp_tf.neighbours import geometry_complaint
@@ -58,8 +58,7 @@ def predict_file(potential: Potential, source: Path, output: Path, command: str 
     """
     if output.suffix not in (".h5", *XYZ):
         raise InputError(f"{output}: the ending must be .h5, .xyz or .extxyz.")
-    if output.resolve() == source.resolve():
-        raise InputError(f"{output} is the source; choose another output.")
+    check_outputs([output], {"the source": source, "the point charges": pc})
     frames = _read(source, pc, cell)
     if potential.embeds_charges and not any(len(frame.system.mm_charges) for frame in frames):
         remedy = "" if source.suffix == ".h5" else " (--pc gives them)"

@@ -1,8 +1,15 @@
 """Crash-safe building: each finished calculation is one small file at once, and a rerun continues where the last one ended."""
 
+import atexit
 import concurrent.futures
+import functools
 import importlib
 import json
+import math
+import os
+import signal
+import threading
+import time
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -13,7 +20,7 @@ import typer
 from tqdm import tqdm
 
 from amp_tf.errors import AmpTFError, EngineError, InputError
-from amp_tf.files import whole_file, write_text
+from amp_tf.files import PARTIAL, check_archive, check_outputs, whole_file, write_text
 
 Arrays = dict[str, np.ndarray]
 
@@ -29,10 +36,11 @@ class Parts:
 
     def __init__(self, folder: Path | str, settings: Mapping[str, object]):
         self.folder = Path(folder)
+        check_outputs([self.folder / "settings.json"])
         self.folder.mkdir(parents=True, exist_ok=True)
         self._record, self._settings = self.folder / "settings.json", json.dumps(settings, sort_keys=True, indent=1)
-        finished = any(not path.name.startswith("partial.") for path in self.folder.glob("*.npz"))
-        if finished and self._record.is_file() and self._record.read_text() != self._settings:
+        finished = any(not path.name.startswith(PARTIAL) for path in self.folder.glob("*.npz"))
+        if finished and not self._are_mine():
             raise InputError(
                 f"{self.folder} holds parts of another engine, version or setting; remove that folder or choose another output."
             )
@@ -42,14 +50,19 @@ class Parts:
         return self._path(name).is_file()
 
     def __getitem__(self, name: str) -> Arrays:
+        path = self._path(name)
         try:
-            with open(self._path(name), "rb") as file, np.load(file, allow_pickle=False) as part:
+            with zipfile.ZipFile(path) as archive:
+                check_archive(archive, path)
+                for entry in archive.infolist():
+                    _check_header(archive, entry)
+            with np.load(path, allow_pickle=False) as part:
                 return dict(part)
-        except (OSError, ValueError, zipfile.BadZipFile) as error:
-            raise InputError(f"{self._path(name)} is damaged; delete it and run the same command again.") from error
+        except Exception as error:  # whatever zipfile and NumPy make of damaged bytes
+            raise InputError(f"{path} is damaged; delete it and run the same command again.") from error
 
     def __setitem__(self, name: str, arrays: Arrays) -> None:
-        if self._record.read_text() != self._settings:
+        if not self._are_mine():
             raise InputError(f"{self.folder} was taken by a command with other settings; choose another output.")
         with whole_file(self._path(name)) as partial:
             np.savez(partial, **arrays)
@@ -57,8 +70,22 @@ class Parts:
     def __delitem__(self, name: str) -> None:
         self._path(name).unlink()
 
+    def _are_mine(self) -> bool:
+        """Whether the recorded settings are those of this object."""
+        return self._record.is_file() and self._record.read_bytes() == self._settings.encode()
+
     def _path(self, name: str) -> Path:
         return self.folder / f"{name}.npz"
+
+
+def _check_header(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> None:
+    """Check that an array of an .npz is as large as its header says."""
+    with archive.open(entry) as file:
+        version = np.lib.format.read_magic(file)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, kind = read(file)
+        if math.prod(shape) * kind.itemsize > entry.file_size:
+            raise ValueError(f"{entry.filename} declares the shape {shape}")
 
 
 def run_all(
@@ -99,7 +126,7 @@ def run_all(
 
 
 def _on_this_machine(compute, waiting: Mapping[str, object], workers: int) -> Iterator[tuple[str, Arrays]]:
-    calls = (joblib.delayed(_named)(compute, name, task) for name, task in waiting.items())
+    calls = (joblib.delayed(_in_worker)(os.getpid(), compute, name, task) for name, task in waiting.items())
     # one task at a time: joblib would send short ones in batches, which kill -9 loses whole
     yield from joblib.Parallel(n_jobs=workers, return_as="generator_unordered", pre_dispatch="2*n_jobs", batch_size=1)(calls)
 
@@ -125,6 +152,29 @@ def _on_dask(compute, waiting: Mapping[str, object], address: str) -> Iterator[t
                 yield future.result()
         except (distributed.KilledWorker, distributed.client.FutureCancelledError, OSError) as error:
             raise EngineError(f"Dask at {address} lost its workers ({' '.join(str(error).split())[:200]}).") from error
+
+
+def _in_worker(builder: int, compute: Callable[[object], Arrays], name: str, task: object) -> tuple[str, Arrays]:
+    """:func:`_named` in a process that ends with that of the builder."""
+    if os.getpid() != builder:
+        _end_with(builder)
+    return _named(compute, name, task)
+
+
+@functools.cache
+def _end_with(builder: int) -> None:
+    """End this process, and the programs that it runs, when the process ``builder``, its parent, has ended."""
+
+    def watch():
+        while os.getppid() == builder:
+            time.sleep(1.0)
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)  # which ends a program that the main thread waits for
+        time.sleep(1.0)
+        threading.Thread(target=atexit._run_exitfuncs, daemon=True).start()  # which ends the programs that run on
+        time.sleep(2.0)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _named(compute: Callable[[object], Arrays], name: str, task: object) -> tuple[str, Arrays]:

@@ -19,10 +19,12 @@ import numpy as np
 import typer
 from scipy.spatial.distance import pdist
 
+from amp_tf.command import run_command
 from amp_tf.data.convert import read_geometries
 from amp_tf.data.frames import as_reference_data
 from amp_tf.data.hdf5 import FrameGroup, Provenance, ReferenceData, content_sha256, read_reference_data, write_reference_data
 from amp_tf.errors import InputError
+from amp_tf.files import check_outputs
 from amp_tf.simulation.solutes import PAPER_SOLUTES, Solute, check_shell, lennard_jones, solute_by_name, solute_from_smiles, solute_from_xyz
 from datasets.engines import EMBEDDING_ENGINES, Calculation, CalculationError, EmbeddingEngine, XTBEngine
 from datasets.parts import Arrays, Parts, failures_of, report, run_all
@@ -101,6 +103,7 @@ def sample(
     Returns:
         The sha256 of the file's content, and a line for every frame that failed and is left out.
     """
+    check_outputs([output])
     if not solute.name or "/" in solute.name:
         raise InputError(f"the name {solute.name!r} must be a word without '/'; it names the group of the file.")
     lennard_jones(solute)  # complains about an element without parameters before any work
@@ -142,8 +145,7 @@ def relabel(
         InputError: for data without MM particles, open shells, and charges that are no whole numbers.
         EngineError: if all calculations failed.
     """
-    if output.resolve() == Path(source.source).resolve():
-        raise InputError(f"{output} is the source of the geometries; choose another output.")
+    check_outputs([output], {"the source of the geometries": source.source})
     version = engine.version()
     method = {"engine": engine.name, "version": version, "level_of_theory": engine.level_of_theory}
     if len({group.name for group in source.groups}) < len(source.groups):
@@ -289,6 +291,7 @@ def sample_command(
             number, stride, zone=zone, temperature=temperature, equilibration=equilibration, qm_equilibration=qm_equilibration, seed=seed
         )
         file = output or Path("runs") / f"{name}.h5"
+        check_outputs([file], {"the solute": xyz})
         return file, *sample(file, solute, make_engine(engine, method, basis, threads), settings, workers, _command(), box, dask)
 
     report(work)
@@ -311,6 +314,7 @@ def relabel_command(
     """Compute the geometries of a file anew with another method: two calculations a frame, with and without the charges."""
 
     def work():
+        check_outputs([output], {"the source of the geometries": source, "the point charges": pc})
         chosen = make_engine(engine, method, basis, threads)
         if source.suffix in (".xyz", ".extxyz") and pc is None:
             raise InputError(f"{source}: an extended xyz needs --pc, the file of its point charges.")
@@ -327,4 +331,4 @@ def _command() -> str:
 
 
 if __name__ == "__main__":
-    app()
+    run_command(app)

@@ -21,8 +21,10 @@ from typing import Annotated
 import numpy as np
 import typer
 
+from amp_tf.command import run_command
 from amp_tf.data.hdf5 import FrameGroup, Provenance, write_reference_data
 from amp_tf.errors import InputError
+from amp_tf.files import check_outputs
 from datasets.cluster_search import Minima, distinct, read_minima, search_record, walk, with_molecule_added
 from datasets.engines import ENGINES, Calculation, CalculationError, Engine
 from datasets.parts import Arrays, Parts, failures_of, report, run_all
@@ -182,6 +184,7 @@ def build(
     Returns:
         The sha256 of the file's content, and a line for every frame that failed and is left out.
     """
+    check_outputs([output], {"the geometries": geometries})
     version = engine.version()
     if not np.isfinite(charges).all():
         raise InputError(f"the charges of a water molecule are {charges[0]:g} and {charges[1]:g} e; give numbers.")
@@ -295,4 +298,4 @@ def _sizes(text: str) -> list[int]:
 
 
 if __name__ == "__main__":
-    app()
+    run_command(app)

@@ -15,8 +15,10 @@ from typing import Annotated
 import numpy as np
 import typer
 
+from amp_tf.command import run_command
 from amp_tf.data.hdf5 import FrameGroup, Provenance, write_reference_data
 from amp_tf.errors import AmpTFError, InputError
+from amp_tf.files import check_outputs
 from datasets.engines import ENGINES, Calculation, Engine
 from datasets.parts import Arrays, Parts, run_all
 
@@ -51,6 +53,7 @@ def build(output: Path, engine: Engine, basis: str, angles: np.ndarray, workers:
     Returns:
         The sha256 of the file's content.
     """
+    check_outputs([output])
     version = engine.version()
     settings = {
         "bond_length_angstrom": BOND_LENGTH,
@@ -113,4 +116,4 @@ def main(
 
 
 if __name__ == "__main__":
-    app()
+    run_command(app)

@@ -1,7 +1,10 @@
 """The amp-tf command as a user calls it."""
 
+import itertools
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +15,7 @@ from typer.testing import CliRunner
 
 from amp_tf import cli
 from amp_tf.errors import AmpTFError
+from datasets import qmmm_solutes
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -104,6 +108,32 @@ def test_the_examples_train(example, tmp_path, monkeypatch):
     result = CliRunner().invoke(cli.app, ["train", str(example), str(tmp_path / "run"), *short], catch_exceptions=False)
     assert result.exit_code == 0
     assert "energy_mae" in result.output
+
+
+HARMFUL = ("qm.xyz", "pc.xyz", "link.h5", "folder.h5", "fifo.h5", "qm.xyz/below.h5", ".")
+
+
+@pytest.mark.parametrize(
+    ("command", "place"), [*itertools.product(("convert", "predict", "relabel"), HARMFUL), ("predict", "potential.keras")]
+)
+def test_outputs_that_would_do_harm_are_refused_before_work_starts(trained, tmp_path, command, place):
+    for name in ("qm.xyz", "pc.xyz"):
+        (tmp_path / name).write_text("no frame at all: reading it would fail")
+    (tmp_path / "link.h5").symlink_to("qm.xyz")
+    (tmp_path / "folder.h5").mkdir()
+    os.mkfifo(tmp_path / "fifo.h5")
+    saved = shutil.copy(trained[0] / "potential.keras", tmp_path)
+    before = {path: (path.lstat().st_ino, path.lstat().st_mtime_ns) for path in tmp_path.iterdir()}
+    source, output, pc = str(tmp_path / "qm.xyz"), f"{tmp_path}/{place}", f"--pc={tmp_path / 'pc.xyz'}"
+    arguments = {
+        "convert": ["convert", source, output, "--format=emle", "--level-of-theory=none", pc],
+        "predict": ["predict", saved, source, output, pc],
+        "relabel": ["relabel", source, output, pc],
+    }[command]
+    result = CliRunner().invoke(qmmm_solutes.app if command == "relabel" else cli.app, arguments)
+    assert result.exit_code == 1
+    assert re.search(r"; (choose another output|give the (name of a )?file)", f"{result.exception} {result.output}")
+    assert {path: (path.lstat().st_ino, path.lstat().st_mtime_ns) for path in tmp_path.iterdir()} == before
 
 
 def test_purposeful_errors_reach_the_caller_of_the_app(tmp_path):

@@ -18,7 +18,6 @@ RANK = {
     "backend": 0,
     "neighbours": 0,
     "systems": 0,
-    "distances": 0,
     "ops": 1,
     "graph": 1,
     "layers": 2,
@@ -27,7 +26,9 @@ RANK = {
     "training": 5,
     "interfaces": 6,
     "predict": 6,
-    "cli": 7,
+    "simulation": 7,
+    "cli": 8,
+    "command": 8,
 }
 """data/pipeline.py and training read models; data/hdf5.py reads graph alone."""
 FILES = sorted((ROOT / "amp_tf").rglob("*.py"))

@@ -23,6 +23,7 @@ and the attribute ``total_charge`` (e). Frames stand in the order in which they 
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -33,6 +34,7 @@ import pydantic
 
 from amp_tf import units
 from amp_tf.arrays import as_number
+from amp_tf.data.hdf5_file import WatchedDataset, check_stored, item, open_for_reading, open_for_writing
 from amp_tf.errors import DataFileError
 from amp_tf.files import whole_file
 from amp_tf.graph import System
@@ -75,7 +77,8 @@ class FrameGroup:
     The arrays of MM particles may be datasets of an open HDF5 file instead of arrays in memory; they are then read slice by slice.
 
     Raises:
-        DataFileError: if a shape does not fit the others, a value is NaN or infinite, or two atoms of a frame coincide.
+        DataFileError: if a name cannot stand in a file, a shape does not fit the others, a value is NaN, infinite or no real number, atomic
+            numbers are no whole numbers, or two atoms of a frame coincide.
     """
 
     name: str
@@ -165,6 +168,11 @@ def content_sha256(provenance: Provenance, groups: tuple[FrameGroup, ...]) -> st
     return digest.hexdigest()
 
 
+def whole_numbers(values: np.ndarray) -> bool:
+    """Whether an array holds integers, in whatever type of real numbers."""
+    return values.dtype.kind in "iu" or (values.dtype.kind == "f" and bool(np.all(values == np.rint(values))))
+
+
 def _blocks(array: np.ndarray | h5py.Dataset) -> Iterator[np.ndarray]:
     return (array[start : start + _BLOCK] for start in range(0, len(array), _BLOCK))
 
@@ -176,29 +184,62 @@ def write_reference_data(path: Path | str, provenance: Provenance, groups: tuple
         The sha256 of the content.
 
     Raises:
-        DataFileError: if there is no frame, or two groups have the same name.
+        DataFileError: if there is no frame, two groups have the same name, or what was written cannot be read back.
+        AmpTFError: if the file cannot be written; says so in one sentence.
     """
     path = Path(path)
     names = [group.name for group in groups]
     if not groups or len(set(names)) != len(names):
         raise DataFileError(f"{path}: a reference data file needs at least one group and distinct names, got {names}.")
-    digest = content_sha256(provenance, groups)
-    with whole_file(path) as partial, h5py.File(partial, "w") as file:
-        attributes = provenance.model_dump() | {"settings": json.dumps(provenance.settings)}
-        file.attrs.update({key: "none" if value is None else value for key, value in attributes.items()})
-        file.attrs.update({"format": FORMAT, "format_version": FORMAT_VERSION, "sha256": digest})
-        file.attrs.update({f"unit_of_{quantity}": unit for quantity, unit in _UNITS.items()})
-        for group in groups:
-            target = file.create_group(group.name)
-            target.attrs["total_charge"] = group.total_charge
-            for name, array in group.arrays().items():
-                chunks = (min(_CHUNK, len(array)), *array.shape[1:]) if name in OF_MM_PARTICLES and len(array) else None
-                dataset = target.create_dataset(
-                    name, array.shape, _INTEGERS.get(name, "<f8"), chunks=chunks or True, compression="gzip", shuffle=True
-                )
-                for number, block in enumerate(_blocks(array)):
-                    dataset[number * _BLOCK : number * _BLOCK + len(block)] = block
+    try:
+        digest = content_sha256(provenance, groups)
+        with whole_file(path) as partial:
+            with open_for_writing(partial) as file:
+                file.attrs.update({key: _fixed(value) for key, value in _attributes(provenance, digest).items()})
+                for group in groups:
+                    _write_group(file.create_group(group.name), group)
+            _check_written(path, partial)
+    except (TypeError, ValueError, OverflowError) as error:  # what JSON or HDF5 has no form for
+        if isinstance(error, DataFileError):
+            raise
+        raise DataFileError(f"{path}: the provenance cannot be written ({error}); give plain text and numbers.") from error
     return digest
+
+
+def _attributes(provenance: Provenance, digest: str) -> dict[str, str | int]:
+    attributes = provenance.model_dump() | {"settings": json.dumps(provenance.settings)}
+    attributes = {key: "none" if value is None else value for key, value in attributes.items()}
+    attributes |= {"format": FORMAT, "format_version": FORMAT_VERSION, "sha256": digest}
+    return attributes | {f"unit_of_{quantity}": unit for quantity, unit in _UNITS.items()}
+
+
+def _fixed(value: str | int) -> np.ndarray | int:
+    """Text of fixed length, which HDF5 keeps where its checksums reach."""
+    if not isinstance(value, str):
+        return value
+    if "\0" in value:
+        raise ValueError(f"{value[:40]!r} holds NUL")
+    content = value.encode()
+    return np.array(content, h5py.string_dtype("utf-8", max(1, len(content))))
+
+
+def _write_group(target: h5py.Group, group: FrameGroup) -> None:
+    target.attrs["total_charge"] = group.total_charge
+    for name, array in group.arrays().items():
+        chunks = (min(_CHUNK, len(array)), *array.shape[1:]) if name in OF_MM_PARTICLES and len(array) else None
+        dataset = target.create_dataset(
+            name, array.shape, _INTEGERS.get(name, "<f8"), chunks=chunks or True, compression="gzip", shuffle=True
+        )
+        for number, block in enumerate(_blocks(array)):
+            dataset[number * _BLOCK : number * _BLOCK + len(block)] = block
+
+
+def _check_written(path: Path, partial: Path) -> None:
+    """Read a file back before it takes the place of another."""
+    try:
+        read_reference_data(partial)
+    except DataFileError as error:
+        raise DataFileError(f"{path} was not written: it could not be read back ({str(error).removeprefix(f'{partial}: ')})") from error
 
 
 def read_reference_data(path: Path | str) -> ReferenceData:
@@ -211,14 +252,14 @@ def read_reference_data(path: Path | str) -> ReferenceData:
             holds arrays that contradict each other; the message names the file, the place and the remedy.
     """
     path = Path(path)
-    if not path.is_file():
+    if not os.path.isfile(path):  # no error for any name
         raise DataFileError(f"{path}: no such file; build it (make dataset-water-dimer, make dataset-water-clusters) or correct the path.")
     try:
-        file = h5py.File(path, "r")
+        file = open_for_reading(path)
         try:
             provenance, groups = _read_open_file(path, file)
             digest = content_sha256(provenance, groups)
-            if digest != str(file.attrs["sha256"]):
+            if digest != _as_text(file.attrs["sha256"]):
                 raise DataFileError(
                     f"{path}: the content was altered after it was written (its sha256 is not the recorded one); copy or build it again."
                 )
@@ -227,13 +268,13 @@ def read_reference_data(path: Path | str) -> ReferenceData:
             raise
     except DataFileError:
         raise
-    except (OSError, KeyError, RuntimeError, TypeError, ValueError, AttributeError) as error:  # what h5py makes of damaged bytes
+    except Exception as error:  # whatever h5py and NumPy make of damaged bytes
         raise DataFileError(f"{path}: truncated, damaged or not an HDF5 file of amp_tf ({error}); copy or build it again.") from error
     return ReferenceData(provenance, groups, str(path), digest)
 
 
 def _read_open_file(path: Path, file: h5py.File) -> tuple[Provenance, tuple[FrameGroup, ...]]:
-    attributes = {key: value.item() if isinstance(value, np.generic) else value for key, value in file.attrs.items()}
+    attributes = {key: _as_text(value.item() if isinstance(value, np.generic) else value) for key, value in file.attrs.items()}
     if attributes.pop("format", None) != FORMAT:
         raise DataFileError(f"{path}: not a reference data file of amp_tf (attribute 'format' is not {FORMAT!r}); convert it first.")
     if (version := attributes.pop("format_version", None)) != FORMAT_VERSION:
@@ -250,16 +291,40 @@ def _read_open_file(path: Path, file: h5py.File) -> tuple[Provenance, tuple[Fram
         raise DataFileError(
             f"{path}: the provenance attributes are incomplete or unknown ({_first_line(error)}); build the file again."
         ) from error
-    stays = sum(group["mm_charges"].size for group in file.values() if "mm_charges" in group) > HELD_PARTICLES
-    return provenance, tuple(_read_group(path, name, group, stays) for name, group in file.items())
+    groups = {name: item(file, name, str(path)) for name in file}
+    if strangers := [name for name, group in groups.items() if not isinstance(group, h5py.Group)]:
+        raise DataFileError(f"{path}: {strangers[0]!r} is no group of frames; take it out, or build the file again.")
+    datasets = {name: _datasets(path, name, group) for name, group in groups.items()}
+    stays = sum(of_group["mm_charges"].size for of_group in datasets.values() if "mm_charges" in of_group) > HELD_PARTICLES
+    return provenance, tuple(_read_group(path, name, group, datasets[name], stays) for name, group in groups.items())
 
 
-def _read_group(path: Path, name: str, group: h5py.Group, stays: bool) -> FrameGroup:
+def _as_text(value: object) -> object:
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def _datasets(path: Path, name: str, group: h5py.Group) -> dict[str, h5py.Dataset]:
+    """The datasets of a group by name, after checking that their numbers lie in the file."""
+    where = f"{path}: group {name!r}"
     known = {entry.name for entry in fields(FrameGroup)} - {"name", "total_charge"}
     if unknown := set(group) - known:
-        raise DataFileError(f"{path}: group {name!r} holds unknown datasets {sorted(unknown)}; known are {sorted(known)}.")
-    arrays = {key: group[key] if stays and key in OF_MM_PARTICLES else group[key][()] for key in group if key != "frame_properties"}
-    properties = {key: dataset[()] for key, dataset in group.get("frame_properties", {}).items()}
+        raise DataFileError(f"{where} holds unknown datasets {sorted(unknown)}; known are {sorted(known)}.")
+    entries = {key: item(group, key, where) for key in group}
+    properties = entries.pop("frame_properties", {})
+    entries |= {f"frame_properties/{key}": item(properties, key, where) for key in properties}
+    for key, dataset in entries.items():
+        check_stored(dataset, f"{where}: {key}")
+    return entries
+
+
+def _read_group(path: Path, name: str, group: h5py.Group, datasets: dict[str, h5py.Dataset], stays: bool) -> FrameGroup:
+    arrays: dict[str, object] = {}
+    properties: dict[str, np.ndarray] = {}
+    for key, dataset in datasets.items():
+        if key.startswith("frame_properties/"):
+            properties[key.removeprefix("frame_properties/")] = dataset[()]
+        else:
+            arrays[key] = WatchedDataset(dataset) if stays and key in OF_MM_PARTICLES else dataset[()]
     try:
         return FrameGroup(name=name, total_charge=float(group.attrs["total_charge"]), frame_properties=properties, **arrays)
     except TypeError as error:
@@ -273,8 +338,9 @@ def _first_line(error: Exception) -> str:
 
 
 def _check_group(group: FrameGroup) -> None:
-    if not group.name or "/" in group.name:
-        raise DataFileError(f"the group name {group.name!r} must be a word without '/'.")
+    for name in (group.name, *group.frame_properties):
+        if not isinstance(name, str) or name in ("", ".", "..") or set(name) & {"/", "\0"} or not name.isprintable():
+            raise DataFileError(f"the name {name!r} of a group or frame property must be a word without '/'.")
     n_frames, n_qm = len(np.atleast_1d(group.energies)), len(np.atleast_1d(group.qm_atomic_numbers))
     if n_frames == 0:
         raise DataFileError(f"group {group.name!r} holds no frame; build it again with at least one.")
@@ -293,6 +359,8 @@ def _check_group(group: FrameGroup) -> None:
             raise DataFileError(f"group {group.name!r}: {name} has shape {list(array.shape)}, expected {list(shape)}.")
         if array.dtype.kind not in "iuf" or not all(np.all(np.isfinite(block)) for block in _blocks(array)):
             raise DataFileError(f"group {group.name!r}: {name} holds NaN, infinite or non-numeric values; leave those frames out.")
+        if name == "mm_offsets" and not whole_numbers(array):
+            raise DataFileError(f"group {group.name!r}: mm_offsets must be whole numbers; build the file again.")
     if group.mm_offsets is not None and (group.mm_offsets[0] != 0 or group.mm_offsets[-1] != n_mm or np.any(np.diff(group.mm_offsets) < 0)):
         raise DataFileError(f"group {group.name!r}: mm_offsets must rise from 0 to the number of MM particles, {n_mm}.")
     for frame in range(n_frames):

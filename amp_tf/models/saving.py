@@ -15,6 +15,7 @@ import h5py
 import numpy as np
 
 from amp_tf.errors import DataFileError, InputError
+from amp_tf.files import check_archive
 from amp_tf.models.amp import AMP
 from amp_tf.models.amp_bms import AMPBMS
 from amp_tf.models.gnn import GNN
@@ -80,11 +81,14 @@ def require_potential_file(path: Path) -> dict[str, Any]:
         raise DataFileError(f"{path}: the ending of a saved potential is .keras; rename the file if it is one.")
     try:
         with zipfile.ZipFile(path) as archive:
+            check_archive(archive, path)
             unpacked = sum(part.file_size for part in archive.infolist())
             if unpacked > LARGEST_RATIO * path.stat().st_size or archive.getinfo("config.json").file_size > LARGEST_CONFIG:
                 raise ValueError(f"its parts are larger than any potential of this size, {unpacked} bytes")
             damaged = archive.testzip()
             config = json.loads(archive.read("config.json"))
+    except DataFileError:
+        raise
     except Exception as error:  # whatever zipfile makes of damaged bytes
         raise DataFileError(f"{path}: damaged or not a .keras file ({' '.join(str(error).split())[:200]}); copy it again.") from error
     if damaged:

@@ -14,7 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from amp_tf.errors import AmpTFError, InputError, SimulationError
-from amp_tf.files import whole_file, write_text
+from amp_tf.files import locked, whole_file, write_text
 from amp_tf.interfaces.zone import Zone
 from amp_tf.models import load_potential
 from amp_tf.simulation.observables import RadialDistributions, bond_names, bonded_pairs, temperature
@@ -138,6 +138,10 @@ class Run:
         Raises:
             AmpTFError: if it was interrupted or cannot go on; says how to go on.
         """
+        with locked(self.folder):
+            return self._run(progress)
+
+    def _run(self, progress: bool) -> dict[str, Any]:
         if not self._start.is_file():
             self._save(self._start, self._equilibrate())
         positions, box = (np.load(self._start)[name] for name in ("positions", "box"))

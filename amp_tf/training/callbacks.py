@@ -4,6 +4,8 @@ import json
 import math
 import os
 import time
+import warnings
+from collections.abc import Iterable
 from pathlib import Path
 
 import keras
@@ -14,39 +16,78 @@ from tqdm import tqdm
 from amp_tf import units
 from amp_tf.data.pipeline import GraphBatches
 from amp_tf.errors import DataFileError, TrainingError
-from amp_tf.files import whole_file, write_text
+from amp_tf.files import require_space, sha256_of, whole_file, write_text
 
 UNIT_OF_LABEL = {"energy": units.ENERGY, "qm_gradients": units.GRADIENT, "mm_gradients": units.GRADIENT}
 
 
 SECONDS_BETWEEN_CHECKPOINTS = 30.0
 
+CHECKPOINT_FILES = ("checkpoint.weights.h5", "previous.weights.h5", "checkpoint.sha256")
+"""The last checkpoint, the one before it, and the sha256 of both."""
+
+_BYTES_OF_A_NAME = 4096  # what HDF5 takes for a variable beside its values, at most
+
 
 class Checkpoint(keras.callbacks.Callback):
     """After each validation a row of ``history.jsonl``, and now and then weights and optimizer state in one file, replaced atomically.
 
     A checkpoint is due at the first validation after :data:`SECONDS_BETWEEN_CHECKPOINTS`: a run killed at any moment loses at most that,
-    or one interval if that is longer. The file is the old or the new checkpoint, never a part of one.
+    or one interval if that is longer. The file is the old or the new checkpoint, never a part of one. The checkpoint before it is kept,
+    and beside both their sha256: a damaged one is noticed, and the one before it is used.
     """
 
-    def __init__(self, folder: Path, interval: int):
+    def __init__(self, folder: Path, interval: int, steps: int):
         super().__init__()
-        self.weights_path, self.history_path, self.interval = folder / "checkpoint.weights.h5", folder / "history.jsonl", interval
+        self.weights_path, self.previous_path, self.sums_path = (folder / name for name in CHECKPOINT_FILES)
+        self.history_path, self.interval, self.steps = folder / "history.jsonl", interval, steps
         self._started = self._saved = time.perf_counter()
+        self._sha256 = ""
         self.saved_step = 0
 
     def restore(self) -> int:
-        """Load the checkpoint, if there is one, and cut the history to it; returns the number of finished steps."""
+        """Load the last good checkpoint, if there is one, and cut the history to it; returns the number of finished steps.
+
+        Raises:
+            DataFileError: if the checkpoints, or the history, are damaged.
+        """
         step, kept = 0, []
-        if self.weights_path.is_file():
-            try:
-                self.model.load_weights(self.weights_path)
-            except (OSError, KeyError, ValueError, RuntimeError) as error:
-                raise DataFileError(f"{self.weights_path}: damaged; remove the run folder to train anew.") from error
-            step = self.saved_step = int(self.model.optimizer.iterations.numpy())
+        if self._find_good():
+            step = self.saved_step = self._load()
             kept = [row for row in read_history(self.history_path) if row["step"] <= step]
             self._started -= kept[-1]["seconds"] if kept else 0.0
+            if [row["step"] for row in kept] != list(range(self.interval, step + 1, self.interval)):
+                warnings.warn(f"{self.history_path} lacks rows of the {step} steps that the checkpoint has.", stacklevel=2)
         write_text(self.history_path, "".join(json.dumps(row) + "\n" for row in kept))
+        return step
+
+    def _find_good(self) -> bool:
+        """Whether there is a checkpoint; a good one then stands at ``weights_path``."""
+        found = [path for path in (self.weights_path, self.previous_path) if path.is_file()]
+        if not found:
+            return False
+        if not self.sums_path.is_file():
+            warnings.warn(f"{found[0]} has no sha256 beside it, as in version 0.1: going on from it unchecked.", stacklevel=3)
+            return True
+        sums = self.sums_path.read_bytes().decode(errors="replace").split()
+        good = next((path for path in found if sha256_of(path) in sums), None)
+        if good is None:
+            raise DataFileError(f"{self.weights_path}: damaged (not of the recorded sha256); remove the run folder to train anew.")
+        if good != found[0]:
+            warnings.warn(f"{found[0]} is damaged: going on from the checkpoint before it.", stacklevel=3)
+        if good == self.previous_path:
+            os.replace(self.previous_path, self.weights_path)
+        return True
+
+    def _load(self) -> int:
+        self._sha256 = sha256_of(self.weights_path)
+        try:
+            self.model.load_weights(self.weights_path)
+        except Exception as error:  # whatever Keras and h5py make of damaged bytes
+            raise DataFileError(f"{self.weights_path}: damaged; remove the run folder to train anew.") from error
+        step = int(self.model.optimizer.iterations.numpy())
+        if step not in range(self.interval, self.steps + 1, self.interval) or not _all_finite(self._variables()):
+            raise DataFileError(f"{self.weights_path}: damaged (step {step}, or values that are not finite); remove the run folder.")
         return step
 
     def on_epoch_end(self, epoch, logs=None):
@@ -59,21 +100,40 @@ class Checkpoint(keras.callbacks.Callback):
             self._save()
 
     def _save(self) -> None:
-        if not all(np.all(np.isfinite(weights)) for weights in self.model.get_weights()):
+        if not _all_finite(self._variables()):
             raise TrainingError(_not_finite("the weights", self.model))
         with whole_file(self.weights_path) as partial:
+            require_space(partial, sum(variable.numpy().nbytes + _BYTES_OF_A_NAME for variable in self._variables()))
             self.model.save_weights(partial, overwrite=True)
+            before, self._sha256 = self._sha256, sha256_of(partial)
+            write_text(self.sums_path, f"{self._sha256}\n{before}\n")  # of both, so that a kill at any moment leaves a good one
+            if before:
+                os.replace(self.weights_path, self.previous_path)
         self._saved, self.saved_step = time.perf_counter(), int(self.model.optimizer.iterations.numpy())
+
+    def _variables(self) -> list[keras.Variable]:
+        return [*self.model.variables, *self.model.optimizer.variables]
+
+
+def _all_finite(variables: Iterable[keras.Variable]) -> bool:
+    return all(np.all(np.isfinite(variable.numpy())) for variable in variables)
 
 
 def read_history(path: Path) -> list[dict[str, float]]:
-    """The rows of a history file; a last line that was cut off is left out."""
+    """The rows of a history file; a last line that was cut off is left out.
+
+    Raises:
+        DataFileError: if another line is no row.
+    """
+    lines = path.read_bytes().split(b"\n") if path.is_file() else []
     rows = []
-    for line in path.read_text().splitlines() if path.is_file() else []:
+    for number, line in enumerate(lines[:-1], 1):
         try:
-            rows.append(json.loads(line))
-        except json.JSONDecodeError:
-            break
+            row = json.loads(line)
+            row["step"], row["seconds"] = int(row["step"]), float(row["seconds"])
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise DataFileError(f"{path}, line {number}: damaged; remove this file to go on without the rows that it held.") from error
+        rows.append(row)
     return rows
 
 

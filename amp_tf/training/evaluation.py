@@ -45,18 +45,21 @@ def _batches(systems: Sequence[System]) -> Iterator[list[System]]:
     yield batch
 
 
-def evaluate(potential: Potential, frames: Frames, mean_energy: float | None = None) -> list[dict[str, Any]]:
+def evaluate(potential: Potential, frames: Frames, null_energy: float | None = None) -> list[dict[str, Any]]:
     """Mean absolute errors.
 
     Args:
         potential: the model.
         frames: the data.
-        mean_energy: what the null model predicts, kJ/mol; by default the mean of ``frames``. Its gradients are zero.
+        null_energy: what the null model predicts for every frame, kJ/mol. By default it predicts the sum of the potential's atomic
+            energies, which is where training starts, or the mean of ``frames`` where all of these are zero. Its gradients are zero.
 
     Returns:
         A record for each label of which ``frames`` have a value: ``metric``, ``unit``, ``value`` and ``null_model``.
     """
-    mean_energy = float(np.mean(frames.energies)) if mean_energy is None else mean_energy
+    from_atoms = null_energy is None and any(potential.atomic_energies.values())
+    if null_energy is None and not from_atoms:
+        null_energy = float(np.mean(frames.energies))
     labels = [label for label in UNIT_OF_LABEL if label == "energy" or getattr(frames, label) is not None]
     sums = {label: np.zeros(3) for label in labels}  # absolute errors, those of the null model, how many
     first = 0
@@ -66,7 +69,8 @@ def evaluate(potential: Potential, frames: Frames, mean_energy: float | None = N
         first += len(batch)
         for label in labels:
             if label == "energy":
-                found, reference, null = predicted[label], frames.energies[numbers], mean_energy
+                found, reference = predicted[label], frames.energies[numbers]
+                null = potential.reference_energies(batch) if from_atoms else null_energy
             else:
                 reference = np.concatenate([getattr(frames, label)[number] for number in numbers])
                 found, null = np.concatenate(predicted[label]), 0.0

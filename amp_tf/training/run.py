@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -15,9 +16,9 @@ from ase.data import atomic_numbers, chemical_symbols
 from amp_tf.data.hdf5 import ReferenceData, read_reference_data
 from amp_tf.data.pipeline import LABELS, READ_ERROR, Frames, GraphBatches
 from amp_tf.errors import DataFileError, InputError, TrainingError
-from amp_tf.files import whole_file, write_text
+from amp_tf.files import PARTIAL, check_outputs, locked, sha256_of, whole_file, write_text
 from amp_tf.models import Potential, load_potential
-from amp_tf.training.callbacks import Checkpoint, Progress, StopOnNaN, Validation, read_history
+from amp_tf.training.callbacks import CHECKPOINT_FILES, Checkpoint, Progress, StopOnNaN, Validation, read_history
 from amp_tf.training.config import MODELS, TrainingConfig
 from amp_tf.training.evaluation import energy_residuals, evaluate
 from amp_tf.training.start import Start, check_data, read_start
@@ -26,6 +27,12 @@ EVALUATION_BATCH = 200
 
 SCHEDULE = {"steps", "interval", "learning_rate", "final_learning_rate"}
 """Keys that change when a finished run is to be trained longer."""
+
+RUN_FILES = ("config.yaml", "history.jsonl", *CHECKPOINT_FILES, "potential.keras", "metrics.json")
+"""What a run writes into its folder."""
+
+POTENTIAL_SHA256 = "potential_sha256"
+"""The key of each record of ``metrics.json`` that tells which file the errors are of."""
 
 
 @dataclass(frozen=True)
@@ -46,20 +53,36 @@ class TrainingResult:
 def train(config: TrainingConfig, folder: Path | str, progress: bool = True) -> TrainingResult:
     """Train a potential, going on from the checkpoint in ``folder`` if there is one; a finished run is loaded.
 
-    Writes ``config.yaml``, ``history.jsonl``, ``checkpoint.weights.h5``, and at the end ``potential.keras`` and ``metrics.json``.
+    Writes :data:`RUN_FILES`, the last two of them at the end.
 
     Raises:
-        InputError: if the folder holds a run of another configuration, or the configuration cannot be met.
-        DataFileError: if the data are damaged or lack a label.
+        InputError: if the folder holds a run of another configuration or files of others, is in use by another process or cannot be written
+            to, or if the configuration cannot be met.
+        DataFileError: if the data are damaged or lack a label, or if the files of the run are damaged or others.
         TrainingError: if the loss becomes NaN.
     """
     folder = Path(folder)
+    if os.path.exists(folder) and not folder.is_dir():
+        raise InputError(f"{folder} is a file; give a folder for the run.")
+    if not os.path.isfile(folder / "metrics.json"):
+        check_outputs([folder / name for name in RUN_FILES], {"the data": config.data, "start_from": config.start_from})
     start = read_start(config, folder)
     data = read_reference_data(config.data)
-    record = _check_folder(folder, config, data, start)
+    _check_folder(folder, config, data, start)
     if (folder / "metrics.json").is_file():
-        metrics = json.loads((folder / "metrics.json").read_text())
-        return TrainingResult(load_potential(folder / "potential.keras"), metrics, read_history(folder / "history.jsonl"))
+        return _finished(folder, config)
+    with locked(folder):
+        record = _check_folder(folder, config, data, start)  # another run may have come and gone since
+        if (folder / "metrics.json").is_file():
+            return _finished(folder, config)
+        for name in RUN_FILES:  # what killed runs were writing
+            for partial in folder.glob(f"{PARTIAL}*.{name}"):
+                partial.unlink()
+        return _train(config, folder, progress, start, data, record)
+
+
+def _train(config: TrainingConfig, folder: Path, progress: bool, start: Start | None, data: ReferenceData, record: str) -> TrainingResult:
+    """Train in a folder that is this run's own; ``record`` is the content of its ``config.yaml``."""
     if start is not None:
         check_data(start, data)
     if all(group.mm_offsets is None for group in data.groups):
@@ -80,12 +103,35 @@ def train(config: TrainingConfig, folder: Path | str, progress: bool = True) -> 
     _fit(potential, config, batches, folder, progress)
     history = read_history(folder / "history.jsonl")
     potential = potential.copy_for_inference()
-    mean_energy = float(np.mean(splits["train"].energies))
-    metrics = [{"split": name, **row} for name, frames in splits.items() for row in evaluate(potential, frames, mean_energy)]
+    null_energy = None if any(potential.atomic_energies.values()) else float(np.mean(splits["train"].energies))
+    metrics = [{"split": name, **row} for name, frames in splits.items() for row in evaluate(potential, frames, null_energy)]
     potential.provenance |= {"training_seconds": round(history[-1]["seconds"], 1), "errors": metrics}
     with whole_file(folder / "potential.keras") as partial:
         potential.save(partial)
-    write_text(folder / "metrics.json", json.dumps(metrics, indent=1))
+    sealed = [row | {POTENTIAL_SHA256: sha256_of(folder / "potential.keras")} for row in metrics]
+    write_text(folder / "metrics.json", json.dumps(sealed, indent=1))
+    return TrainingResult(potential, metrics, history)
+
+
+def _finished(folder: Path, config: TrainingConfig) -> TrainingResult:
+    """What a finished run left, after checking that it is what the run wrote."""
+    path, saved = folder / "metrics.json", folder / "potential.keras"
+    anew = f"remove {path.name} and run the same command to write it and the potential anew from the checkpoint"
+    try:
+        metrics = json.loads(path.read_bytes())
+        digests = {row.pop(POTENTIAL_SHA256, None) for row in metrics}
+        complete = metrics and all(row.keys() >= {"split", "metric", "unit", "value", "null_model"} for row in metrics)
+    except Exception as error:  # whatever JSON makes of damaged bytes
+        raise DataFileError(f"{path}: damaged; {anew}.") from error
+    if not complete or len(digests) > 1:
+        raise DataFileError(f"{path}: damaged; {anew}.")
+    potential, digest = load_potential(saved), digests.pop()
+    same = digest == sha256_of(saved) if digest else potential.provenance.get("errors", metrics) == metrics  # version 0.1 had no digest
+    if not same:
+        raise DataFileError(f"{saved}: not the potential that this run wrote; copy that one again, or {anew}.")
+    history = read_history(folder / "history.jsonl")
+    if not history or history[-1]["step"] != config.steps:
+        raise DataFileError(f"{folder / 'history.jsonl'}: damaged, it does not reach step {config.steps}; copy it again, or {anew}.")
     return TrainingResult(potential, metrics, history)
 
 
@@ -171,7 +217,7 @@ def _labels(config: TrainingConfig, frames: Frames) -> tuple[str, ...]:
 
 
 def _fit(potential: Potential, config: TrainingConfig, batches: dict[str, GraphBatches], folder: Path, progress: bool) -> None:
-    checkpoint = Checkpoint(folder, config.interval)
+    checkpoint = Checkpoint(folder, config.interval, config.steps)
     checkpoint.set_model(potential)
     first_step = checkpoint.restore()
     callbacks = [StopOnNaN()]
@@ -210,12 +256,13 @@ def _tensorboard(folder: Path) -> keras.callbacks.Callback:
 
 def _check_folder(folder: Path, config: TrainingConfig, data: ReferenceData, start: Start | None) -> str:
     """The content of the folder's ``config.yaml`` for this run, after checking that no other run lives there."""
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder} is a file; give a folder for the run.")
     record = _with_file_names(config) | {"data_sha256": data.sha256}
     if start is not None:
         record["start_from_sha256"] = start.sha256
     path = folder / "config.yaml"
+    others = [name for name in RUN_FILES if (folder / name).is_file()]
+    if others and not path.is_file():
+        raise InputError(f"{folder} holds {', '.join(others)} but no config.yaml, so it is no run of ours; choose another run folder.")
     if path.is_file() and (differing := _differing_keys(_settings(path), record)):
         raise InputError(f"{folder} holds a run with another configuration or other data{_what_now(folder, config, differing)}.")
     return yaml.safe_dump(record, sort_keys=False)
@@ -246,6 +293,6 @@ def _settings(path: Path) -> dict[str, Any]:
     """The content of a ``config.yaml``, empty if it is no mapping in YAML."""
     try:
         settings = yaml.safe_load(path.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError):
+    except (yaml.YAMLError, ValueError, RecursionError, AttributeError):
         return {}
     return settings if isinstance(settings, dict) else {}

@@ -1,8 +1,13 @@
 """The data contract: what is written comes back, and every kind of damage is named."""
 
 import contextlib
+import fcntl
+import os
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -10,6 +15,10 @@ import pytest
 
 from amp_tf.data.hdf5 import FrameGroup, Provenance, read_reference_data, write_reference_data
 from amp_tf.errors import AmpTFError, DataFileError
+from datasets.water_dimer import SHIPPED_FILE
+
+VERSION_01 = Path(__file__).with_name("version_0.1.h5")
+"""Frames 0, 90 and 180 of the water dimer, as version 0.1 wrote them."""
 
 PROVENANCE = Provenance(
     engine="test",
@@ -132,6 +141,97 @@ def test_the_shipped_water_dimer(water_dimer_file):
     assert np.ptp(energy) == pytest.approx(0.381, abs=0.001)
 
 
+def test_a_file_of_version_01_is_still_read(water_dimer_file):
+    old, new = read_reference_data(VERSION_01), read_reference_data(water_dimer_file)
+    assert old.sha256 == "22664468d8ce52ba8bf1cef47c8bfdcb1f9866c2d76442c154bdb0a75134a268"
+    assert old.provenance.level_of_theory == new.provenance.level_of_theory
+    for name, array in new.groups[0].subset([0, 90, 180]).arrays().items():
+        np.testing.assert_array_equal(old.groups[0].arrays()[name], array, err_msg=name)
+
+
+def test_the_content_of_the_shipped_water_dimer_is_that_of_version_01(water_dimer_file):
+    assert read_reference_data(water_dimer_file).sha256 == "d54f383eb81b5475ab1b46015eaa9f7d7eed801aa5d1732fc6ea52431bf056d0"
+
+
+@pytest.mark.parametrize("path", sorted(SHIPPED_FILE.parent.glob("*_*.h5")), ids=lambda path: path.name)
+def test_shipped_files_are_in_the_layout_with_checksums(path):
+    """Superblock of version 3; no attribute whose text lies elsewhere in the file."""
+    assert path.read_bytes()[8] == 3
+    with h5py.File(path) as file:
+        for name in file.attrs:
+            kind = file.attrs.get_id(name).get_type()
+            assert kind.get_class() != h5py.h5t.STRING or not kind.is_variable_str(), name
+
+
+def test_text_comes_back_as_it_was(tmp_path, random):
+    """Not ASCII, empty, with blanks at the end, longer than HDF5 keeps in a header."""
+    provenance = PROVENANCE.model_copy(update={"engine": "", "level_of_theory": "Å ", "settings": {"long": "ü" * 70_000}})
+    write_reference_data(tmp_path / "data.h5", provenance, (make_group(random),))
+    assert read_reference_data(tmp_path / "data.h5").provenance == provenance
+
+
+@pytest.mark.parametrize("change", [{"engine": "a\0b"}, {"settings": {"a": object()}}, {"random_seed": 2**80}, {"engine": "\udcff"}])
+def test_provenance_that_no_file_can_hold_is_refused(file, random, change):
+    before = file.read_bytes()
+    with pytest.raises(DataFileError, match="the provenance cannot be written"):
+        write_reference_data(file, PROVENANCE.model_copy(update=change), (make_group(random),))
+    assert file.read_bytes() == before
+    assert [path.name for path in file.parent.iterdir()] == [file.name]
+
+
+def test_what_cannot_be_read_back_does_not_take_the_place_of_a_file(file, random, monkeypatch):
+    before = file.read_bytes()
+    monkeypatch.setattr("amp_tf.data.hdf5._INTEGERS", {"mm_offsets": "<i4", "qm_atomic_numbers": "<f8"})
+    with pytest.raises(DataFileError, match=r"data\.h5 was not written: it could not be read back"):
+        write_reference_data(file, PROVENANCE, (make_group(random),))
+    assert file.read_bytes() == before
+
+
+FILL_THE_DISK = """
+import resource, signal
+import numpy as np
+from amp_tf.data.hdf5 import FrameGroup, Provenance, write_reference_data
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))
+n = 4000
+words = dict.fromkeys(("engine", "engine_version", "level_of_theory", "builder_command", "energy_reference"), "test")
+group = FrameGroup("a", np.array([8, 1]), np.random.default_rng(0).uniform(size=(n, 2, 3)), np.zeros(n))
+try:
+    write_reference_data("{path}", Provenance(**words, random_seed=0), (group,))
+except Exception as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("limit", [0, 100, 3_000, 100_000])
+def test_a_full_disk_is_one_sentence_and_no_crash(tmp_path, limit):
+    code = FILL_THE_DISK.format(limit=limit, path=tmp_path / "data.h5")
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout == f"The disk of {tmp_path} is full: free some space.\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_another_program_writes_is_in_use(file):
+    with open(file) as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with pytest.raises(DataFileError, match="in use by another program"):
+            read_reference_data(file)
+    assert len(read_reference_data(file)) == 3
+
+
+def test_a_streamed_file_that_changes_after_the_check_is_noticed(file, monkeypatch):
+    monkeypatch.setattr("amp_tf.data.hdf5.HELD_PARTICLES", 4)
+    group = read_reference_data(file).groups[0]
+    assert len(group.system(0).mm_charges) == 2
+    content = file.read_bytes()
+    with open(file, "rb+") as same:  # the same file, not another one in its place
+        same.write(content)
+    os.utime(file, ns=(0, 1))
+    with pytest.raises(DataFileError, match=r"data\.h5 was changed after it was checked"):
+        group.system(0)
+
+
 def truncate(path):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
@@ -170,6 +270,55 @@ def add_dataset(path):
         file["pair/forces"] = np.zeros(3)
 
 
+def replace_dataset(make, name="pair/energies"):
+    """What ``make(file, name)`` puts in the place of a dataset."""
+
+    def damage(path):
+        with h5py.File(path, "r+") as file:
+            del file[name]
+            make(file, name)
+
+    return damage
+
+
+def external_storage(file, name):
+    file.create_dataset(name, (3,), "<f8", external=[("/etc/passwd", 0, 24)])
+
+
+def external_link(file, name):
+    file[name] = h5py.ExternalLink("other.h5", "energies")
+
+
+def soft_link(file, name):
+    file[name] = h5py.SoftLink("/pair/charges")
+
+
+def virtual(file, name):
+    layout = h5py.VirtualLayout((3,), "<f8")
+    layout[:] = h5py.VirtualSource(file.filename + ".other", "energies", (3,))
+    file.create_virtual_dataset(name, layout)
+
+
+def a_group(file, name):
+    file.create_group(name)
+
+
+def nothing(file, name):
+    file[name] = h5py.Empty("<f8")
+
+
+def declared(*shape, **how):
+    return lambda file, name: file.create_dataset(name, shape, "<f8", **how)
+
+
+def large_chunk(file, name):
+    file.create_dataset(name, (3,), "<f8", chunks=(2**28,), maxshape=(None,), compression="gzip")
+
+
+def of_type(kind):
+    return lambda file, name: file.create_dataset(name, data=np.zeros(3, kind))
+
+
 @pytest.mark.parametrize(
     ("damage", "sentence"),
     [
@@ -187,6 +336,21 @@ def add_dataset(path):
         (drop_dataset("pair/energies"), "lacks a required dataset"),
         (drop_dataset("pair/mm_charges"), "come together or not at all"),
         (add_dataset, r"unknown datasets \['forces'\]"),
+        (replace_dataset(external_storage), "energies lies outside the file"),
+        (replace_dataset(external_link), "energies is a link"),
+        (replace_dataset(soft_link), "energies is a link"),
+        (replace_dataset(virtual), "energies lies outside the file"),
+        (replace_dataset(a_group), "energies is no dataset"),
+        (replace_dataset(nothing), "energies is empty"),
+        (replace_dataset(declared(10**9)), "energies declares 8e[+]09 bytes, but the file holds 0"),
+        (replace_dataset(declared(10**12, chunks=True, compression="gzip")), "energies declares 8e[+]12 bytes"),
+        (replace_dataset(declared(10**6, 10**6, chunks=(1, 1))), "energies declares 8e[+]12 bytes"),
+        (replace_dataset(declared(10**10), "pair/mm_charges"), "mm_charges declares 8e[+]10 bytes"),
+        (replace_dataset(declared(10**10), "pair/frame_properties/angle"), "frame_properties/angle declares 8e[+]10 bytes"),
+        (replace_dataset(large_chunk), "energies declares"),
+        (replace_dataset(of_type(complex)), "energies holds NaN, infinite or non-numeric"),
+        (replace_dataset(of_type(bool)), "energies holds NaN, infinite or non-numeric"),
+        (replace_dataset(of_type("S3")), "energies holds NaN, infinite or non-numeric"),
     ],
 )
 def test_damage_is_named(file, damage, sentence):
@@ -207,6 +371,12 @@ def test_damage_is_named(file, damage, sentence):
         ({"charges": np.zeros((3, 3))}, r"charges has shape \[3, 3\], expected \[3, 2\]"),
         ({"qm_atomic_numbers": np.array([8, 0])}, "positive integers of elements"),
         ({"qm_atomic_numbers": np.array([8.7, 1.0])}, "positive integers of elements"),
+        ({"qm_atomic_numbers": np.array([7.9999999, 1.0])}, "positive integers of elements"),
+        ({"mm_offsets": np.array([0, 1.5, 2, 5])}, "mm_offsets must be whole numbers"),
+        ({"energies": np.zeros(3, complex)}, "energies holds NaN, infinite or non-numeric"),
+        ({"energies": np.ones(3, bool)}, "energies holds NaN, infinite or non-numeric"),
+        ({"energies": np.zeros(3, "M8[s]")}, "energies holds NaN, infinite or non-numeric"),
+        ({"energies": ["1", "2", "3"]}, "energies holds NaN, infinite or non-numeric"),
         (
             {"mm_positions": np.zeros((5, 3)), "qm_positions": np.array([[[0.0, 0, 0], [0, 0, 1]]] * 3)},
             r"MM particle 0 is 0\.000 angstrom from QM atom 0",
@@ -227,8 +397,11 @@ def test_lists_become_arrays(random):
 def test_names_and_charges_are_checked(random):
     arrays = make_group(random).arrays()
     positions, energies = arrays["qm_positions"], arrays["energies"]
-    with pytest.raises(DataFileError, match="must be a word"):
-        FrameGroup("a/b", np.array([8, 1]), positions, energies)
+    for name in ("a/b", "/", "", ".", "..", "a\0b", "a\nb", "\udcff", 3):
+        with pytest.raises(DataFileError, match="must be a word"):
+            FrameGroup(name, np.array([8, 1]), positions, energies)
+        with pytest.raises(DataFileError, match="must be a word"):
+            FrameGroup("a", np.array([8, 1]), positions, energies, frame_properties={name: energies})
     with pytest.raises(DataFileError, match="total_charge holds NaN"):
         FrameGroup("a", np.array([8, 1]), positions, energies, total_charge=np.nan)
 

@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -109,7 +110,7 @@ def test_ctrl_c_keeps_what_is_finished(tmp_path, monkeypatch):
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here, the device whose disk is always full")
 def test_a_full_disk_keeps_what_is_finished(tmp_path):
     parts = Parts(tmp_path / "parts", {})
-    (tmp_path / "parts" / "partial.2.npz").symlink_to("/dev/full")
+    (tmp_path / "parts" / f"partial.{os.getpid()}-{threading.get_ident()}.2.npz").symlink_to("/dev/full")
     with pytest.raises(AmpTFError, match=r"is full: free some space\. 1 of 2 calculations are finished"):
         run_all({"1": 1, "2": 2}, zero, parts)
     assert float(parts["1"]["energy"]) == 0.0

@@ -223,14 +223,10 @@ def test_a_configuration_that_the_model_refuses_does_not_claim_the_folder(config
     assert train(config(steps=10), tmp_path / "run", progress=False).history
 
 
-def test_a_run_folder_that_is_a_file_and_a_damaged_checkpoint(config, tmp_path):
+def test_a_run_folder_that_is_a_file(config, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="is a file; give a folder"):
         train(config(steps=10), tmp_path / "file", progress=False)
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "checkpoint.weights.h5").write_text("no weights")
-    with pytest.raises(DataFileError, match="damaged; remove the run folder"):
-        train(config(steps=10), tmp_path / "run", progress=False)
 
 
 def test_tensorboard_logs_are_written_where_it_is_installed(config, tmp_path):
@@ -358,6 +354,16 @@ def test_changing_sizes_do_not_retrace_training(random):
     n_traces = len(traces)
     potential.fit(dataset, verbose=0, shuffle=False)
     assert len(traces) == n_traces
+
+
+def test_the_null_model_is_where_training_starts(random):
+    """Two compositions: the sums of the atomic energies; without these the mean energy, or the one that is given."""
+    systems = [System(np.array([8, *[1] * n]), np.eye(3)[: n + 1] + 0.1 * random.normal(size=(n + 1, 3))) for n in (1, 2, 1, 2)]
+    frames = Frames(systems, np.array([-100.0, -101.5, -100.2, -101.0]))
+    for energies, expected in (({"O": -99.0, "H": -1.0}, (0.0 + 0.5 + 0.2 + 0.0) / 4), (None, np.mean(np.abs(frames.energies + 100.675)))):
+        potential = amp_tf.GNN(("H", "O"), n_layers=1, n_features=4, atomic_energies=energies)
+        assert evaluate(potential, frames)[0]["null_model"] == pytest.approx(expected)
+        assert evaluate(potential, frames, -100.0)[0]["null_model"] == pytest.approx((0.0 + 1.5 + 0.2 + 1.0) / 4)
 
 
 def test_atomic_energies_are_fitted_by_least_squares():

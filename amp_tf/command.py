@@ -1,0 +1,59 @@
+"""How a command line ends: by its exit status, or with one sentence and no traceback."""
+
+import os
+import signal
+import sys
+import warnings
+from collections.abc import Callable
+
+from amp_tf.errors import AmpTFError
+
+INTERRUPTED = 128 + signal.SIGINT
+
+
+def run_command(app: Callable[[], None]) -> None:
+    """Run ``app`` and exit. Errors that amp_tf raises on purpose, and those of the system, end with their sentence and exit status 1.
+
+    Warnings are lines without the place in the code. Ctrl-C raises KeyboardInterrupt once; a second one ends the process at once (files are whole or not there all the same).
+    """
+    warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
+    interrupted = []
+
+    def interrupt(*_):
+        if interrupted:
+            os._exit(INTERRUPTED)
+        interrupted.append(True)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, interrupt)
+    try:
+        status = app() or 0
+    except SystemExit as end:
+        status = end.code
+    except BaseException as error:
+        if not interrupted and not isinstance(error, AmpTFError | OSError):
+            raise
+        # an import that is interrupted may raise something else
+        stopped = interrupted and not isinstance(error, AmpTFError)
+        status = INTERRUPTED if stopped else 1
+        print("interrupted; run the same command again." if stopped else f"error: {error}", file=sys.stderr)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        print(f"error: the output cannot be printed ({error.strerror}).", file=sys.stderr)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python would try again, and complain
+        status = 1
+    raise SystemExit(status)
+
+
+def main() -> None:
+    """Entry point of ``amp-tf``."""
+
+    def app():
+        from amp_tf.cli import app  # which takes a second, and may be interrupted
+
+        app()
+
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    run_command(app)
