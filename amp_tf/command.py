@@ -14,7 +14,9 @@ INTERRUPTED = 128 + signal.SIGINT
 def run_command(app: Callable[[], None]) -> None:
     """Run ``app`` and exit. Errors that amp_tf raises on purpose, and those of the system, end with their sentence and exit status 1.
 
-    Warnings are lines without the place in the code. Ctrl-C raises KeyboardInterrupt once; a second one ends the process at once (files are whole or not there all the same).
+    Warnings are lines without the place in the code.
+
+    Ctrl-C raises KeyboardInterrupt once; a second one ends the process at once (files are whole or not there all the same).
     """
     warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
     interrupted = []
