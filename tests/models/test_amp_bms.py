@@ -157,8 +157,8 @@ def test_files_of_another_form_are_refused(name, arrays, tmp_path):
     ("arguments", "sentence"),
     [
         (["none", "model.keras"], "none: no such file"),
-        (["none", "model.h5"], "the ending of the output must be .keras"),
-        (["none.keras", "none.keras"], "it must not be the source"),
+        (["none", "model.h5"], "the ending of a potential is .keras"),
+        (["none.keras", "none.keras"], "is the source"),
         (["none", "model.keras", "--mm-cutoff", "9"], "--mm-cutoff has no meaning for --mode train"),
     ],
 )
