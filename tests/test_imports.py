@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 RANK = {
     "errors": 0,
     "files": 0,
+    "npz": 0,
     "state_dict": 0,
     "units": 0,
     "arrays": 0,

@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from amp_tf.errors import AmpTFError, InputError, SimulationError
-from amp_tf.files import locked, whole_file, write_text
+from amp_tf.errors import AmpTFError, DataFileError, InputError, SimulationError
+from amp_tf.files import PARTIAL, locked, whole_file, write_text
 from amp_tf.interfaces.zone import Zone
 from amp_tf.models import load_potential
+from amp_tf.npz import read_npz
 from amp_tf.simulation.observables import RadialDistributions, bond_names, bonded_pairs, temperature
 from amp_tf.simulation.solutes import Solute
 from amp_tf.simulation.water_box import (
@@ -36,6 +37,13 @@ COLUMNS = (
     "step", "time_ps", "potential_energy_kj_per_mol", "kinetic_energy_kj_per_mol", "total_energy_kj_per_mol", "solute_energy_kj_per_mol",
     "solute_temperature_k", "water_temperature_k", "box_edge_angstrom", "longest_bond_by_its_start",
 )  # fmt: skip
+START = ("positions", "box")
+STATE = (*START, "step", "velocities", "bonds", "trajectory_bytes", "energies_bytes", "rdf_frames", "rdf_densities")
+"""The arrays of ``start.npz`` and those that ``checkpoint.npz`` has at least."""
+
+RUN_FILES = ("settings.json", "start.npz", "topology.pdb", "checkpoint.npz", "summary.json", "summary.png")
+"""What is written whole, beside ``trajectory.dcd`` and ``energies.csv``."""
+
 POTENTIAL_GROUP = 1
 SECONDS_BETWEEN_CHECKPOINTS = 30.0
 
@@ -99,6 +107,7 @@ class Run:
 
     Raises:
         InputError: if the folder holds another run, or the potential does not fit.
+        DataFileError: if the files of the run are damaged.
         EngineError: without OpenMM.
     """
 
@@ -123,7 +132,7 @@ class Run:
         }  # fmt: skip
         record = self.folder / "settings.json"
         if record.is_file():
-            if (known := json.loads(record.read_text())) != settings:
+            if (known := _read_settings(record)) != settings:
                 differing = ", ".join(key for key in settings if known.get(key) != settings[key])
                 raise InputError(f"{self.folder} holds a run with other settings ({differing}); choose another folder or remove that one.")
         else:
@@ -142,12 +151,15 @@ class Run:
             return self._run(progress)
 
     def _run(self, progress: bool) -> dict[str, Any]:
+        for name in RUN_FILES:  # what killed runs were writing
+            for partial in self.folder.glob(f"{PARTIAL}*.{name}"):
+                partial.unlink()
         if not self._start.is_file():
             self._save(self._start, self._equilibrate())
-        positions, box = (np.load(self._start)[name] for name in ("positions", "box"))
+        positions, box = (read_npz(self._start, START)[name] for name in START)
         topology, system = self._system(len(positions) - len(self.solute.positions), float(box))
         self._write_pdb(topology, positions)
-        state = dict(np.load(self._checkpoint)) if self._checkpoint.is_file() else None
+        state = read_npz(self._checkpoint, STATE) if self._checkpoint.is_file() else None
         if state is None:
             state = self._relax(system, positions, float(box))
             self.trajectory.unlink(missing_ok=True)
@@ -324,9 +336,11 @@ class Run:
     def _cut_back(self, state: dict[str, np.ndarray], n_frames: int) -> None:
         """Cut the files to their lengths at the checkpoint: what a killed run wrote after it comes once more."""
         if n_frames:
-            for path, size in {self.trajectory: state["trajectory_bytes"], self.energies: state["energies_bytes"]}.items():
+            for path, size in {self.trajectory: int(state["trajectory_bytes"]), self.energies: int(state["energies_bytes"])}.items():
+                if not path.is_file() or path.stat().st_size < size:
+                    raise DataFileError(f"{path}: shorter than {self._checkpoint} says; copy it again, or delete both to start anew.")
                 with open(path, "rb+") as file:
-                    file.truncate(int(size))
+                    file.truncate(size)
             with open(self.trajectory, "rb+") as file:
                 file.seek(8)
                 file.write(struct.pack("<i", n_frames))
@@ -347,6 +361,16 @@ class Run:
 
     def _seed(self, number: int) -> int:
         return int(np.random.default_rng([self.dynamics.seed, number]).integers(1, 2**31 - 1))
+
+
+def _read_settings(path: Path) -> dict[str, Any]:
+    try:
+        settings = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise DataFileError(f"{path}: damaged; remove its folder to start anew.") from error
+    if not isinstance(settings, dict):
+        raise DataFileError(f"{path}: damaged; remove its folder to start anew.")
+    return settings
 
 
 class _Trajectory:

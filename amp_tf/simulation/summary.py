@@ -10,6 +10,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
+from amp_tf.errors import DataFileError
 from amp_tf.simulation.observables import RadialDistributions
 
 BROKEN = 1.5
@@ -24,10 +25,11 @@ def sum_up(folder: Path, bond_lengths: np.ndarray, names: list[str], distributio
         bond_lengths: [n_frames, n_bonds], angstrom.
         names: of the bonds.
         distributions: of the water.
+
+    Raises:
+        DataFileError: if the table is damaged.
     """
-    with open(folder / "energies.csv", newline="") as file:
-        rows = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
-    table = {key: np.array([row[key] for row in rows]) for key in rows[0]}
+    table = _read_table(folder / "energies.csv")
     times, total = table["time_ps"], table["total_energy_kj_per_mol"]
     line = np.polyfit(times, total, 1) if len(times) > 2 else (0.0, total.mean())
     curves = distributions.curves()
@@ -48,6 +50,20 @@ def sum_up(folder: Path, bond_lengths: np.ndarray, names: list[str], distributio
     }
     _draw(folder / "summary.png", table, bond_lengths, names, curves)
     return summary
+
+
+def _read_table(path: Path) -> dict[str, np.ndarray]:
+    """The columns of a table by name.
+
+    Raises:
+        DataFileError: if it is damaged.
+    """
+    try:
+        with open(path, newline="") as file:
+            rows = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+        return {key: np.array([row[key] for row in rows]) for key in rows[0]}
+    except (ValueError, TypeError, KeyError, IndexError, csv.Error) as error:
+        raise DataFileError(f"{path}: damaged; copy it again, or delete it and checkpoint.npz to start anew.") from error
 
 
 def _first_peak(distances: np.ndarray, values: np.ndarray) -> dict[str, float] | None:

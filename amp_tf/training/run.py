@@ -126,9 +126,11 @@ def _finished(folder: Path, config: TrainingConfig) -> TrainingResult:
     if not complete or len(digests) > 1:
         raise DataFileError(f"{path}: damaged; {anew}.")
     potential, digest = load_potential(saved), digests.pop()
-    same = digest == sha256_of(saved) if digest else potential.provenance.get("errors", metrics) == metrics  # version 0.1 had no digest
-    if not same:
+    errors = potential.provenance.get("errors", metrics)
+    if digest not in (None, sha256_of(saved)):  # version 0.1 had none
         raise DataFileError(f"{saved}: not the potential that this run wrote; copy that one again, or {anew}.")
+    if json.dumps(errors, sort_keys=True) != json.dumps(metrics, sort_keys=True):
+        raise DataFileError(f"{path}: damaged, or the errors of another potential; {anew}.")
     history = read_history(folder / "history.jsonl")
     if not history or history[-1]["step"] != config.steps:
         raise DataFileError(f"{folder / 'history.jsonl'}: damaged, it does not reach step {config.steps}; copy it again, or {anew}.")

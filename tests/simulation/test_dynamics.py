@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from typer.testing import CliRunner
 pytest.importorskip("openmm", reason="OpenMM is not installed: pip install 'amp_tf[openmm]'")
 
 from amp_tf import cli, units
-from amp_tf.errors import InputError
+from amp_tf.errors import DataFileError, InputError
 from amp_tf.simulation.dynamics import COLUMNS, Dynamics, Run
 from amp_tf.simulation.observables import RDF_BINS, RDF_RANGE, RadialDistributions, temperature
 from amp_tf.simulation.solutes import Solute
@@ -142,6 +143,44 @@ def test_kill_9_and_the_same_run_goes_on(path, tmp_path):
     assert lines[: frames + 1] == before
     assert [int(line.split(",")[0]) for line in lines[1:]] == [2 * (number + 1) for number in range(n_frames)]
     assert (folder / "trajectory.dcd").stat().st_size == 276 + n_frames * 3 * (4 * 3 + 8)
+
+
+@pytest.fixture(scope="module")
+def in_gas(path, tmp_path_factory):
+    """The folder of a finished run."""
+    folder = tmp_path_factory.mktemp("gas") / "run"
+    run(folder, path, gas=True)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "complaint"),
+    [
+        ("settings.json", b'{"dynamics', "damaged; remove its folder"),
+        ("settings.json", b"\xff\xfe", "damaged; remove its folder"),
+        ("settings.json", b"[]", "damaged; remove its folder"),
+        ("start.npz", b"PK", "is damaged; delete it and run the same command"),
+        ("checkpoint.npz", b"", "is damaged; delete it and run the same command"),
+        ("checkpoint.npz", "start.npz", "is damaged; delete it and run the same command"),
+        ("trajectory.dcd", b"short", "shorter than .*checkpoint.npz says; copy it again, or delete both"),
+        ("energies.csv", None, "shorter than .*checkpoint.npz says"),
+        ("energies.csv", b"a,b\n" * 1000, "damaged; copy it again"),
+    ],
+)
+def test_damaged_files_of_a_run_are_named(path, in_gas, tmp_path, name, content, complaint):
+    folder = shutil.copytree(in_gas, tmp_path / "run")
+    (folder / name).unlink()
+    if content is not None:
+        (folder / name).write_bytes((in_gas / content).read_bytes() if isinstance(content, str) else content)
+    with pytest.raises(DataFileError, match=f"{name}.*{complaint}"):
+        run(folder, path, gas=True)
+
+
+def test_what_a_killed_run_was_writing_is_removed(path, in_gas, tmp_path):
+    folder = shutil.copytree(in_gas, tmp_path / "run")
+    (folder / "partial.1-2.checkpoint.npz").write_bytes(b"half")
+    run(folder, path, gas=True)
+    assert {file.name for file in folder.iterdir()} == {file.name for file in in_gas.iterdir()}
 
 
 def test_energy_is_conserved_without_a_thermostat(springs, tmp_path):

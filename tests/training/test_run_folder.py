@@ -171,15 +171,17 @@ def test_a_finished_run_is_reported(config, run):
     assert content(run) == before
 
 
-def test_metrics_of_version_01_are_reported_if_the_potential_has_these_errors(config, run):
+@pytest.mark.parametrize("key", ["", "potential_sha256"])
+def test_metrics_are_reported_if_the_potential_has_these_errors(config, run, key):
+    """With the sha256 of the potential and, as in version 0.1, without."""
     rows = json.loads((run / "metrics.json").read_text())
-    for row in rows:
-        del row["potential_sha256"]
+    expected = [{name: value for name, value in row.items() if name != "potential_sha256"} for row in rows]
+    rows = [{name: value for name, value in row.items() if name in (*expected[0], key)} for row in rows]
     (run / "metrics.json").write_text(json.dumps(rows))
-    assert train(config, run, progress=False).metrics == rows
+    assert train(config, run, progress=False).metrics == expected
     rows[0]["value"] *= 2
     (run / "metrics.json").write_text(json.dumps(rows))
-    with pytest.raises(DataFileError, match=r"potential\.keras: not the potential that this run wrote"):
+    with pytest.raises(DataFileError, match=r"metrics\.json: damaged, or the errors of another potential"):
         train(config, run, progress=False)
 
 
