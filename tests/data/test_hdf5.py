@@ -402,7 +402,7 @@ def test_names_and_charges_are_checked(random):
             FrameGroup(name, np.array([8, 1]), positions, energies)
         with pytest.raises(DataFileError, match="must be a word"):
             FrameGroup("a", np.array([8, 1]), positions, energies, frame_properties={name: energies})
-    with pytest.raises(DataFileError, match="total_charge holds NaN"):
+    with pytest.raises(InputError, match="total_charge holds NaN"):
         FrameGroup("a", np.array([8, 1]), positions, energies, total_charge=np.nan)
 
 
