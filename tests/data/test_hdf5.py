@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from amp_tf.data.hdf5 import FrameGroup, Provenance, read_reference_data, write_reference_data
-from amp_tf.errors import AmpTFError, DataFileError
+from amp_tf.errors import AmpTFError, DataFileError, InputError
 from datasets.water_dimer import SHIPPED_FILE
 
 VERSION_01 = Path(__file__).with_name("version_0.1.h5")
