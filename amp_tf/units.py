@@ -32,3 +32,6 @@ COULOMB_CONSTANT: float = HARTREE * BOHR
 """Energy of two elementary charges one angstrom apart, kJ/mol (e²/4πε₀ is one hartree·bohr)."""
 
 JOULE_PER_KILOJOULE = 1000.0
+
+GAS_CONSTANT: float = _CODATA["kB"] / _KJ_PER_MOL_IN_EV
+"""Of ideal gases, kJ/mol/K."""

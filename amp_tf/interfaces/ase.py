@@ -12,6 +12,7 @@ from amp_tf import units
 from amp_tf.errors import InputError
 from amp_tf.interfaces.zone import Zone, compute_embedded
 from amp_tf.models import Potential, load_potential
+from amp_tf.systems import System
 
 
 class AMPCalculator(Calculator):
@@ -93,9 +94,11 @@ class AMPCalculator(Calculator):
             ``results``, and ``mm_forces`` [n_mm, 3], eV/angstrom.
         """
         mm_positions, mm_charges = np.asarray(mm_positions, dtype=float), np.asarray(mm_charges, dtype=float)
+        charge = self.total_charge(atoms)
+        for member in self.members:
+            member.check_charges([System(atoms.numbers, atoms.positions, charge)])
         around = self.zone.surroundings(atoms.positions, mm_positions, mm_charges, molecules, cell)
 
-        charge = self.total_charge(atoms)
         return in_ev(compute_embedded(self.members, atoms.numbers, atoms.positions, charge, around, len(mm_charges), self.xla))
 
     def embed(self, charges, sites_per_molecule: int = 3) -> "PointCharges":

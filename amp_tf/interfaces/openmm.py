@@ -15,7 +15,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from amp_tf.errors import InputError, SimulationError
-from amp_tf.interfaces.zone import Zone, compute_embedded
+from amp_tf.interfaces.zone import Zone, compute_alone, compute_embedded
 from amp_tf.models import load_potential
 from amp_tf.systems import System
 
@@ -254,7 +254,7 @@ class EmbeddedPotential:
             results = compute_embedded(self.members, self.numbers, qm, self.charge, around, len(self.others), self.xla)
             forces[self.others] = -np.mean([result["mm_gradients"] for result in results], axis=0) * ANGSTROM_PER_NM
         else:
-            results = [member.compute(self.numbers, qm, total_charge=self.charge, xla=self.xla) for member in self.members]
+            results = compute_alone(self.members, System(self.numbers, qm, self.charge), self.xla)
         forces[self.atoms] = -np.mean([result["qm_gradients"] for result in results], axis=0) * ANGSTROM_PER_NM
         energy = float(np.mean([result["energy"] for result in results]))
         if not (np.isfinite(energy) and np.all(np.isfinite(forces))):

@@ -121,12 +121,15 @@ def compute_embedded(
 ) -> list[dict[str, Any]]:
     """:meth:`amp_tf.models.Potential.compute_systems` of each member of a committee in its surroundings, with ``mm_gradients`` of all
     ``n_mm`` particles and the switch's part in all gradients; kJ/mol and angstrom."""
-    system = System(numbers, positions, charge, around.positions, around.charges)
-    results = []
-    for member in members:
-        member.check_charges([system])
-        computed = member.compute_systems([system], mm_potentials=True, xla=xla)
-        result = {name: values[0] for name, values in computed.items() if name != "energy_terms"}
-        qm_gradients, mm_gradients = around.gradients(result, n_mm)
-        results.append(result | {"qm_gradients": qm_gradients, "mm_gradients": mm_gradients})
+    results = compute_alone(members, System(numbers, positions, charge, around.positions, around.charges), xla)
+    for result in results:
+        result["qm_gradients"], result["mm_gradients"] = around.gradients(result, n_mm)
     return results
+
+
+def compute_alone(members: Sequence[Potential], system: System, xla: bool) -> list[dict[str, Any]]:
+    """Of each member of a committee, with ``mm_potentials`` where there are MM particles; without warnings of odd geometries, which
+    dynamics would repeat at each step."""
+    has_mm = len(system.mm_charges) > 0
+    results = [member.compute_systems([system], mm_potentials=has_mm, xla=xla) for member in members]
+    return [{name: values[0] for name, values in result.items() if name != "energy_terms"} for result in results]

@@ -6,10 +6,8 @@ import numpy as np
 from ase.data import chemical_symbols
 from scipy.spatial import cKDTree
 
+from amp_tf import units
 from amp_tf.simulation.solutes import Solute, bonds
-
-GAS_CONSTANT = 8.31446261815324e-3
-"""kJ/mol/K (CODATA 2018)."""
 
 RDF_RANGE, RDF_BINS = 10.0, 200
 """Of the radial distribution functions: farthest distance, angstrom, and bins."""
@@ -19,7 +17,7 @@ def temperature(masses: np.ndarray, velocities: np.ndarray, n_constraints: int) 
     """K, of particles with ``masses`` [n], dalton, and ``velocities`` [n, 3], angstrom/ps; nan without a degree of freedom."""
     n_free = 3 * len(masses) - n_constraints
     kinetic = 0.5 * np.sum(masses[:, None] * velocities**2) * 1e-2  # dalton angstrom²/ps² is 0.01 kJ/mol
-    return 2.0 * kinetic / (n_free * GAS_CONSTANT) if n_free > 0 else float("nan")
+    return 2.0 * kinetic / (n_free * units.GAS_CONSTANT) if n_free > 0 else float("nan")
 
 
 def bonded_pairs(solute: Solute) -> np.ndarray:

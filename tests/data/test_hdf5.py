@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from amp_tf.data.hdf5 import FrameGroup, Provenance, read_reference_data, write_reference_data
-from amp_tf.errors import AmpTFError, DataFileError
+from amp_tf.errors import AmpTFError, DataFileError, InputError
 from datasets.water_dimer import SHIPPED_FILE
 
 VERSION_01 = Path(__file__).with_name("version_0.1.h5")
@@ -402,7 +402,7 @@ def test_names_and_charges_are_checked(random):
             FrameGroup(name, np.array([8, 1]), positions, energies)
         with pytest.raises(DataFileError, match="must be a word"):
             FrameGroup("a", np.array([8, 1]), positions, energies, frame_properties={name: energies})
-    with pytest.raises(DataFileError, match="total_charge holds NaN"):
+    with pytest.raises(InputError, match="total_charge holds NaN"):
         FrameGroup("a", np.array([8, 1]), positions, energies, total_charge=np.nan)
 
 

@@ -44,7 +44,14 @@ class FlexibleWater:
 
     check_charges = check_systems
 
-    def compute(self, numbers, positions, mm_positions=None, mm_charges=None, total_charge=0.0, mm_potentials=False, xla=False):
+    def compute(self, numbers, positions, total_charge):
+        return {"charges": self.charges}
+
+    def compute_systems(self, systems, mm_potentials, xla):
+        result = self._compute(systems[0].positions, systems[0].mm_positions, systems[0].mm_charges)
+        return {name: [value] for name, value in result.items()}
+
+    def _compute(self, positions, mm_positions, mm_charges):
         energy, gradients = 0.0, np.zeros((3, 3))
         for first, second, length, strength in self.springs:
             vector = positions[first] - positions[second]
@@ -53,8 +60,6 @@ class FlexibleWater:
             gradients[first] += strength * (distance - length) * vector / distance
             gradients[second] -= strength * (distance - length) * vector / distance
         result = {"energy": energy, "qm_gradients": gradients, "charges": self.charges}
-        if mm_positions is None:
-            return result
         vectors = mm_positions[None] - positions[:, None]
         inverse = 1.0 / np.linalg.norm(vectors, axis=-1)
         potentials = units.COULOMB_CONSTANT * self.charges @ inverse

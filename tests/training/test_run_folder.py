@@ -195,7 +195,7 @@ def test_another_potential_is_refused(config, run):
         train(config, run, progress=False)
 
 
-@pytest.mark.parametrize("name", set(RUN_FILES) - {"config.yaml"})
+@pytest.mark.parametrize("name", sorted(set(RUN_FILES) - {"config.yaml"}))
 def test_files_without_a_configuration_are_no_run(config, finished, tmp_path, name):
     folder = tmp_path / "run"
     folder.mkdir()
