@@ -5,7 +5,7 @@ PYTEST_OPTIONS ?=
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: help install lint format test lock benchmark dataset-water-dimer dataset-water-clusters dataset-uracil dataset-retinoic-acid \
+.PHONY: help install lint format test fuzz lock benchmark dataset-water-dimer dataset-water-clusters dataset-uracil dataset-retinoic-acid \
   dataset-sam-cysteine readme ship-weights clean
 
 help:
@@ -15,6 +15,7 @@ help:
 	@echo "make reproduce-figure3   the same for Figure 3 (likewise -table7, -table8), from weights that ship; RETRAIN=1 trains anew"
 	@echo "make reproduce-orders    AMP(2) against AMP(3) on the clusters of Figure 3, three seeds each, with two forms of polarization"
 	@echo "make test                lint and tests (PYTEST_OPTIONS=--run-slow for all)"
+	@echo "make fuzz                damaged files, bad input and killed runs by the hundreds, in minutes"
 	@echo "make dataset-water-dimer build the water dimer's reference data anew (ENGINE=pyscf or psi4)"
 	@echo "make dataset-water-clusters   build the water clusters' minima and reference data anew (ENGINE=psi4 or pyscf)"
 	@echo "make dataset-uracil      QM/MM data of uracil in water (likewise -retinoic-acid, -sam-cysteine; PRESET and ENGINE=xtb or pyscf)"
@@ -44,6 +45,9 @@ format: $(INSTALLED)
 
 test: lint
 	$(BIN)/python -m pytest -n 2 $(PYTEST_OPTIONS)
+
+fuzz: $(INSTALLED)
+	$(BIN)/python -m pytest -n 2 --run-slow tests/fuzz $(PYTEST_OPTIONS)
 
 benchmark: $(INSTALLED)
 	$(BIN)/python -m benchmarks.step_time

@@ -34,6 +34,21 @@ def without_units(value: Any, name: str) -> Any:
         raise InputError(f"{name} has a unit of its own ({type(value).__name__}); convert it to {wanted} and pass the plain numbers.")
     if isinstance(value, list | tuple):
         return [item if type(item) in (float, int) else without_units(item, name) for item in value]
+    return _array(value, name)
+
+
+def as_plain(value: Any, name: str) -> np.ndarray:
+    """``value`` as an array of its own type.
+
+    Raises:
+        InputError: for quantities with units, masked values, and what NumPy makes no array of.
+    """
+    if hasattr(value, "units") or hasattr(value, "unit"):
+        raise InputError(f"{name} has a unit of its own ({type(value).__name__}); pass the plain numbers in the units of amp_tf.")
+    return np.asarray(without_units(value, name) if isinstance(value, np.ma.MaskedArray) else _array(value, name))
+
+
+def _array(value: Any, name: str) -> np.ndarray:
     try:
         return np.asarray(value)
     except Exception as error:  # whatever another package raises

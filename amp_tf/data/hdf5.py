@@ -33,7 +33,7 @@ import numpy as np
 import pydantic
 
 from amp_tf import units
-from amp_tf.arrays import as_number
+from amp_tf.arrays import as_number, as_plain
 from amp_tf.data.hdf5_file import WatchedDataset, check_stored, item, open_for_reading, open_for_writing
 from amp_tf.errors import DataFileError
 from amp_tf.files import whole_file
@@ -79,6 +79,7 @@ class FrameGroup:
     Raises:
         DataFileError: if a name cannot stand in a file, a shape does not fit the others, a value is NaN, infinite or no real number, atomic
             numbers are no whole numbers, or two atoms of a frame coincide.
+        InputError: for masked values, quantities with units, and what NumPy makes no array of.
     """
 
     name: str
@@ -99,9 +100,9 @@ class FrameGroup:
         for entry in fields(self):
             value = getattr(self, entry.name)
             if entry.name not in ("name", "total_charge", "frame_properties") and not isinstance(value, h5py.Dataset | None):
-                object.__setattr__(self, entry.name, np.asarray(value))
+                object.__setattr__(self, entry.name, as_plain(value, entry.name))
         object.__setattr__(self, "total_charge", as_number(self.total_charge, "total_charge"))
-        object.__setattr__(self, "frame_properties", {name: np.asarray(values) for name, values in self.frame_properties.items()})
+        object.__setattr__(self, "frame_properties", {name: as_plain(values, str(name)) for name, values in self.frame_properties.items()})
         _check_group(self)
 
     def __len__(self) -> int:

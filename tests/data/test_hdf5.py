@@ -388,6 +388,34 @@ def test_arrays_that_contradict_each_other_are_refused(random, change, sentence)
         make_group(random, **change)
 
 
+class Foreign:
+    """An array of another package, with a unit or with a fault."""
+
+    def __init__(self, **attributes):
+        self.__dict__.update(attributes)
+
+    def __array__(self, dtype=None, copy=None):
+        if hasattr(self, "unit"):
+            return np.zeros(3)
+        raise ZeroDivisionError("no array")
+
+
+@pytest.mark.parametrize(
+    ("value", "sentence"),
+    [
+        (np.ma.masked_equal([1.0, 2.0, 3.0], 2.0), "holds masked values"),
+        (Foreign(unit="hartree"), "has a unit of its own"),
+        (Foreign(), r"must be an array of numbers, got Foreign \(no array\)"),
+        ([[1.0], [2.0, 3.0], []], "must be an array of numbers, got list"),
+    ],
+)
+def test_what_is_no_plain_array_is_refused(random, value, sentence):
+    with pytest.raises(InputError, match=f"energies {sentence}"):
+        make_group(random, energies=value)
+    with pytest.raises(InputError, match=f"angle {sentence}"):
+        FrameGroup("a", np.array([8, 1]), np.ones((3, 2, 3)) * [[0.0], [1.0]], np.zeros(3), frame_properties={"angle": value})
+
+
 def test_lists_become_arrays(random):
     group = make_group(random, energies=[1.0, 2.0, 3.0], qm_gradients=[[[0.0] * 3] * 2] * 3)
     assert group.arrays()["qm_gradients"].shape == (3, 2, 3)

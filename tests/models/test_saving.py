@@ -7,6 +7,7 @@ import pickle
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
 import h5py
 import keras
@@ -66,6 +67,17 @@ def test_every_kind_survives_saving(name, dimer, tmp_path):
     assert loaded.count_params() == potential.count_params()
     arguments = (dimer.atomic_numbers, dimer.positions)
     assert loaded.compute(*arguments)["energy"] == potential.compute(*arguments)["energy"]
+
+
+def test_a_potential_of_version_01_is_the_same(dimer):
+    """AMP(2)-DP with random weights, saved at commit 8810ddf, which computed these numbers."""
+    potential = amp_tf.load_potential(Path(__file__).parent.parent / "data" / "version_0.1.keras")
+    result = potential.compute(dimer.atomic_numbers, dimer.positions, [[0.0, 0.0, 9.0], [3.0, 0.0, -5.0]], [0.4, -0.4])
+    assert result["energy"] == pytest.approx(-399241.75626945496, abs=1e-5)
+    assert result["energy_terms"]["coulomb_qm_mm"] == pytest.approx(-1.5466547012329102, abs=1e-5)
+    np.testing.assert_allclose(result["qm_gradients"][1], [6.920056343078613, 0.0, -3.8681068420410156], atol=1e-4)
+    np.testing.assert_allclose(result["mm_gradients"][0], [0.0009741783, -0.0001393855, 1.7154269218], atol=1e-5)
+    np.testing.assert_allclose(result["charges"][:2], [0.4051892161369324, -0.20128393173217773], atol=1e-6)
 
 
 def test_a_copy_for_inference_is_smaller_and_the_same(dimer, tmp_path):

@@ -3,6 +3,7 @@
 import json
 import shutil
 import warnings
+from pathlib import Path
 
 import h5py
 import keras
@@ -169,6 +170,22 @@ def test_a_finished_run_is_reported(config, run):
     result = train(config, run, progress=False)
     assert "potential_sha256" not in result.metrics[0]
     assert content(run) == before
+
+
+def test_a_run_of_version_01_is_reported_and_goes_on(tmp_path):
+    """A run of 4 steps on the data beside it; without its last files it goes on from its checkpoint, which is of step 4."""
+    data = Path(__file__).parent.parent / "data"
+    shutil.unpack_archive(data / "version_0.1_run.zip", tmp_path / "run")
+    settings = {"data": str(data / "version_0.1.h5"), "model": MODEL, "split": {"kind": "alternating"}}
+    config = make_config(settings | {"steps": 4, "interval": 2, "batch_size": 2})
+    result = train(config, tmp_path / "run", progress=False)
+    assert [(row["split"], row["value"]) for row in result.metrics][:2] == [("train", 33.06236267089844), ("validation", 32.66578926061629)]
+    for name in ("metrics.json", "potential.keras"):
+        (tmp_path / "run" / name).unlink()
+    with pytest.warns(UserWarning, match="has no sha256 beside it, as in version 0.1"):
+        again = train(config, tmp_path / "run", progress=False)
+    assert [row["step"] for row in again.history] == [2, 4]
+    assert again.metrics[0]["value"] == pytest.approx(result.metrics[0]["value"], rel=1e-5)
 
 
 @pytest.mark.parametrize("key", ["", "potential_sha256"])

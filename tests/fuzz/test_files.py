@@ -1,0 +1,27 @@
+"""Damaged files: read as they were, or refused in one sentence, whatever the damage."""
+
+import pytest
+
+from tests.fuzz.subjects import ANOTHER, AS_IT_SAYS, SAME, SUBJECTS
+from tests.fuzz.worker import REFUSED, failures, run_cases
+
+N_CASES = {
+    "reference data": 120, "reference data, inside": 80, "potential": 80, "checkpoint": 60, "finished run": 50, "dynamics": 24, "parts": 60,
+    "arrays": 60, "foreign HDF5": 50, "weights of PyTorch": 50, "extended xyz": 100, "point charges": 80, "YAML": 100,
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", N_CASES)
+def test_damaged_files_are_read_as_they_were_or_refused(kind):
+    outcomes = run_cases("tests.fuzz.subjects:try_damaged", [(kind, number) for number in range(N_CASES[kind])])
+    assert not failures(outcomes, (SAME, ANOTHER, AS_IT_SAYS))
+    assert sum(outcome.verdict == REFUSED for outcome in outcomes) > len(outcomes) // 5
+    told = {verdict: sum(outcome.verdict == verdict for outcome in outcomes) for verdict in (REFUSED, SAME, ANOTHER, AS_IT_SAYS)}
+    print(f"{kind}: {told}, the longest {max(outcome.seconds for outcome in outcomes):.1f} s")
+
+
+def test_a_few_damaged_files_of_each_kind():
+    assert set(N_CASES) == set(SUBJECTS)
+    cases = [(kind, number) for kind in SUBJECTS if kind not in ("checkpoint", "finished run", "dynamics") for number in range(3)]
+    assert not failures(run_cases("tests.fuzz.subjects:try_damaged", cases), (SAME, ANOTHER, AS_IT_SAYS))
