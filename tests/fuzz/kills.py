@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -56,6 +57,7 @@ def build_data_set(output: str) -> None:
 
 def _call(function: Callable, argument, log: str) -> None:
     os.setsid()
+    tempfile.tempdir = os.path.dirname(log)  # what the killed leave behind
     with open(log, "a") as file:
         os.dup2(file.fileno(), sys.stdout.fileno())
         os.dup2(file.fileno(), sys.stderr.fileno())

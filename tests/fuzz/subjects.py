@@ -111,7 +111,7 @@ def write_dimer(path: Path) -> None:
 
 @functools.cache
 def _run_config():
-    path = Path(tempfile.mkdtemp(prefix="amp_tf_fuzz_"), "dimer.h5")
+    path = Path(tempfile.mkdtemp(), "dimer.h5")
     write_dimer(path)
     return make_config(run_settings(path))
 
@@ -365,7 +365,7 @@ SAME, ANOTHER, AS_IT_SAYS, ALTERED = "as before", "another right one", "as it sa
 @functools.cache
 def _good(kind: str) -> tuple[Path, str, list[str]]:
     """A folder of undamaged files, what is read from it, and what else may be, as texts."""
-    subject, folder = SUBJECTS[kind], Path(tempfile.mkdtemp(prefix="amp_tf_fuzz_"))
+    subject, folder = SUBJECTS[kind], Path(tempfile.mkdtemp())
     good, copy = folder / "good", folder / "copy"
     good.mkdir()
     try:

@@ -6,8 +6,8 @@ from tests.fuzz.subjects import ANOTHER, AS_IT_SAYS, SAME, SUBJECTS
 from tests.fuzz.worker import REFUSED, failures, run_cases
 
 N_CASES = {
-    "reference data": 120, "reference data, inside": 80, "potential": 80, "checkpoint": 60, "finished run": 50, "dynamics": 24, "parts": 60,
-    "arrays": 60, "foreign HDF5": 50, "weights of PyTorch": 50, "extended xyz": 100, "point charges": 80, "YAML": 100,
+    "reference data": 400, "reference data, inside": 200, "potential": 150, "checkpoint": 120, "finished run": 150, "dynamics": 60,
+    "parts": 150, "arrays": 150, "foreign HDF5": 150, "weights of PyTorch": 150, "extended xyz": 400, "point charges": 300, "YAML": 400,
 }  # fmt: skip
 
 
@@ -16,7 +16,7 @@ N_CASES = {
 def test_damaged_files_are_read_as_they_were_or_refused(kind):
     outcomes = run_cases("tests.fuzz.subjects:try_damaged", [(kind, number) for number in range(N_CASES[kind])])
     assert not failures(outcomes, (SAME, ANOTHER, AS_IT_SAYS))
-    assert sum(outcome.verdict == REFUSED for outcome in outcomes) > len(outcomes) // 5
+    assert sum(outcome.verdict != SAME for outcome in outcomes) > len(outcomes) // 4, "the damages do no harm"
     told = {verdict: sum(outcome.verdict == verdict for outcome in outcomes) for verdict in (REFUSED, SAME, ANOTHER, AS_IT_SAYS)}
     print(f"{kind}: {told}, the longest {max(outcome.seconds for outcome in outcomes):.1f} s")
 

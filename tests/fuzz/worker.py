@@ -24,6 +24,9 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 SECONDS, BYTES = 30.0, 2 << 30
 """What a case, and the process that runs it, may take."""
 
+ANEW = 75
+"""The exit status of the process when it has told of a case but cannot go on."""
+
 REFUSED = "refused"
 """The verdict on a case that ends with an error that amp_tf raises on purpose, in one sentence."""
 
@@ -45,28 +48,33 @@ class Outcome:
     seconds: float
 
 
-def run_cases(function: str, cases: Sequence[Sequence], seconds: float = SECONDS) -> list[Outcome]:
+def run_cases(function: str, cases: Sequence[Sequence], seconds: float = SECONDS, n_bytes: int = BYTES) -> list[Outcome]:
     """Call ``function`` (``module:name``) for each of ``cases`` (its arguments, plain values) in a process of its own.
 
     Args:
         function: returns its verdict and details in words, or raises.
         cases: what it is called with.
         seconds: that a case may take; the process is ended after them.
+        n_bytes: of memory that the process may take.
     """
     outcomes: list[Outcome] = []
-    environment = os.environ | {"PYTHONWARNINGS": "ignore", "TF_CPP_MIN_LOG_LEVEL": "3"}
     with tempfile.TemporaryDirectory() as folder:
         record = Path(folder, "record")
+        environment = os.environ | {
+            "PYTHONWARNINGS": "ignore",
+            "TF_CPP_MIN_LOG_LEVEL": "3",
+            "TMPDIR": folder,
+        }
         while len(outcomes) < len(cases):
             record.write_text("")
             left = [list(case) for case in cases[len(outcomes) :]]
             ended = subprocess.run(
-                [sys.executable, "-m", "tests.fuzz.worker", str(record), function, str(seconds)],
+                [sys.executable, "-m", "tests.fuzz.worker", str(record), function, str(seconds), str(n_bytes)],
                 input=json.dumps(left).encode(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=ROOT, env=environment, check=False,
             )  # fmt: skip
             told = [Outcome(**json.loads(line)) for line in record.read_text().splitlines()]
             outcomes += told
-            if len(told) < len(left):
+            if len(told) < len(left) and ended.returncode != ANEW:
                 reason = "longer than allowed" if ended.returncode == -signal.SIGALRM else f"died, exit status {ended.returncode}"
                 last_words = ended.stderr.decode(errors="replace")[-1000:]
                 outcomes.append(Outcome(left[len(told)], reason, last_words, seconds))
@@ -84,13 +92,13 @@ def is_one_sentence(text: str) -> bool:
     return bool(text.strip()) and "\n" not in text.strip() and "Traceback" not in text and len(text) < 2000
 
 
-def main(record: str, function: str, seconds: str) -> None:
+def main(record: str, function: str, seconds: str, n_bytes: str) -> None:
     """What the process does."""
     module, _, name = function.partition(":")
     call = getattr(import_module(module), name)
     warnings.simplefilter("ignore")
     cases = json.load(sys.stdin)
-    _limit_memory()
+    _limit_memory(int(n_bytes))
     with open(record, "a") as file:
         for case in cases:
             signal.signal(signal.SIGALRM, signal.SIG_DFL)  # it ends the process, whatever library the case hangs in
@@ -98,20 +106,24 @@ def main(record: str, function: str, seconds: str) -> None:
             start = time.monotonic()
             verdict, detail = _verdict(call, case)
             signal.setitimer(signal.ITIMER_REAL, 0.0)
-            if (peak := resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10) > BYTES:
+            if (peak := _held("VmHWM")) > int(n_bytes):
                 verdict, detail = "too much memory", f"{peak / 1e9:.1f} GB"
             outcome = {"case": case, "verdict": verdict, "detail": detail, "seconds": time.monotonic() - start}
             file.write(json.dumps(outcome) + "\n")
             file.flush()
-            if verdict == "too much memory":  # the peak of a process never falls
-                os._exit(0)
+            if peak > int(n_bytes):  # which never falls
+                os._exit(ANEW)
 
 
-def _limit_memory() -> None:
-    """Let the process grow to :data:`BYTES`: it may map what it lacks of them."""
+def _limit_memory(n_bytes: int) -> None:
+    """Let the process grow to ``n_bytes``: it may map what it lacks of them."""
+    resource.setrlimit(resource.RLIMIT_AS, (_held("VmSize") - _held("VmRSS") + n_bytes, resource.RLIM_INFINITY))
+
+
+def _held(key: str) -> int:
+    """Bytes of this process as the kernel counts them (the peak of ``getrusage`` is also that of the process that started it)."""
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    mapped, held = (int(status[key].split()[0]) << 10 for key in ("VmSize", "VmRSS"))
-    resource.setrlimit(resource.RLIMIT_AS, (mapped - held + BYTES,) * 2)
+    return int(status[key].split()[0]) << 10
 
 
 def _verdict(call, case: list) -> tuple[str, str]:
