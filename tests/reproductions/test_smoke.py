@@ -299,6 +299,19 @@ def test_potentials_of_solutes_that_ship_have_a_card_and_load():
         assert all(word in card for word in ("Limits", "Licence", "F_MM", potential.provenance["level_of_theory"]))
 
 
+def test_a_result_that_is_repeated_leaves_its_file_alone(tmp_path):
+    rows = [common.row("energy_mae", "kJ/mol", 0.1234567, None, model="AMP(2)")]
+    path = common.write_result("figure", "smoke", rows, 0.0, tmp_path, seeds=[0])
+    content = path.read_text()
+    common.write_result("figure", "smoke", [rows[0] | {"value": 0.12346}], 5.0, tmp_path, seeds=[0])
+    assert path.read_text() == content
+    for changed in ([rows[0] | {"value": 0.125}], [rows[0] | {"value": None}], rows * 2):
+        common.write_result("figure", "smoke", changed, 5.0, tmp_path, seeds=[0])
+        assert json.loads(path.read_text())["rows"] == changed
+    common.write_result("figure", "smoke", changed, 5.0, tmp_path, seeds=[1])
+    assert json.loads(path.read_text())["seeds"] == [1]
+
+
 def test_shipped_results_have_provenance():
     for path in [*common.RESULTS.glob("*.laptop.json"), *step_time.RESULTS.glob("*.json")]:
         result = json.loads(path.read_text())
