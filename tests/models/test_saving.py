@@ -196,7 +196,7 @@ def test_a_part_that_unpacks_to_much_more(saved):
         with zipfile.ZipFile(saved, "w", zipfile.ZIP_DEFLATED) as archive:
             for part, content in (parts | {name: b" " * 50_000_000}).items():
                 archive.writestr(part, content)
-        with pytest.raises(DataFileError, match="larger than any potential|declares 5.*bytes, but holds"):
+        with pytest.raises(DataFileError, match=r"larger than any potential|declares 5.*bytes, but holds"):
             amp_tf.load_potential(saved)
 
 
