@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import math
 import os
 import platform
 import subprocess
@@ -43,6 +44,8 @@ def row(metric: str, unit: str, value: float | None, published: float | None = N
 def write_result(name: str, preset: str, rows: Sequence[Row], started: float, folder: Path = RESULTS, **further: Any) -> Path:
     """Write ``<name>.<preset>.json`` with provenance, atomically.
 
+    A file with the same settings and, to a thousandth, the same numbers is left as it is: who repeats a result has a clean checkout.
+
     Args:
         name: of the figure or table.
         preset: of the run.
@@ -64,8 +67,25 @@ def write_result(name: str, preset: str, rows: Sequence[Row], started: float, fo
         "rows": list(rows),
     }
     path = folder / f"{name}.{preset}.json"
-    write_text(path, json.dumps(record, indent=1) + "\n")
+    if not (path.is_file() and _is_same(json.loads(path.read_text()), json.loads(json.dumps(record)))):
+        write_text(path, json.dumps(record, indent=1) + "\n")
     return path
+
+
+CIRCUMSTANCES = {"versions", "hardware", "wall_seconds", "date", "commit"}
+"""Keys of a result file that tell when and where it was made."""
+
+
+def _is_same(old: Any, new: Any) -> bool:
+    """Whether two results have the same settings and, to a thousandth, the same numbers, whenever and wherever they were made."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        old, new = ({key: value for key, value in part.items() if key not in CIRCUMSTANCES} for part in (old, new))
+        return old.keys() == new.keys() and all(_is_same(old[key], new[key]) for key in old)
+    if isinstance(old, list) and isinstance(new, list):
+        return len(old) == len(new) and all(map(_is_same, old, new))
+    if isinstance(old, float) and isinstance(new, float):
+        return math.isclose(old, new, rel_tol=1e-3)
+    return old == new
 
 
 def read_result(name: str, preset: str, folder: Path = RESULTS) -> dict[str, Any]:

@@ -19,7 +19,7 @@ def result(path):
 
 def test_the_example_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    untrained, water, uracil = re.findall(r"```python\n(.*?)```", README, re.S)
+    untrained, water, solute = re.findall(r"```python\n(.*?)```", README, re.S)
     names = {}
     exec(untrained, names)
     assert np.isfinite(names["result"]["energy"])
@@ -29,7 +29,7 @@ def test_the_example_runs(tmp_path, monkeypatch):
     exec(water, names)
     assert names["result"]["mm_gradients"].shape == (27, 3)
     assert -200 < names["result"]["energy"] < -20
-    exec(uracil, names)
+    exec(solute, names)
     assert names["result"]["charges"].sum() == pytest.approx(0.0, abs=1e-5)
 
 

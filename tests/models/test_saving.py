@@ -208,7 +208,7 @@ def test_a_part_that_unpacks_to_much_more(saved):
         with zipfile.ZipFile(saved, "w", zipfile.ZIP_DEFLATED) as archive:
             for part, content in (parts | {name: b" " * 50_000_000}).items():
                 archive.writestr(part, content)
-        with pytest.raises(DataFileError, match="larger than any potential"):
+        with pytest.raises(DataFileError, match=r"larger than any potential|declares 5.*bytes, but holds"):
             amp_tf.load_potential(saved)
 
 
@@ -291,9 +291,9 @@ def test_where_a_potential_cannot_be_saved(tmp_path):
         (tmp_path / "model", InputError, "ends in .keras"),
         (3, InputError, "ends in .keras"),
         ("", InputError, "ends in .keras"),
-        (tmp_path / "file" / "model.keras", AmpTFError, "cannot be written"),
+        (tmp_path / "file" / "model.keras", AmpTFError, "is no folder"),
         (tmp_path / "folder.keras", AmpTFError, "is a folder"),
-        (tmp_path / f"{'x' * 300}.keras", AmpTFError, "cannot be written"),
+        (tmp_path / f"{'x' * 300}.keras", AmpTFError, "the name is too long"),
     ):
         with pytest.raises(error, match=sentence):
             potential.save(path)

@@ -115,7 +115,7 @@ def test_the_fit_changes_the_elements_of_the_data_alone(random):
     potential = amp_tf.GNN(("H", "C", "O"), atomic_energies={"H": -1.0, "C": -37.0, "O": -75.0}, **settings)
     groups = []
     for name, numbers in {"oh": [8, 1], "water": [8, 1, 1]}.items():
-        positions = np.eye(3)[: len(numbers)] + 0.02 * random.normal(size=(4, len(numbers), 3))
+        positions = 0.7 * np.eye(3)[: len(numbers)] + 0.02 * random.normal(size=(4, len(numbers), 3))
         energies = potential.compute([np.array(numbers)] * 4, positions)["energy"] + 3.0 - 2.0 * numbers.count(1)
         groups.append(FrameGroup(name, np.array(numbers), positions, energies))
     data = ReferenceData(Provenance(**WORDS, random_seed=0), tuple(groups))
