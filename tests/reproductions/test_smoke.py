@@ -299,6 +299,18 @@ def test_potentials_of_solutes_that_ship_have_a_card_and_load():
         assert all(word in card for word in ("Limits", "Licence", "F_MM", potential.provenance["level_of_theory"]))
 
 
+def test_the_uracil_potential_that_ships_knows_frames_it_has_not_seen():
+    """The sample is of another trajectory than its training data."""
+    potential = load_potential(common.WEIGHTS / "solutes" / "uracil.keras")
+    group = read_reference_data(qmmm_solutes.SHIPPED_FILE).groups[0]
+    frames = range(0, len(group), 5)
+    found = potential.compute_systems([group.system(frame) for frame in frames])
+    assert np.abs(found["energy"] - group.energies[frames]).mean() < 3.0
+    assert np.abs(np.array(found["qm_gradients"]) - group.qm_gradients[frames]).mean() < 6.0
+    reference = np.concatenate([group.mm_gradients[group.mm_particles(frame)] for frame in frames])
+    assert np.abs(np.concatenate(found["mm_gradients"]) - reference).mean() < 0.02 * np.abs(reference).mean()
+
+
 def test_a_result_that_is_repeated_leaves_its_file_alone(tmp_path):
     rows = [common.row("energy_mae", "kJ/mol", 0.1234567, None, model="AMP(2)")]
     path = common.write_result("figure", "smoke", rows, 0.0, tmp_path, seeds=[0])
