@@ -280,8 +280,8 @@ def md(
     whole = "whole" if summary["whole"] else "BROKEN"
     typer.echo(
         f"{summary['picoseconds']:g} ps, solute {whole} at {summary['solute_temperature_k']:.0f} K, longest bond "
-        f"{summary['longest_bond_by_its_start']:.2f} of its start, total energy drifts by "
-        f"{summary['total_energy_drift_kj_per_mol_per_ps']:.3g} kJ/mol/ps"
+        f"{summary['longest_bond_by_its_start']:.2f} of its start"
+        + (f", total energy drifts by {summary['total_energy_drift_kj_per_mol_per_ps']:.3g} kJ/mol/ps" if ensemble == "nve" else "")
     )
     for name in ("trajectory.dcd", "topology.pdb", "energies.csv", "summary.json", "summary.png"):
         typer.echo(f"wrote {folder / name}")
