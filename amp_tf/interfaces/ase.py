@@ -98,8 +98,8 @@ class AMPCalculator(Calculator):
         for member in self.members:
             member.check_charges([System(atoms.numbers, atoms.positions, charge)])
         around = self.zone.surroundings(atoms.positions, mm_positions, mm_charges, molecules, cell)
-
-        return in_ev(compute_embedded(self.members, atoms.numbers, atoms.positions, charge, around, len(mm_charges), self.xla))
+        system = System(atoms.numbers, atoms.positions, charge, around.positions, around.charges)
+        return in_ev(compute_embedded(self.members, system, around, len(mm_charges), self.xla))
 
     def embed(self, charges, sites_per_molecule: int = 3) -> "PointCharges":
         """What :class:`ase.calculators.qmmm.EIQMMM` asks for: an object that it tells the positions of the MM sites, and asks for forces.

@@ -1,6 +1,7 @@
 """QM/MM systems for OpenMM: a potential for some atoms, embedded in the charges of all others within a zone, which are a force field's."""
 
 import itertools
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from scipy.sparse.csgraph import connected_components
 from amp_tf.errors import InputError, SimulationError
 from amp_tf.interfaces.zone import Zone, compute_alone, compute_embedded
 from amp_tf.models import load_potential
+from amp_tf.models.ranges import MARGIN
 from amp_tf.systems import System
 
 ANGSTROM_PER_NM = 10.0
@@ -31,6 +33,7 @@ def make_mixed_system(
     zone: Zone | None = None,
     xla: bool = True,
     force_group: int = 0,
+    margin: float = MARGIN,
 ) -> openmm.System:
     """A copy of a force field's system in which a potential describes some atoms, electrostatically embedded in the others.
 
@@ -49,12 +52,21 @@ def make_mixed_system(
         zone: which molecules the potential sees.
         xla: compile the potential, which takes seconds at the first step and is then faster.
         force_group: of the potential's force.
+        margin: how far beyond its training data the potential may be asked, angstrom, before an error stops the simulation; infinity never.
 
     Raises:
         InputError: for a QM region that a bond, constraint or exception of the force field crosses, without elements or with virtual sites;
             forces that cannot be split; a potential that does not embed charges or lacks an element.
         DataFileError: for a path that is no potential.
     """
+    return mixed_system(topology, system, atoms, potentials, charge, zone, xla, force_group, margin)[0]
+
+
+def mixed_system(
+    topology: app.Topology, system: openmm.System, atoms: Sequence[int], potentials: Path | str | Sequence[Path | str],
+    charge: float | None, zone: Zone | None, xla: bool, force_group: int, margin: float,
+) -> tuple[openmm.System, "EmbeddedPotential"]:  # fmt: skip
+    """:func:`make_mixed_system`, and what its force calls; copies of the system call copies of that."""
     atoms = np.unique(np.asarray(list(atoms), dtype=int))
     if not len(atoms) or atoms[0] < 0 or atoms[-1] >= system.getNumParticles():
         raise InputError(f"atoms: give at least one number of an atom, 0 to {system.getNumParticles() - 1}.")
@@ -78,6 +90,7 @@ def make_mixed_system(
         is_periodic=system.usesPeriodicBoundaryConditions(),
         zone=zone or Zone(),
         xla=xla,
+        margin=margin,
     )
     function.check()
     for number in reversed(range(mixed.getNumConstraints())):
@@ -95,7 +108,7 @@ def make_mixed_system(
     force.setUsesPeriodicBoundaryConditions(function.is_periodic)
     force.setForceGroup(force_group)
     mixed.addForce(force)
-    return mixed
+    return mixed, function
 
 
 def molecules_of(system: openmm.System) -> np.ndarray:
@@ -196,6 +209,8 @@ class EmbeddedPotential:
         is_periodic: whether there are images.
         zone: which molecules are seen.
         xla: compile the potentials.
+        margin: how far beyond its training data a potential may be asked, angstrom.
+        seen: the QM atoms and charges of the last call.
     """
 
     paths: tuple[str, ...]
@@ -208,11 +223,14 @@ class EmbeddedPotential:
     is_periodic: bool
     zone: Zone
     xla: bool
+    margin: float
+    seen: System | None = field(default=None, repr=False)
+    _results: list = field(default_factory=list, repr=False)
     _members: list | None = field(default=None, repr=False)
     _last: tuple | None = field(default=None, repr=False)
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_members": None, "_last": None}
+        return self.__dict__ | {"seen": None, "_results": [], "_members": None, "_last": None}
 
     @property
     def members(self) -> list:
@@ -231,6 +249,16 @@ class EmbeddedPotential:
             systems = [System(self.numbers, 3.0 * np.arange(len(self.numbers))[:, None] * np.ones(3), self.charge)]
             member.check_systems(systems)
             member.check_charges(systems)
+            ranges = member.training_ranges
+            if ranges is not None and (complaint := ranges.charge_complaint(self.mm_charges)):
+                warnings.warn(f"{path}: {complaint}.", stacklevel=3)
+
+    @property
+    def disagreement(self) -> float:
+        """Of a committee about the force on an atom in the last call, kJ/mol/angstrom: the largest root mean square deviation from the mean
+        of its members; 0 for a single potential."""
+        gradients = np.array([result["qm_gradients"] for result in self._results])
+        return float(np.sqrt(gradients.var(axis=0).sum(axis=-1)).max()) if len(gradients) else 0.0
 
     def __call__(self, state: openmm.State) -> tuple[float, np.ndarray]:
         """Energy, kJ/mol, and forces on all particles [n, 3], kJ/mol/nm."""
@@ -251,15 +279,17 @@ class EmbeddedPotential:
         forces = np.empty_like(positions)
         if len(self.others):
             around = self.zone.surroundings(qm, positions[self.others], self.mm_charges, self.molecules, cell)
-            results = compute_embedded(self.members, self.numbers, qm, self.charge, around, len(self.others), self.xla)
+            self.seen = System(self.numbers, qm, self.charge, around.positions, around.charges)
+            results = compute_embedded(self.members, self.seen, around, len(self.others), self.xla, self.margin)
             forces[self.others] = -np.mean([result["mm_gradients"] for result in results], axis=0) * ANGSTROM_PER_NM
         else:
-            results = compute_alone(self.members, System(self.numbers, qm, self.charge), self.xla)
+            self.seen = System(self.numbers, qm, self.charge)
+            results = compute_alone(self.members, self.seen, self.xla, self.margin)
         forces[self.atoms] = -np.mean([result["qm_gradients"] for result in results], axis=0) * ANGSTROM_PER_NM
         energy = float(np.mean([result["energy"] for result in results]))
         if not (np.isfinite(energy) and np.all(np.isfinite(forces))):
             raise SimulationError("the potential gave energies or forces that are no numbers; look at the last frame of the trajectory.")
-        self._last = np.array(positions), cell, (energy, forces)
+        self._last, self._results = (np.array(positions), cell, (energy, forces)), results
         return self._last[2]
 
 

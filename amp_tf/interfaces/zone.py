@@ -8,7 +8,7 @@ import numpy as np
 from ase.geometry import find_mic
 from scipy.spatial import cKDTree
 
-from amp_tf.errors import InputError
+from amp_tf.errors import InputError, SimulationError
 from amp_tf.models import Potential
 from amp_tf.systems import System
 
@@ -117,19 +117,35 @@ class Surroundings:
 
 
 def compute_embedded(
-    members: Sequence[Potential], numbers, positions, charge: float, around: Surroundings, n_mm: int, xla: bool
+    members: Sequence[Potential], system: System, around: Surroundings, n_mm: int, xla: bool, margin: float | None = None
 ) -> list[dict[str, Any]]:
-    """:meth:`amp_tf.models.Potential.compute_systems` of each member of a committee in its surroundings, with ``mm_gradients`` of all
-    ``n_mm`` particles and the switch's part in all gradients; kJ/mol and angstrom."""
-    results = compute_alone(members, System(numbers, positions, charge, around.positions, around.charges), xla)
+    """:meth:`amp_tf.models.Potential.compute_systems` of each member of a committee, for a system whose MM particles are its surroundings,
+    with ``mm_gradients`` of all ``n_mm`` particles and the switch's part in all gradients; kJ/mol and angstrom. ``margin`` and errors as in
+    :func:`compute_alone`."""
+    results = compute_alone(members, system, xla, margin)
     for result in results:
         result["qm_gradients"], result["mm_gradients"] = around.gradients(result, n_mm)
     return results
 
 
-def compute_alone(members: Sequence[Potential], system: System, xla: bool) -> list[dict[str, Any]]:
+def compute_alone(members: Sequence[Potential], system: System, xla: bool, margin: float | None = None) -> list[dict[str, Any]]:
     """Of each member of a committee, with ``mm_potentials`` where there are MM particles; without warnings of odd geometries, which
-    dynamics would repeat at each step."""
+    dynamics would repeat at each step.
+
+    Args:
+        margin: how far beyond its training data a potential may be asked, angstrom; None warns, once, instead of an error.
+
+    Raises:
+        SimulationError: if the system is farther outside the training data, naming the atoms.
+    """
+    for member in members:
+        if margin is None:
+            member.warn_of_ranges([system])
+        elif member.training_ranges is not None and (complaint := member.training_ranges.geometry_complaint(system, margin)):
+            raise SimulationError(
+                f"{complaint}, and the potential is not to be asked more than {margin:g} angstrom beyond; train it on such frames, or "
+                "widen the margin."
+            )
     has_mm = len(system.mm_charges) > 0
     results = [member.compute_systems([system], mm_potentials=has_mm, xla=xla) for member in members]
     return [{name: values[0] for name, values in result.items() if name != "energy_terms"} for result in results]

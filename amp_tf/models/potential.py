@@ -6,11 +6,13 @@ Beside :mod:`amp_tf.ops.safe` this is the one place of the mathematics that name
 import functools
 import os
 import threading
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pydantic
 import tensorflow as tf
 from ase.data import atomic_numbers as NUMBER_OF_SYMBOL
 from ase.data import chemical_symbols
@@ -32,6 +34,7 @@ from amp_tf.graph import (
 )
 from amp_tf.layers import Edges, make_edges
 from amp_tf.models.processes import require_no_fork, unpickled
+from amp_tf.models.ranges import TrainingRanges
 from amp_tf.models.results import require_finite
 from amp_tf.models.settings import checked_elements, checked_energies, checked_provenance, require, require_positive, require_whole
 from amp_tf.models.training import GRADIENTS, Trainable
@@ -86,6 +89,8 @@ class Potential(Trainable):
         self.atomic_energies = checked_energies(atomic_energies, self.elements)
         self.provenance = checked_provenance(provenance)
         self._element_numbers = [NUMBER_OF_SYMBOL[symbol] for symbol in self.elements]
+        self.training_ranges = _ranges(self.provenance)
+        self._warned: set[str] = set()
         self._compiled: dict[tuple[bool, bool, bool, bool], tuple[Any, Any]] = {}
 
     # What a subclass gives ---------------------------------------------------------------------------------------------------------------
@@ -217,6 +222,22 @@ class Potential(Trainable):
             "this model does not see the total charge; leave it at 0, or use pairwise_coulomb=True (-P).",
         )
 
+    def warn_of_ranges(self, systems: Sequence[System]) -> None:
+        """Warn, once of geometries and once of charges, of the first system outside the training data, where the provenance tells these."""
+        ranges = self.training_ranges
+        if ranges is None:
+            return
+        kinds = {"geometries": ranges.geometry_complaint, "charges": lambda system: ranges.charge_complaint(system.mm_charges)}
+        for kind, complain in kinds.items():
+            if kind in self._warned:
+                continue
+            complaints = ((number, complain(system)) for number, system in enumerate(systems))
+            number, complaint = next(((number, complaint) for number, complaint in complaints if complaint), (0, None))
+            if complaint:
+                self._warned.add(kind)
+                where = f"system {number}: " if len(systems) > 1 else ""
+                warnings.warn(f"{where}{complaint}. Its energy is an extrapolation (this warning comes once).", stacklevel=3)
+
     def reference_energies(self, systems: Sequence[System]) -> np.ndarray:
         """Sum of the atomic energies of each system, [n_systems] float64, kJ/mol."""
         return np.array([sum(self.atomic_energies[chemical_symbols[number]] for number in system.atomic_numbers) for system in systems])
@@ -227,7 +248,8 @@ class Potential(Trainable):
     ) -> dict[str, Any]:  # fmt: skip
         """Energy, gradients and properties of one system or a list of systems.
 
-        A warning tells where a geometry is no chemistry: lengths in another unit, or molecules that a periodic box has torn.
+        Warnings tell where a geometry is no chemistry: lengths in another unit, or molecules that a periodic box has torn; and, once each,
+        where distances or MM charges are outside those of the training data (:mod:`amp_tf.models.ranges`).
 
         Args:
             atomic_numbers: [n_atoms] integers, or a list of such arrays; one such array serves all frames of a trajectory.
@@ -269,6 +291,7 @@ class Potential(Trainable):
         systems = make_systems(**columns, cell=cell)
         self.check_charges(systems)
         warn_of_geometry(systems)
+        self.warn_of_ranges(systems)
         batch = self.compute_systems(systems, mm_potentials, xla)
         if is_batch:
             return batch
@@ -401,6 +424,13 @@ class Potential(Trainable):
 
     def __reduce__(self):
         return unpickled, super().__reduce__()
+
+
+def _ranges(provenance: Mapping[str, Any]) -> TrainingRanges | None:
+    try:
+        return TrainingRanges.model_validate(provenance["ranges"]) if "ranges" in provenance else None
+    except pydantic.ValidationError as error:
+        raise InputError(f"provenance: the ranges of the training data are damaged ({error.errors()[0]['msg']}).") from error
 
 
 def _signed(charge: float) -> str:

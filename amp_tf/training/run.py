@@ -18,6 +18,7 @@ from amp_tf.data.pipeline import LABELS, READ_ERROR, Frames, GraphBatches
 from amp_tf.errors import DataFileError, InputError, TrainingError
 from amp_tf.files import PARTIAL, check_outputs, locked, sha256_of, whole_file, write_text
 from amp_tf.models import Potential, load_potential
+from amp_tf.models.ranges import training_ranges
 from amp_tf.training.callbacks import CHECKPOINT_FILES, Checkpoint, Progress, StopOnNaN, Validation, read_history
 from amp_tf.training.config import MODELS, TrainingConfig
 from amp_tf.training.evaluation import energy_residuals, evaluate
@@ -148,8 +149,12 @@ def make_potential(config: TrainingConfig, data: ReferenceData, training_frames:
         "training": _with_file_names(config),
         "versions": {name: version(name) for name in ("amp_tf", "keras", "tensorflow", "numpy")},
     }
+    ranges = training_ranges(training_frames.systems)
     if start is not None:
-        return _started(config, training_frames, start, provenance | {"started_from": start.chain()})
+        before = start.potential.training_ranges
+        seen = {"ranges": (ranges if before is None else ranges.merged(before)).model_dump(), "started_from": start.chain()}
+        return _started(config, training_frames, start, provenance | seen)
+    provenance["ranges"] = ranges.model_dump()
     settings = dict(config.model)
     model = MODELS[settings.pop("type")]
     present = sorted({int(number) for group in data.groups for number in group.qm_atomic_numbers})

@@ -34,7 +34,11 @@ def path():
 class FlexibleWater:
     """In place of a potential where the molecule must hold in water: springs between its atoms, and fixed charges."""
 
-    embeds_charges, mm_nodes = True, False
+    embeds_charges, mm_nodes, training_ranges = True, False, None
+
+    def warn_of_ranges(self, systems):
+        pass
+
     charges = np.array([-0.82, 0.41, 0.41])
     springs = ((0, 1, 0.96, 3000.0), (0, 2, 0.96, 3000.0), (1, 2, 1.52, 500.0))
     """First atom, second atom, angstrom, kJ/mol/angstrom²."""
