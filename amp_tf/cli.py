@@ -268,15 +268,26 @@ def md(
     zone: Annotated[float, typer.Option(help="Water within this of the solute is seen by the potential, angstrom.")] = 14.0,
     seed: Annotated[int, typer.Option(help="Of velocities and thermostat.")] = 0,
     committee: Annotated[list[Path] | None, typer.Option(help="Further potentials; the mean of all moves the atoms.")] = None,
+    collect: Annotated[
+        Path | None,
+        typer.Option(help="Extended xyz to write frames to where the committee disagrees, the charges around them beside it as *.pc.xyz."),
+    ] = None,
+    collect_above: Annotated[float, typer.Option(help="Disagreement about the force on an atom, kJ/mol/angstrom.")] = 20.0,
+    margin: Annotated[
+        float, typer.Option(help="The run stops where distances are farther than this outside the training data, angstrom; inf: never.")
+    ] = 0.1,
 ) -> None:
     """Molecular dynamics of a solute in water or alone: trajectory.dcd, energies.csv, summary.json and .png."""
     from amp_tf.simulation.dynamics import Dynamics, Run
     from amp_tf.simulation.solutes import read_solute
 
     dynamics = Dynamics(
-        ensemble=ensemble, picoseconds=time, temperature=temperature, time_step=time_step, interval=interval, zone=zone, gas=gas, seed=seed
-    )
-    summary = Run(folder, [potential, *(committee or [])], read_solute(solute, charge), dynamics).run()
+        ensemble=ensemble, picoseconds=time, temperature=temperature, time_step=time_step, interval=interval, zone=zone, gas=gas, seed=seed,
+        margin=margin,
+    )  # fmt: skip
+    members = [potential, *(committee or [])]
+    run = Run(folder, members, read_solute(solute, charge), dynamics, collect=collect, collect_above=collect_above)
+    summary = run.run()
     whole = "whole" if summary["whole"] else "BROKEN"
     typer.echo(
         f"{summary['picoseconds']:g} ps, solute {whole} at {summary['solute_temperature_k']:.0f} K, longest bond "
@@ -285,6 +296,8 @@ def md(
     )
     for name in ("trajectory.dcd", "topology.pdb", "energies.csv", "summary.json", "summary.png"):
         typer.echo(f"wrote {folder / name}")
+    if collect is not None:
+        typer.echo(f"wrote {collect}: {run.n_collected} frames worth labelling")
 
 
 def main() -> None:

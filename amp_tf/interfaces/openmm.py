@@ -210,7 +210,7 @@ class EmbeddedPotential:
         zone: which molecules are seen.
         xla: compile the potentials.
         margin: how far beyond its training data a potential may be asked, angstrom.
-        seen: the QM atoms and charges of the last call.
+        seen: the QM atoms of the last call and the molecules around them, with charges that are not switched.
     """
 
     paths: tuple[str, ...]
@@ -279,8 +279,9 @@ class EmbeddedPotential:
         forces = np.empty_like(positions)
         if len(self.others):
             around = self.zone.surroundings(qm, positions[self.others], self.mm_charges, self.molecules, cell)
-            self.seen = System(self.numbers, qm, self.charge, around.positions, around.charges)
-            results = compute_embedded(self.members, self.seen, around, len(self.others), self.xla, self.margin)
+            self.seen = System(self.numbers, qm, self.charge, around.positions, around.own_charges)
+            system = System(self.numbers, qm, self.charge, around.positions, around.charges)
+            results = compute_embedded(self.members, system, around, len(self.others), self.xla, self.margin)
             forces[self.others] = -np.mean([result["mm_gradients"] for result in results], axis=0) * ANGSTROM_PER_NM
         else:
             self.seen = System(self.numbers, qm, self.charge)

@@ -6,18 +6,23 @@ import json
 import os
 import struct
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from ase import Atoms
 from tqdm import tqdm
 
 from amp_tf.errors import AmpTFError, DataFileError, InputError, SimulationError
 from amp_tf.files import PARTIAL, locked, whole_file, write_text
 from amp_tf.interfaces.zone import Zone
 from amp_tf.models import load_potential
+from amp_tf.models.ranges import MARGIN
 from amp_tf.npz import read_npz
+from amp_tf.simulation.collect import Collection
 from amp_tf.simulation.observables import RadialDistributions, bond_names, bonded_pairs, temperature
 from amp_tf.simulation.solutes import Solute
 from amp_tf.simulation.water_box import (
@@ -44,7 +49,16 @@ STATE = (*START, "step", "velocities", "bonds", "trajectory_bytes", "energies_by
 RUN_FILES = ("settings.json", "start.npz", "topology.pdb", "checkpoint.npz", "summary.json", "summary.png")
 """What is written whole, beside ``trajectory.dcd`` and ``energies.csv``."""
 
+CHANGEABLE = ("picoseconds", "margin")
+"""What a run may go on with in another way."""
+
+COLLECT_ABOVE = 20.0
+"""Disagreement from which frames are collected unless told otherwise, kJ/mol/angstrom."""
+
 POTENTIAL_GROUP = 1
+STRONG_FRICTION, BAROSTAT_INTERVAL = 10.0, 25
+"""Of the thermostat before the first frame, 1/ps; steps between two moves of the barostat."""
+
 SECONDS_BETWEEN_CHECKPOINTS = 30.0
 
 
@@ -64,6 +78,7 @@ class Dynamics:
         gas: the solute alone.
         friction: of the thermostat, 1/ps.
         seed: of velocities and thermostat.
+        margin: how far beyond the distances of its training data the potential may be asked, angstrom, before the run stops.
     """
 
     ensemble: str = "nvt"
@@ -78,6 +93,7 @@ class Dynamics:
     gas: bool = False
     friction: float = 1.0
     seed: int = 0
+    margin: float = MARGIN
 
     def __post_init__(self):
         if self.ensemble not in ENSEMBLES:
@@ -87,6 +103,8 @@ class Dynamics:
         for name in ("picoseconds", "temperature", "time_step", "interval", "friction"):
             if not getattr(self, name) > 0:
                 raise InputError(f"{name} must be positive, got {getattr(self, name)!r}.")
+        if not self.margin >= 0:
+            raise InputError(f"margin must not be negative, got {self.margin!r}.")
 
     @property
     def n_frames(self) -> int:
@@ -104,26 +122,34 @@ class Run:
         dynamics: how.
         xla: compile the potential.
         n_threads: of OpenMM.
+        collect: an extended xyz to which frames go that are worth labelling (:class:`amp_tf.simulation.collect.Collection`), for a
+            committee.
+        collect_above: disagreement of the committee from which a frame is kept, kJ/mol/angstrom.
 
     Raises:
-        InputError: if the folder holds another run, or the potential does not fit.
+        InputError: if the folder holds another run, the potential does not fit, or frames are to be collected without a committee.
         DataFileError: if the files of the run are damaged.
         EngineError: without OpenMM.
     """
 
     def __init__(
-        self, folder: Path, potentials: list[Path], solute: Solute, dynamics: Dynamics, xla: bool = True, n_threads: int = 2
+        self, folder: Path, potentials: list[Path], solute: Solute, dynamics: Dynamics, xla: bool = True, n_threads: int = 2,
+        collect: Path | None = None, collect_above: float = COLLECT_ABOVE,
     ):  # fmt: skip
         import_openmm()
         self.folder, self.potentials, self.solute, self.dynamics = Path(folder), potentials, solute, dynamics
         self.xla, self.n_threads = xla, n_threads
+        if collect is not None and len(potentials) < 2:
+            raise InputError("frames are collected where the members of a committee disagree; give two potentials or more.")
+        self._collect, self._collect_above = collect, collect_above
+        self._collection: Collection | None = None
         self.trajectory, self.energies = self.folder / "trajectory.dcd", self.folder / "energies.csv"
         self._checkpoint, self._start = self.folder / "checkpoint.npz", self.folder / "start.npz"
         self._take_folder()
 
     def _take_folder(self) -> None:
         settings = {
-            "dynamics": {key: value for key, value in asdict(self.dynamics).items() if key != "picoseconds"},
+            "dynamics": {key: value for key, value in asdict(self.dynamics).items() if key not in CHANGEABLE},
             "potentials": [hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in self.potentials],
             "solute": {
                 "name": self.solute.name, "charge": self.solute.charge, "atomic_numbers": self.solute.atomic_numbers.tolist(),
@@ -154,17 +180,17 @@ class Run:
         for name in RUN_FILES:  # what killed runs were writing
             for partial in self.folder.glob(f"{PARTIAL}*.{name}"):
                 partial.unlink()
+        state = read_npz(self._checkpoint, STATE) if self._checkpoint.is_file() else None
+        if self._collect is not None:
+            self._collection = Collection(self._collect, self._collect_above, None if state is None else state.get("collected_bytes"))
         if not self._start.is_file():
             self._save(self._start, self._equilibrate())
         positions, box = (read_npz(self._start, START)[name] for name in START)
         topology, system = self._system(len(positions) - len(self.solute.positions), float(box))
         self._write_pdb(topology, positions)
-        state = read_npz(self._checkpoint, STATE) if self._checkpoint.is_file() else None
         if state is None:
             state = self._relax(system, positions, float(box))
-            self.trajectory.unlink(missing_ok=True)
-            with open(self.energies, "w", newline="") as file:
-                csv.writer(file).writerow(COLUMNS)
+            self._save(self._checkpoint, state | self._collected())
         return self._go_on(topology, system, state, progress)
 
     # Building ----------------------------------------------------------------------------------------------------------------------------
@@ -184,7 +210,7 @@ class Run:
         return {"positions": positions, "box": np.array(box)}
 
     def _system(self, n_water_atoms: int, box: float) -> tuple[Any, Any]:
-        from amp_tf.interfaces.openmm import make_mixed_system
+        from amp_tf.interfaces.openmm import mixed_system
 
         openmm = import_openmm()
         topology = water_topology(n_water_atoms // 3, box) if n_water_atoms else openmm.app.Topology()
@@ -202,23 +228,28 @@ class Run:
         zone = Zone(self.dynamics.zone, self.dynamics.switch)
         atoms = range(n_water_atoms, system.getNumParticles())
         charge = float(self.solute.charge)
-        return topology, make_mixed_system(topology, system, atoms, self.potentials, charge, zone, self.xla, POTENTIAL_GROUP)
+        if self.dynamics.ensemble == "npt":
+            system.addForce(openmm.MonteCarloBarostat(1.0, self.dynamics.temperature))
+        margin = self.dynamics.margin
+        mixed, self._embedded = mixed_system(topology, system, atoms, self.potentials, charge, zone, self.xla, POTENTIAL_GROUP, margin)
+        return topology, mixed
 
-    def _simulation(self, system, state: dict[str, np.ndarray], friction: float, thermostat: bool) -> Simulation:
+    def _simulation(self, system, state: dict[str, np.ndarray], is_production: bool) -> Simulation:
         openmm, chosen = import_openmm(), self.dynamics
         step = int(state.get("step", 0))
-        if thermostat:
+        if chosen.ensemble != "nve" or not is_production:
+            friction = chosen.friction if is_production else STRONG_FRICTION
             integrator = openmm.LangevinMiddleIntegrator(chosen.temperature, friction, 1e-3 * chosen.time_step)
             integrator.setRandomNumberSeed(self._seed(10 + step))
         else:
             integrator = openmm.VerletIntegrator(1e-3 * chosen.time_step)
         integrator.setConstraintTolerance(1e-7)
-        if chosen.ensemble == "npt" and friction == chosen.friction:
-            system = openmm.XmlSerializer.clone(system)
-            barostat = openmm.MonteCarloBarostat(1.0, chosen.temperature)
-            barostat.setRandomNumberSeed(self._seed(11 + step))
-            system.addForce(barostat)
+        for force in system.getForces():
+            if isinstance(force, openmm.MonteCarloBarostat):
+                force.setFrequency(BAROSTAT_INTERVAL if is_production else 0)
+                force.setRandomNumberSeed(self._seed(11 + step))
         simulation = on_cpu(system, integrator, state["positions"], float(state["box"]) or 100.0, self.n_threads)
+        simulation.context.setTime(1e-3 * step * chosen.time_step if is_production else -chosen.relaxation)
         if "velocities" in state:
             simulation.context.setVelocities(state["velocities"] / NM)
         return simulation
@@ -229,12 +260,15 @@ class Run:
 
         openmm, chosen = import_openmm(), self.dynamics
         state = {"positions": positions, "box": np.array(box)}
-        simulation = self._simulation(system, state, 10.0, True)
-        with original_errors():
+        simulation = self._simulation(system, state, is_production=False)
+        with self._saving_the_last_frame(simulation), original_errors():
+            self._embedded.margin = np.inf  # the way downhill may lead over wild geometries
             openmm.LocalEnergyMinimizer.minimize(simulation.context, maxIterations=50)
+            self._embedded.margin = chosen.margin
             simulation.context.setVelocitiesToTemperature(chosen.temperature, self._seed(3))
             simulation.step(round(1e3 * chosen.relaxation / chosen.time_step))
-        return self._state(simulation, 0) | {"bonds": np.zeros((0, len(bonded_pairs(self.solute))), np.float32)}
+        no_files = dict.fromkeys(("trajectory_bytes", "energies_bytes", "rdf_frames"), np.array(0)) | {"rdf_densities": np.array(0.0)}
+        return self._state(simulation, 0) | no_files | {"bonds": np.zeros((0, len(bonded_pairs(self.solute))), np.float32)}
 
     # Running -----------------------------------------------------------------------------------------------------------------------------
 
@@ -246,11 +280,15 @@ class Run:
         self._cut_back(state, first)
         distributions = self._distributions(state)
         bond_lengths = list(state["bonds"])
-        simulation = self._simulation(system, state, chosen.friction, chosen.ensemble != "nve")
+        simulation = self._simulation(system, state, is_production=True)
         saved = began = time.monotonic()
-        frame = first
         try:
-            with self._open(topology, first) as dcd, open(self.energies, "a", newline="") as table, original_errors():
+            with (
+                self._saving_the_last_frame(simulation),
+                self._open(topology, first) as dcd,
+                open(self.energies, "a", newline="") as table,
+                original_errors(),
+            ):
                 writer = csv.writer(table)
                 bar = tqdm(total=chosen.n_frames, initial=first, desc="dynamics", unit="frame", disable=not progress)
                 with bar:
@@ -258,6 +296,8 @@ class Run:
                         simulation.step(chosen.interval)
                         record, lengths = self._record(simulation, frame + 1, distributions)
                         dcd.write(simulation)
+                        if self._collection is not None:
+                            self._collection.offer(self._embedded.seen, self._embedded.disagreement, self._time(frame + 1))
                         writer.writerow(record)
                         bond_lengths.append(lengths)
                         bar.update()
@@ -269,14 +309,24 @@ class Run:
                             saved = time.monotonic()
         except KeyboardInterrupt as error:
             raise AmpTFError(f"interrupted; the run in {self.folder} is kept: run the same command to go on.") from error
-        except SimulationError as error:
-            self._write_xyz(simulation, frame)
-            raise SimulationError(f"stopped at {self._time(frame):.3f} ps: {error} The frame is in {self.folder / 'last.xyz'}.") from error
         from amp_tf.simulation.summary import sum_up
 
         summary = sum_up(self.folder, np.array(bond_lengths), bond_names(self.solute), distributions)
         write_text(self.folder / "summary.json", json.dumps(summary, indent=1))
         return summary
+
+    @contextmanager
+    def _saving_the_last_frame(self, simulation: Simulation) -> Iterator[None]:
+        """Where the potential stops the run, its geometry is kept, and the error tells when and where."""
+        try:
+            yield
+        except SimulationError as error:
+            now, path = simulation.picoseconds(), self.folder / "last.xyz"
+            positions = simulation.positions()[-len(self.solute.positions) :]
+            Atoms(self.solute.atomic_numbers, positions, info={"charge": self.solute.charge}).write(path)
+            if self._collection is not None:
+                self._collection.keep(self._embedded.seen, now)
+            raise SimulationError(f"stopped at {now:.4f} ps: {error} The frame is in {path}.") from error
 
     def _record(self, simulation: Simulation, frame: int, distributions: RadialDistributions) -> tuple[list[float], np.ndarray]:
         """The row of a frame and the lengths of the solute's bonds, angstrom."""
@@ -322,8 +372,17 @@ class Run:
             self._checkpoint,
             self._state(simulation, frame * self.dynamics.interval)
             | {"trajectory_bytes": np.array(dcd.flush()), "energies_bytes": np.array(table.tell()), "bonds": np.array(bond_lengths)}
-            | {"rdf_frames": np.array(distributions.n_frames), "rdf_densities": np.array(distributions.densities)} | counts,
+            | {"rdf_frames": np.array(distributions.n_frames), "rdf_densities": np.array(distributions.densities)} | counts
+            | self._collected(),
         )  # fmt: skip
+
+    def _collected(self) -> dict[str, np.ndarray]:
+        return {} if self._collection is None else {"collected_bytes": self._collection.lengths()}
+
+    @property
+    def n_collected(self) -> int:
+        """Frames that the file of collected frames holds."""
+        return 0 if self._collection is None else len(self._collection)
 
     def _save(self, path: Path, arrays: dict[str, np.ndarray]) -> None:
         with whole_file(path) as partial:
@@ -335,7 +394,11 @@ class Run:
 
     def _cut_back(self, state: dict[str, np.ndarray], n_frames: int) -> None:
         """Cut the files to their lengths at the checkpoint: what a killed run wrote after it comes once more."""
-        if n_frames:
+        if not n_frames:
+            self.trajectory.unlink(missing_ok=True)
+            with open(self.energies, "w", newline="") as file:
+                csv.writer(file).writerow(COLUMNS)
+        else:
             for path, size in {self.trajectory: int(state["trajectory_bytes"]), self.energies: int(state["energies_bytes"])}.items():
                 if not path.is_file() or path.stat().st_size < size:
                     raise DataFileError(f"{path}: shorter than {self._checkpoint} says; copy it again, or delete both to start anew.")
@@ -352,12 +415,6 @@ class Run:
         app, path = import_openmm().app, self.folder / "topology.pdb"
         with whole_file(path) as partial, open(partial, "w") as file:
             app.PDBFile.writeFile(topology, positions / NM, file)
-
-    def _write_xyz(self, simulation: Simulation, frame: int) -> None:
-        from ase import Atoms
-
-        positions = simulation.positions()[-len(self.solute.positions) :]
-        Atoms(self.solute.atomic_numbers, positions, info={"charge": self.solute.charge, "frame": frame}).write(self.folder / "last.xyz")
 
     def _seed(self, number: int) -> int:
         return int(np.random.default_rng([self.dynamics.seed, number]).integers(1, 2**31 - 1))

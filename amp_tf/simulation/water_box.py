@@ -128,6 +128,10 @@ class Simulation:
         """[n, 3], angstrom."""
         return self.context.getState(positions=True).getPositions(asNumpy=True)._value * NM
 
+    def picoseconds(self) -> float:
+        """The time."""
+        return self.context.getState().getTime()._value
+
     def velocities(self) -> np.ndarray:
         """[n, 3], angstrom/ps."""
         return self.context.getState(velocities=True).getVelocities(asNumpy=True)._value * NM

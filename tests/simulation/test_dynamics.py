@@ -1,5 +1,6 @@
 """Dynamics of a water molecule: files, going on after a kill, energy conservation, what is refused."""
 
+import itertools
 import json
 import os
 import shutil
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import time
 
+import ase.io
 import numpy as np
 import pytest
 from typer.testing import CliRunner
@@ -15,10 +17,13 @@ from typer.testing import CliRunner
 pytest.importorskip("openmm", reason="OpenMM is not installed: pip install 'amp_tf[openmm]'")
 
 from amp_tf import cli, units
-from amp_tf.errors import DataFileError, InputError
+from amp_tf.errors import DataFileError, InputError, SimulationError
+from amp_tf.models.ranges import training_ranges
 from amp_tf.simulation.dynamics import COLUMNS, Dynamics, Run
 from amp_tf.simulation.observables import RDF_BINS, RDF_RANGE, RadialDistributions, temperature
 from amp_tf.simulation.solutes import Solute
+from amp_tf.systems import System
+from datasets.qmmm_solutes import geometries
 from reproductions.water_clusters import WEIGHTS
 
 WATER = Solute("water", np.array([8, 1, 1]), np.array([[0.0, 0.0, 0.0], [0.96, 0.0, 0.0], [-0.24, 0.93, 0.0]]), 0)
@@ -35,6 +40,9 @@ class FlexibleWater:
     """In place of a potential where the molecule must hold in water: springs between its atoms, and fixed charges."""
 
     embeds_charges, mm_nodes, training_ranges = True, False, None
+
+    def __init__(self, scale=1.0):
+        self.scale = scale  # of the charges
 
     def warn_of_ranges(self, systems):
         pass
@@ -63,11 +71,12 @@ class FlexibleWater:
             energy += 0.5 * strength * (distance - length) ** 2
             gradients[first] += strength * (distance - length) * vector / distance
             gradients[second] -= strength * (distance - length) * vector / distance
-        result = {"energy": energy, "qm_gradients": gradients, "charges": self.charges}
+        charges = self.scale * self.charges
+        result = {"energy": energy, "qm_gradients": gradients, "charges": charges}
         vectors = mm_positions[None] - positions[:, None]
         inverse = 1.0 / np.linalg.norm(vectors, axis=-1)
-        potentials = units.COULOMB_CONSTANT * self.charges @ inverse
-        forces = (units.COULOMB_CONSTANT * self.charges[:, None] * mm_charges * inverse**3)[..., None] * vectors
+        potentials = units.COULOMB_CONSTANT * charges @ inverse
+        forces = (units.COULOMB_CONSTANT * charges[:, None] * mm_charges * inverse**3)[..., None] * vectors
         more = {"qm_gradients": gradients + forces.sum(axis=1), "mm_gradients": -forces.sum(axis=0), "mm_potentials": potentials}
         return result | more | {"energy": energy + potentials @ mm_charges}
 
@@ -82,8 +91,9 @@ def springs(monkeypatch, tmp_path):
     return path
 
 
-def run(folder, path, progress=False, **changes):
-    return Run(folder, [path], WATER, Dynamics(**SHORT | changes), xla=False, n_threads=1).run(progress=progress)
+def run(folder, path, progress=False, n_members=1, collect=None, above=0.0, **changes):
+    dynamics = Dynamics(**SHORT | changes)
+    return Run(folder, [path] * n_members, WATER, dynamics, False, n_threads=1, collect=collect, collect_above=above).run(progress=progress)
 
 
 def table_of(folder):
@@ -134,7 +144,7 @@ def test_kill_9_and_the_same_run_goes_on(path, tmp_path):
     folder = tmp_path / "run"
     process = subprocess.Popen([sys.executable, "-c", CODE, str(folder), str(path)])
     deadline = time.monotonic() + 120
-    while not (folder / "checkpoint.npz").is_file():
+    while not (folder / "checkpoint.npz").is_file() or not int(np.load(folder / "checkpoint.npz")["step"]):
         assert process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -190,6 +200,69 @@ def test_what_a_killed_run_was_writing_is_removed(path, in_gas, tmp_path):
     (folder / "partial.1-2.checkpoint.npz").write_bytes(b"half")
     run(folder, path, gas=True)
     assert {file.name for file in folder.iterdir()} == {file.name for file in in_gas.iterdir()}
+
+
+@pytest.fixture
+def committee(monkeypatch, springs):
+    """The path of potentials of which every second one that is read has charges a tenth larger."""
+    scales = itertools.cycle([1.0, 1.1])
+    monkeypatch.setattr("amp_tf.interfaces.openmm.load_potential", lambda path: FlexibleWater(next(scales)))
+    return springs
+
+
+def test_frames_on_which_a_committee_disagrees_can_be_labelled(committee, tmp_path):
+    """Extended xyz and point charges, read as ``relabel`` reads them; a run that goes on cuts them back and appends."""
+    collect = tmp_path / "frames.xyz"
+    longer = {"picoseconds": 0.25, "time_step": 0.5, "interval": 20, "n_members": 2, "collect": collect}
+    run(tmp_path / "run", committee, **longer)
+    data = geometries(collect, tmp_path / "frames.pc.xyz")
+    (group,) = data.groups
+    assert len(group) == 3
+    np.testing.assert_allclose(group.frame_properties["time_ps"], [0.01, 0.11, 0.21])
+    assert np.all(group.frame_properties["disagreement"] > 1.0)
+    assert np.all(group.system(0).atomic_numbers == WATER.atomic_numbers)
+    charges = group.system(0).mm_charges
+    assert set(np.round(charges, 4)) == {-0.8476, 0.4238}
+    assert len(charges) % 3 == 0
+    text = collect.read_text()
+    collect.write_text(text + "what a killed run wrote after its checkpoint")
+    run(tmp_path / "run", committee, **longer | {"picoseconds": 0.35})
+    assert collect.read_text().startswith(text)
+    assert len(geometries(collect, tmp_path / "frames.pc.xyz")) == 4
+    with pytest.raises(InputError, match="is there already; choose another name for the collected frames"):
+        run(tmp_path / "another", committee, **longer)
+    collect.write_text(text[:10])
+    with pytest.raises(DataFileError, match="shorter than the run left it"):
+        run(tmp_path / "run", committee, **longer)
+
+
+def test_agreement_collects_nothing(committee, tmp_path):
+    run(tmp_path / "run", committee, n_members=2, collect=tmp_path / "frames.xyz", above=1e3)
+    assert (tmp_path / "frames.xyz").read_text() == ""
+
+
+def test_one_potential_cannot_disagree(springs, tmp_path):
+    with pytest.raises(InputError, match="give two potentials or more"):
+        run(tmp_path / "run", springs, collect=tmp_path / "frames.xyz")
+
+
+def test_a_run_stops_outside_the_training_data_and_goes_on_with_a_wider_margin(monkeypatch, springs, tmp_path):
+    ranges = training_ranges([System(WATER.atomic_numbers, WATER.positions)])
+    monkeypatch.setattr(FlexibleWater, "training_ranges", ranges)
+    folder, collect = tmp_path / "run", tmp_path / "frames.xyz"
+    settings = {"picoseconds": 0.1, "gas": True, "temperature": 3000.0, "time_step": 0.2, "n_members": 2, "collect": collect}
+    with pytest.raises(SimulationError, match=r"stopped at -?0\.\d.*the training data have .* to .*The frame is in .*last.xyz"):
+        run(folder, springs, margin=0.05, **settings)
+    last = ase.io.read(folder / "last.xyz")
+    np.testing.assert_allclose(last.positions, ase.io.read(collect, index=-1).positions, atol=1e-4)
+    assert ranges.geometry_complaint(System(last.numbers, last.positions), margin=0.05)
+    summary = run(folder, springs, margin=np.inf, **settings)
+    assert summary["picoseconds"] == pytest.approx(0.1)
+
+
+def test_the_barostat_moves_the_box(springs, tmp_path):
+    run(tmp_path / "run", springs, ensemble="npt", picoseconds=0.03, time_step=0.2, interval=10)
+    assert len(set(table_of(tmp_path / "run")["box_edge_angstrom"])) > 1
 
 
 def test_energy_is_conserved_without_a_thermostat(springs, tmp_path):
