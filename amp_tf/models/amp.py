@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ase.data import covalent_radii
 from keras import ops
 
 from amp_tf import units
@@ -26,6 +27,8 @@ from amp_tf.ops import safe
 from amp_tf.ops.electrostatics import conserve_charge
 from amp_tf.ops.expansion import order_for
 from amp_tf.ops.interactions import n_interaction_terms
+from amp_tf.ops.radial import smooth_step
+from amp_tf.ops.repulsion import zbl_energies
 
 EXPANSION_ORDER = order_for(tolerance=1e-6, ratio=EXPANSION_RATIO)
 """Of the field of particles far from all atoms, where these are many; the tolerance is that of the potential."""
@@ -51,6 +54,8 @@ class AMP(MessagePassingPotential):
         near_cutoff: with -D, MM particles closer than this polarize through the pair network, all others through their field, without a
             cut-off (:class:`amp_tf.layers.NearFarPolarization`), angstrom; None: all through the pair network, as in the paper. 4 is a good
             choice.
+        repulsion: add the screened repulsion of nuclei that are closer than the sum of their covalent radii (ZBL,
+            :func:`amp_tf.ops.repulsion.zbl_energies`; it fades in smoothly down to half of that sum), a wall where no training data are.
         coefficient_scale: factor on the predicted coefficients c (paper: 1e-4, "for stability"; larger values learn sooner).
         energy_scale: factor on the energy readout, kJ/mol: the size of the energies to be learnt (paper: 1). Steps of the optimizer move
             the energy in proportion to it.
@@ -68,8 +73,9 @@ class AMP(MessagePassingPotential):
         self, elements: Sequence[str], max_order: int = 2, cutoff: float = 5.0, n_layers: int = 3, n_features: int = 128,
         n_radial_weights: int = 16, direct_polarization: bool = False, pairwise_coulomb: bool = False, long_range_partners: str = "mm",
         long_range_cutoff: float = 50.0, n_long_range_weights: int = 8, near_cutoff: float | None = None,
-        coefficient_scale: float = 1e-2, energy_scale: float = 1.0, message_cutoff: str = "smooth", n_radial: int = 20,
-        atomic_energies: Mapping[str, float] | None = None, provenance: Mapping[str, Any] | None = None, dtype: str = "float32", **kwargs,
+        repulsion: bool = False, coefficient_scale: float = 1e-2, energy_scale: float = 1.0, message_cutoff: str = "smooth",
+        n_radial: int = 20, atomic_energies: Mapping[str, float] | None = None, provenance: Mapping[str, Any] | None = None,
+        dtype: str = "float32", **kwargs,
     ):  # fmt: skip
         require_whole(0, max_order=max_order)
         require_whole(1, 10_000, n_long_range_weights=n_long_range_weights)
@@ -77,6 +83,7 @@ class AMP(MessagePassingPotential):
         if near_cutoff is not None:
             _check_near_cutoff(near_cutoff, long_range_cutoff, direct_polarization and max_order >= 1 and long_range_partners == "mm")
         require(isinstance(direct_polarization, bool), f"direct_polarization must be true or false, got {direct_polarization!r}.")
+        require(isinstance(repulsion, bool), f"repulsion must be true or false, got {repulsion!r}.")
         super().__init__(
             elements, cutoff, n_layers, n_features, pairwise_coulomb, long_range_partners, energy_scale,
             more_sizes={"n_radial_weights": n_radial_weights, "max_order": max_order},
@@ -85,9 +92,11 @@ class AMP(MessagePassingPotential):
         self.max_order, self.n_radial_weights, self.direct_polarization = int(max_order), int(n_radial_weights), direct_polarization
         self.long_range_cutoff, self.n_long_range_weights = float(long_range_cutoff), int(n_long_range_weights)
         self.near_cutoff = None if near_cutoff is None else float(near_cutoff)
-        self.coefficient_scale = float(coefficient_scale)
+        self.repulsion, self.coefficient_scale = repulsion, float(coefficient_scale)
         self._set_long_range(self.is_polarized or pairwise_coulomb)
         self.sums_in_chunks = self.is_polarized and long_range_partners == "mm" and near_cutoff is None
+        longest = 2.0 * max(covalent_radii[number] for number in self._element_numbers)
+        require(not repulsion or longest <= self.cutoff, f"repulsion reaches {longest:.2f} angstrom; choose a cutoff of at least that.")
         self._make_layers()
         self.built = True
 
@@ -136,8 +145,8 @@ class AMP(MessagePassingPotential):
                 self.source_charge_readout = self._perceptron("source_charge_readout", state_size)
 
     def energy_terms(self, graph: MolecularGraph):
-        """``atomic`` and, with -P, ``coulomb_qm_mm`` or ``coulomb_qm_qm``; ``multipoles`` of the last layer, ``charges``
-        (-P) and ``source_charges`` (-D among QM atoms)."""
+        """``atomic``, with -P ``coulomb_qm_mm`` or ``coulomb_qm_qm``, and ``repulsion``; ``multipoles`` of the last layer, ``charges`` (-P)
+        and ``source_charges`` (-D among QM atoms)."""
         one_hot, edges = self.one_hot(graph), self.edges(graph)
         products = multipole_ops.monomials(edges.unit_vectors, self.max_order)
         radial_weights = self.radial_weights(one_hot, edges)
@@ -151,9 +160,22 @@ class AMP(MessagePassingPotential):
                 multipoles = multipoles + added
             features, pair_features = pass_messages(features, one_hot, multipoles, radial_weights, edges)
         terms, properties = self._read_out(self._state(features, multipoles, one_hot), graph, **of_pairs)
+        if self.repulsion:
+            terms["repulsion"] = self._repulsion(graph, one_hot, edges)
         if self.is_polarized and self.long_range_partners == "qm":
             properties["source_charges"] = sources
         return terms, properties | {"multipoles": multipole_ops.unpack(multipoles)}
+
+    def _repulsion(self, graph: MolecularGraph, one_hot, edges: Edges):
+        """Half of each pair's repulsion at either end, summed over each system, [n_systems]."""
+        table = ops.convert_to_tensor([[number, covalent_radii[number]] for number in self._element_numbers], dtype=self.compute_dtype)
+        numbers, radii = ops.unstack(ops.matmul(one_hot, table), axis=-1)
+        ends = (edges.receivers, edges.senders)
+        sums = safe.gather(radii, ends[0]) + safe.gather(radii, ends[1])
+        energies = zbl_energies(edges.distances, *(safe.gather(numbers, end) for end in ends))
+        fading = 1.0 - smooth_step(2.0 * edges.distances / sums - 1.0)
+        of_pairs = 0.5 * fading * energies
+        return safe.segment_sum(of_pairs, safe.gather(graph.system, ends[0]), ops.shape(graph.total_charge)[0])
 
     def _polarize(self, features, one_hot, multipoles, sources, graph: MolecularGraph):
         """What charges add to the multipoles, and the distances of the pairs or, where these are not listed at once, the potentials."""
@@ -213,6 +235,7 @@ class AMP(MessagePassingPotential):
             "long_range_cutoff": self.long_range_cutoff,
             "n_long_range_weights": self.n_long_range_weights,
             "near_cutoff": self.near_cutoff,
+            "repulsion": self.repulsion,
             "coefficient_scale": self.coefficient_scale,
         }
 

@@ -36,6 +36,8 @@ POLARIZED = {"direct_polarization": True, "pairwise_coulomb": True}
         ({"long_range_cutoff": -1.0}, "long_range_cutoff must be positive"),
         ({**POLARIZED, "near_cutoff": 0.0}, "near_cutoff must be positive and finite"),
         ({**POLARIZED, "near_cutoff": 60.0}, r"near_cutoff \(60 angstrom\) must not be above long_range_cutoff \(50 angstrom\)"),
+        ({"repulsion": 1}, "repulsion must be true or false"),
+        ({"repulsion": True, "cutoff": 1.2}, r"repulsion reaches \d\.\d\d angstrom; choose a cutoff of at least that"),
         ({"near_cutoff": 4.0}, "near_cutoff is for MM particles that polarize"),
         ({**POLARIZED, "near_cutoff": 4.0, "max_order": 0}, "near_cutoff is for MM particles that polarize"),
         ({**POLARIZED, "near_cutoff": 4.0, "long_range_partners": "qm"}, "near_cutoff is for MM particles that polarize"),

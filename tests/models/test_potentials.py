@@ -3,10 +3,12 @@
 import keras
 import numpy as np
 import pytest
+from keras import ops
 
 import amp_tf
 from amp_tf.errors import InputError
 from amp_tf.graph import System
+from amp_tf.ops.repulsion import zbl_energies
 from tests.models.physics import run_physics_test
 
 ELEMENTS = ("H", "C", "O")
@@ -18,6 +20,7 @@ AMP_CASES = {
     "AMP(0)-DP": {"max_order": 0, **LONG_RANGED},
     "AMP(2)-DP": {"max_order": 2, **LONG_RANGED},
     **{f"AMP({order})-DP, near and far": {"max_order": order, "near_cutoff": 4.5, **LONG_RANGED} for order in (1, 2, 3, 4)},
+    "AMP(2)-P with repulsion": {"max_order": 2, "pairwise_coulomb": True, "repulsion": True},
     "AMP(2)-D, near and far": {"max_order": 2, "near_cutoff": 4.5, "direct_polarization": True},
     "AMP(3)-DP among QM atoms": {"max_order": 3, "long_range_partners": "qm", **LONG_RANGED},
     "AMP(2), abrupt": {"max_order": 2, "message_cutoff": "none"},
@@ -169,3 +172,23 @@ class TestCompute:
             potential.compute(dimer.atomic_numbers, dimer.positions, random.normal(size=(n_mm, 3)) + 8.0, np.ones(n_mm))
             potential.compute(dimer.atomic_numbers[:3], dimer.positions[:3])
         assert potential.n_traces == 1
+
+
+def test_repulsion_of_amp_is_that_of_pairs_closer_than_their_radii():
+    """Water's O-H bonds are within the sum of the radii (0.66 + 0.31 angstrom), its hydrogen atoms are not."""
+
+    def doubles(*values):
+        return [ops.convert_to_tensor([value], dtype="float64") for value in values]
+
+    model = make("AMP(2)-P with repulsion", "float64")
+    positions = np.array([[0.0, 0.0, 0.0], [0.8, 0.0, 0.0], [-0.2, 0.7, 0.0]])
+    expected = 0.0
+    for hydrogen in positions[1:]:
+        distance = np.linalg.norm(hydrogen)
+        x = 2.0 * distance / (0.66 + 0.31) - 1.0
+        expected += (1.0 - x**3 * (10.0 - 15.0 * x + 6.0 * x**2)) * float(zbl_energies(*doubles(distance, 8.0, 1.0))[0])
+    terms = model.compute([8, 1, 1], positions)["energy_terms"]
+    assert terms["repulsion"] == pytest.approx(expected, rel=1e-12)
+    assert expected > 100.0
+    assert model.compute([8, 1, 1], 1.3 * positions)["energy_terms"]["repulsion"] == 0.0
+    assert "repulsion" not in make("AMP(2)", "float64").compute([8, 1, 1], positions)["energy_terms"]
