@@ -36,6 +36,9 @@ from datasets.parts import Arrays, Parts
 WATER_REACH = 1.0
 """How far the atoms of a water molecule are from its oxygen atom, which decides the image that is taken, angstrom."""
 
+HOT = 1_000_000
+"""Added to the number of a block of hot dynamics, for seeds of its own."""
+
 
 @dataclass(frozen=True)
 class Sampling:
@@ -127,6 +130,7 @@ class Trajectory:
         self._n_threads = n_threads
         lennard_jones(solute)  # complains about an element without parameters before any work
         self._failure: AmpTFError | None = None
+        self._box: float | None = None
 
     def run(self) -> None:
         """Equilibrate and sample until all blocks are there, with a progress bar and the time left.
@@ -167,7 +171,9 @@ class Trajectory:
     @property
     def box(self) -> float:
         """Edge of the box after the equilibration, angstrom."""
-        return float(self.parts["equilibrated"]["box"])
+        if self._box is None:
+            self._box = float(self.parts["equilibrated"]["box"])
+        return self._box
 
     def snapshots(self) -> Iterator[np.ndarray]:
         """[n_atoms, 3], angstrom, one after the other in the order of time; a block is in memory at a time."""
@@ -176,17 +182,48 @@ class Trajectory:
 
     def calculations(self) -> dict[str, Calculation]:
         """The embedded calculation of every snapshot, by a name that its geometry decides."""
-        start = self.parts["equilibrated"]
-        n_water_atoms, box = len(start["positions"]) - len(self.solute.positions), self.box
-        charges = np.tile(WATER_CHARGES, n_water_atoms // 3)
-        named = {}
-        for number, positions in enumerate(self.snapshots()):
-            qm, mm, _ = embedded_zone(positions, n_water_atoms, box, self.sampling.zone)
-            named[f"frame{number:06d}_{hashlib.sha256(positions.tobytes()).hexdigest()[:12]}"] = Calculation(
-                self.solute.atomic_numbers, qm, charge=self.solute.charge, mm_positions=mm,
-                mm_charges=charges[: len(mm)],
-            )  # fmt: skip
-        return named
+        return {
+            f"frame{number:06d}_{hashlib.sha256(positions.tobytes()).hexdigest()[:12]}": self._embedded(positions)
+            for number, positions in enumerate(self.snapshots())
+        }
+
+    def hot_calculations(self, n_frames: int, temperatures: tuple[float, float]) -> Iterator[Calculation]:
+        """Embedded calculations of a hot solute in water of the usual temperature.
+
+        From the ends of blocks of the trajectory that has run, spread over it, the solute starts with velocities of a temperature drawn
+        between two, K: twice its excess, which soon is shared with the potential energy.
+        """
+        n_hot, n_blocks = (-(-number // self.sampling.block) for number in (n_frames, self.sampling.n_frames))
+        bar = tqdm(total=n_hot, desc="hot dynamics", unit="block")
+        for number in range(n_hot):
+            name = f"hot{number:05d}"
+            if name not in self.parts:
+                self.parts[name] = self._hot_block(number, self.parts[self._name(number * n_blocks // n_hot)], temperatures)
+            bar.update()
+        bar.close()
+        frames = itertools.chain.from_iterable(self.parts[f"hot{number:05d}"]["snapshots"] for number in range(n_hot))
+        return map(self._embedded, itertools.islice(frames, n_frames))
+
+    def _hot_block(self, number: int, before: Arrays, temperatures: tuple[float, float]) -> Arrays:
+        n_water_atoms = len(before["positions"]) - len(self.solute.positions)
+        drawn = np.random.default_rng([self.sampling.seed, 1_000 + number]).uniform(*temperatures)
+        simulation = self._qmmm(n_water_atoms, self.box, before, HOT + number)
+        velocities = before["velocities"] / NM
+        simulation.context.setVelocitiesToTemperature(2.0 * drawn - self.sampling.temperature, self._seed(HOT + number))
+        heated = simulation.context.getState(velocities=True).getVelocities(asNumpy=True)._value
+        velocities[n_water_atoms:] = heated[n_water_atoms:]
+        simulation.context.setVelocities(velocities)
+        snapshots = []
+        for _ in range(self.sampling.block):
+            self._step(simulation, self.sampling.stride)
+            snapshots.append(simulation.positions())
+        return {"snapshots": np.array(snapshots), "temperature": np.array(drawn)}
+
+    def _embedded(self, positions: np.ndarray) -> Calculation:
+        n_water_atoms = len(positions) - len(self.solute.positions)
+        qm, mm, _ = embedded_zone(positions, n_water_atoms, self.box, self.sampling.zone)
+        charges = np.tile(WATER_CHARGES, len(mm) // 3)
+        return Calculation(self.solute.atomic_numbers, qm, charge=self.solute.charge, mm_positions=mm, mm_charges=charges)
 
     # OpenMM ------------------------------------------------------------------------------------------------------------------------------
 

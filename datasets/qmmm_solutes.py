@@ -27,6 +27,7 @@ from amp_tf.errors import InputError
 from amp_tf.files import check_outputs
 from amp_tf.simulation.solutes import PAPER_SOLUTES, Solute, check_shell, lennard_jones, solute_by_name, solute_from_smiles, solute_from_xyz
 from datasets.engines import EMBEDDING_ENGINES, Calculation, CalculationError, EmbeddingEngine, XTBEngine
+from datasets.for_dynamics import HIGHEST_ENERGY, frames_for_dynamics
 from datasets.parts import Arrays, Parts, failures_of, report, run_all
 from datasets.qmmm_sampling import Sampling, Trajectory, relaxed, sampling_record
 
@@ -96,9 +97,11 @@ def make_group(name: str, calculations: Sequence[Calculation], results: Sequence
 
 def sample(
     output: Path, solute: Solute, engine: EmbeddingEngine, sampling: Sampling, workers: int, command: str, box: float | None = None,
-    dask: str | None = None,
+    dask: str | None = None, for_dynamics: bool = False,
 ) -> tuple[str, list[str]]:  # fmt: skip
     """Sample and label, resuming from what is kept beside ``output``, and write the reference data file.
+
+    With ``for_dynamics`` groups of distorted frames follow that of the snapshots (:mod:`datasets.for_dynamics`).
 
     Returns:
         The sha256 of the file's content, and a line for every frame that failed and is left out.
@@ -116,9 +119,21 @@ def sample(
         solute, charges, driver, sampling, Parts(output.with_name(f"{output.name}.trajectory"), record), box, joblib.cpu_count()
     )
     trajectory.run()
-    calculations = trajectory.calculations()
-    results, failures = label_all(calculations, engine, Parts(output.with_name(f"{output.name}.parts"), method), workers, dask)
-    group = make_group(solute.name, [calculations[name] for name in results], list(results.values()), energy)
+    of_kinds = {solute.name: trajectory.calculations()}
+    if for_dynamics:
+        for kind, name, calculation in frames_for_dynamics(trajectory, engine):
+            of_kinds.setdefault(f"{solute.name}, {kind}", {})[name] = calculation
+    together = {name: calculation for calculations in of_kinds.values() for name, calculation in calculations.items()}
+    results, failures = label_all(together, engine, Parts(output.with_name(f"{output.name}.parts"), method), workers, dask)
+    too_high = [name for name, result in results.items() if result["isolated_energy"] - energy > HIGHEST_ENERGY]
+    failures += [f"{name}: more than {HIGHEST_ENERGY:g} kJ/mol above the relaxed molecule" for name in too_high]
+    good = {kind: [name for name in calculations if name in results and name not in too_high] for kind, calculations in of_kinds.items()}
+    groups = [
+        make_group(kind, [of_kinds[kind][name] for name in names], [results[name] for name in names], energy)
+        for kind, names in good.items()
+        if names
+    ]
+    shares = {"shares": {kind: len(names) for kind, names in good.items()}} if for_dynamics else {}
     provenance = Provenance(
         engine=engine.name,
         engine_version=version,
@@ -127,9 +142,9 @@ def sample(
         random_seed=sampling.seed,
         energy_reference=f"the isolated {solute.name} at its relaxed geometry; the charges' energy among themselves and all "
         "Lennard-Jones terms are left out; the frame property isolated_energy is that of the frame's geometry without charges",
-        settings=record | {"reference_energy_kj_per_mol": energy, "box_angstrom": trajectory.box, "left_out": failures},
+        settings=record | {"reference_energy_kj_per_mol": energy, "box_angstrom": trajectory.box, "left_out": failures} | shares,
     )
-    return write_reference_data(output, provenance, (group,)), failures
+    return write_reference_data(output, provenance, tuple(groups)), failures
 
 
 def relabel(
@@ -266,6 +281,9 @@ def sample_command(
     equilibration: Annotated[float, typer.Option(min=0.0, help="Classical, ps.")] = Sampling(1).equilibration,
     qm_equilibration: Annotated[int, typer.Option(min=0, help="QM/MM steps before the first snapshot.")] = Sampling(1).qm_equilibration,
     seed: Annotated[int, typer.Option(help="Of conformer, velocities and thermostat.")] = 0,
+    for_dynamics: Annotated[
+        bool, typer.Option("--for-dynamics", help="As many frames more: hot, stretched, in normal modes, in gas, in scaled charges.")
+    ] = False,
     workers: WORKERS = 2,
     threads: THREADS = 1,
     dask: DASK = None,
@@ -292,7 +310,9 @@ def sample_command(
         )
         file = output or Path("runs") / f"{name}.h5"
         check_outputs([file], {"the solute": xyz})
-        return file, *sample(file, solute, make_engine(engine, method, basis, threads), settings, workers, _command(), box, dask)
+        return file, *sample(
+            file, solute, make_engine(engine, method, basis, threads), settings, workers, _command(), box, dask, for_dynamics
+        )
 
     report(work)
 
