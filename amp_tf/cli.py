@@ -1,4 +1,4 @@
-"""The ``amp-tf`` command: train, evaluate, predict, convert, import-weights, info, md."""
+"""The ``amp-tf`` command: train, evaluate, predict, convert, import-weights, info, md, serve."""
 
 import os
 import shlex
@@ -298,6 +298,20 @@ def md(
         typer.echo(f"wrote {folder / name}")
     if collect is not None:
         typer.echo(f"wrote {collect}: {run.n_collected} frames worth labelling")
+
+
+@app.command()
+def serve(
+    potential: Annotated[Path, typer.Argument(help="A saved potential that embeds charges, *.keras.")],
+    folder: Annotated[Path, typer.Option(help="In which the program orca is made, to be put in front of PATH where sander runs.")] = Path(
+        "amp_tf_orca"
+    ),
+) -> None:
+    """For AMBER's sander: a program orca that a potential answers, for qm_theory='EXTERN' with a namelist &orc; ends with Ctrl-C."""
+    from amp_tf.interfaces.sander import serve as run
+    from amp_tf.models import load_potential
+
+    run(load_potential(potential), folder, tell=lambda line: print(line, flush=True))
 
 
 def main() -> None:
