@@ -256,9 +256,25 @@ def _print_metrics(metrics: list[dict]) -> None:
 @app.command()
 def md(
     potential: Annotated[Path, typer.Argument(help="A saved potential, *.keras.")],
-    solute: Annotated[str, typer.Argument(help="A name (uracil, retinoic-acid, sam-cysteine), a SMILES, or an *.xyz file.")],
+    solute: Annotated[
+        str,
+        typer.Argument(
+            help="A name (uracil, retinoic-acid, sam-cysteine), a SMILES or an *.xyz file, which is put into water; or the structure of a "
+            "prepared system, *.pdb or *.cif."
+        ),
+    ],
     folder: Annotated[Path, typer.Argument(help="Of the run; the same command goes on with a run that was stopped or killed.")],
-    charge: Annotated[int | None, typer.Option(help="Total charge of an xyz file, e; that of the file (charge=...) or 0.")] = None,
+    charge: Annotated[
+        int | None, typer.Option(help="Total charge of an xyz file, e: that of the file (charge=...) or 0; or of --qm.")
+    ] = None,
+    system: Annotated[Path | None, typer.Option(help="Of a prepared system: OpenMM's System as XML.")] = None,
+    force_field: Annotated[
+        list[str] | None, typer.Option(help="Of a prepared system, instead of --system: files of OpenMM's force fields, one an option.")
+    ] = None,
+    qm: Annotated[
+        list[str] | None,
+        typer.Option(help="Of a prepared system: residues, by name, number or CHAIN:NUMBER; by default all but water and ions."),
+    ] = None,
     gas: Annotated[bool, typer.Option("--gas", help="The solute alone instead of in a box of water.")] = False,
     ensemble: Annotated[str, typer.Option(help="nvt, npt or nve.")] = "nvt",
     time: Annotated[float, typer.Option(help="ps; more than before makes a finished run longer.")] = 100.0,
@@ -279,14 +295,26 @@ def md(
 ) -> None:
     """Molecular dynamics of a solute in water or alone: trajectory.dcd, energies.csv, summary.json and .png."""
     from amp_tf.simulation.dynamics import Dynamics, Run
+    from amp_tf.simulation.scene import PreparedSystem, SoluteInWater
     from amp_tf.simulation.solutes import read_solute
 
     dynamics = Dynamics(
-        ensemble=ensemble, picoseconds=time, temperature=temperature, time_step=time_step, interval=interval, zone=zone, gas=gas, seed=seed,
+        ensemble=ensemble, picoseconds=time, temperature=temperature, time_step=time_step, interval=interval, zone=zone, seed=seed,
         margin=margin,
     )  # fmt: skip
+    is_prepared = solute.endswith((".pdb", ".cif"))
+    given = {"--system": system, "--force-field": force_field, "--qm": qm}
+    if not is_prepared and (wrong := [option for option, value in given.items() if value]):
+        raise InputError(f"{wrong[0]} goes with a prepared system, *.pdb or *.cif; {solute} is put into water here. Leave it out.")
+    if is_prepared and gas:
+        raise InputError("--gas is for a solute by its name, SMILES or *.xyz; give its atoms alone as one of these.")
+    setup = (
+        PreparedSystem(Path(solute), system, force_field or (), qm, charge)
+        if is_prepared
+        else SoluteInWater(read_solute(solute, charge), gas)
+    )
     members = [potential, *(committee or [])]
-    run = Run(folder, members, read_solute(solute, charge), dynamics, collect=collect, collect_above=collect_above)
+    run = Run(folder, members, setup, dynamics, collect=collect, collect_above=collect_above)
     summary = run.run()
     whole = "whole" if summary["whole"] else "BROKEN"
     typer.echo(

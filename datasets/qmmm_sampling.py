@@ -285,7 +285,7 @@ class Trajectory:
         chosen = self.sampling
         integrator = openmm.LangevinMiddleIntegrator(chosen.temperature, chosen.friction, 1e-3 * chosen.time_step)
         integrator.setRandomNumberSeed(self._seed(10 + block))
-        simulation = on_cpu(system, integrator, before["positions"], box, self._n_threads)
+        simulation = on_cpu(system, integrator, before["positions"], box * np.eye(3), self._n_threads)
         if "velocities" in before:
             simulation.context.setVelocities(before["velocities"] / NM)
         else:  # its vibrations have no potential energy yet: twice the kinetic energy soon becomes the share of both

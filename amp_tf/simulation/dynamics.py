@@ -19,28 +19,17 @@ from tqdm import tqdm
 from amp_tf.errors import AmpTFError, DataFileError, InputError, SimulationError
 from amp_tf.files import PARTIAL, locked, whole_file, write_text
 from amp_tf.interfaces.zone import Zone
-from amp_tf.models import load_potential
 from amp_tf.models.ranges import MARGIN
 from amp_tf.npz import read_npz
 from amp_tf.simulation.collect import Collection
 from amp_tf.simulation.observables import RadialDistributions, bond_names, bonded_pairs, temperature
-from amp_tf.simulation.solutes import Solute
-from amp_tf.simulation.water_box import (
-    NM,
-    Simulation,
-    add_solute,
-    box_length,
-    equilibrated,
-    force_field_system,
-    import_openmm,
-    on_cpu,
-    water_topology,
-)
+from amp_tf.simulation.scene import Setup
+from amp_tf.simulation.water_box import NM, Simulation, import_openmm, on_cpu
 
 ENSEMBLES = ("nvt", "npt", "nve")
 COLUMNS = (
     "step", "time_ps", "potential_energy_kj_per_mol", "kinetic_energy_kj_per_mol", "total_energy_kj_per_mol", "solute_energy_kj_per_mol",
-    "solute_temperature_k", "water_temperature_k", "box_edge_angstrom", "longest_bond_by_its_start",
+    "solute_temperature_k", "surroundings_temperature_k", "volume_angstrom3", "longest_bond_by_its_start",
 )  # fmt: skip
 START = ("positions", "box")
 STATE = (*START, "step", "velocities", "bonds", "trajectory_bytes", "energies_bytes", "rdf_frames", "rdf_densities")
@@ -75,7 +64,6 @@ class Dynamics:
         equilibration: of the water around the frozen solute, ps.
         relaxation: with the potential, before the first frame, strongly coupled to the thermostat, ps.
         zone, switch: the water that the potential sees, and the width over which its charges are switched off, angstrom.
-        gas: the solute alone.
         friction: of the thermostat, 1/ps.
         seed: of velocities and thermostat.
         margin: how far beyond the distances of its training data the potential may be asked, angstrom, before the run stops.
@@ -90,7 +78,6 @@ class Dynamics:
     relaxation: float = 0.5
     zone: float = 14.0
     switch: float = 2.0
-    gas: bool = False
     friction: float = 1.0
     seed: int = 0
     margin: float = MARGIN
@@ -98,8 +85,6 @@ class Dynamics:
     def __post_init__(self):
         if self.ensemble not in ENSEMBLES:
             raise InputError(f"ensemble {self.ensemble!r}: choose one of {', '.join(ENSEMBLES)}.")
-        if self.gas and self.ensemble == "npt":
-            raise InputError("a solute alone has no pressure; choose nvt or nve.")
         for name in ("picoseconds", "temperature", "time_step", "interval", "friction"):
             if not getattr(self, name) > 0:
                 raise InputError(f"{name} must be positive, got {getattr(self, name)!r}.")
@@ -118,7 +103,7 @@ class Run:
     Args:
         folder: of the run; one that holds a run with the same settings goes on.
         potentials: paths; several are a committee.
-        solute: what moves.
+        setup: what moves, :class:`amp_tf.simulation.scene.SoluteInWater` or :class:`amp_tf.simulation.scene.PreparedSystem`.
         dynamics: how.
         xla: compile the potential.
         n_threads: of OpenMM.
@@ -133,11 +118,12 @@ class Run:
     """
 
     def __init__(
-        self, folder: Path, potentials: list[Path], solute: Solute, dynamics: Dynamics, xla: bool = True, n_threads: int = 2,
+        self, folder: Path, potentials: list[Path], setup: Setup, dynamics: Dynamics, xla: bool = True, n_threads: int = 2,
         collect: Path | None = None, collect_above: float = COLLECT_ABOVE,
     ):  # fmt: skip
         import_openmm()
-        self.folder, self.potentials, self.solute, self.dynamics = Path(folder), potentials, solute, dynamics
+        self.folder, self.potentials, self.setup, self.dynamics = Path(folder), potentials, setup, dynamics
+        self.solute = setup.solute
         self.xla, self.n_threads = xla, n_threads
         if collect is not None and len(potentials) < 2:
             raise InputError("frames are collected where the members of a committee disagree; give two potentials or more.")
@@ -151,11 +137,8 @@ class Run:
         settings = {
             "dynamics": {key: value for key, value in asdict(self.dynamics).items() if key not in CHANGEABLE},
             "potentials": [hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in self.potentials],
-            "solute": {
-                "name": self.solute.name, "charge": self.solute.charge, "atomic_numbers": self.solute.atomic_numbers.tolist(),
-                "positions_angstrom": np.round(self.solute.positions, 3).tolist(),
-            },
-        }  # fmt: skip
+            "system": self.setup.record(),
+        }
         record = self.folder / "settings.json"
         if record.is_file():
             if (known := _read_settings(record)) != settings:
@@ -184,55 +167,35 @@ class Run:
         if self._collect is not None:
             self._collection = Collection(self._collect, self._collect_above, None if state is None else state.get("collected_bytes"))
         if not self._start.is_file():
-            self._save(self._start, self._equilibrate())
-        positions, box = (read_npz(self._start, START)[name] for name in START)
-        topology, system = self._system(len(positions) - len(self.solute.positions), float(box))
-        self._write_pdb(topology, positions)
+            seeds = self._seed(0), self._seed(1), self._seed(2)
+            start = self.setup.start(self.potentials[0], self.dynamics, seeds, self.n_threads)
+            self._save(self._start, dict(zip(START, start, strict=True)))
+        start = read_npz(self._start, START)
+        self._scene = self.setup.scene(start["positions"], start["box"])
+        self._is_periodic = bool(np.any(start["box"]))
+        if self.dynamics.ensemble == "npt" and not self._is_periodic:
+            raise InputError("what stands in no periodic box has no pressure; choose nvt or nve.")
+        self._masses, self._n_constraints = self._scene.masses, self._scene.n_constraints
+        system = self._system()
+        self._write_pdb(start["positions"])
         if state is None:
-            state = self._relax(system, positions, float(box))
+            state = self._relax(system, start)
             self._save(self._checkpoint, state | self._collected())
-        return self._go_on(topology, system, state, progress)
+        return self._go_on(system, state, progress)
 
     # Building ----------------------------------------------------------------------------------------------------------------------------
 
-    def _equilibrate(self) -> dict[str, np.ndarray]:
-        chosen, solute = self.dynamics, self.solute
-        if chosen.gas:
-            return {"positions": solute.positions, "box": np.array(0.0)}
-        result = load_potential(self.potentials[0]).compute(solute.atomic_numbers, solute.positions, total_charge=float(solute.charge))
-        if "charges" not in result:
-            raise InputError(f"{self.potentials[0]} predicts no charges for water to stand around; use a potential with -P, or --gas.")
-        seeds = self._seed(0), self._seed(1), self._seed(2)
-        length = box_length(solute, chosen.zone)
-        positions, box = equilibrated(
-            solute, result["charges"], length, chosen.equilibration, chosen.temperature, chosen.friction, seeds, self.n_threads
-        )
-        return {"positions": positions, "box": np.array(box)}
-
-    def _system(self, n_water_atoms: int, box: float) -> tuple[Any, Any]:
+    def _system(self) -> Any:
         from amp_tf.interfaces.openmm import mixed_system
 
-        openmm = import_openmm()
-        topology = water_topology(n_water_atoms // 3, box) if n_water_atoms else openmm.app.Topology()
-        system = force_field_system(topology, self.solute, np.zeros(len(self.solute.positions)), frozen=False)
-        add_solute(topology, self.solute)
-        nonbonded = next(force for force in system.getForces() if isinstance(force, openmm.NonbondedForce))
-        if n_water_atoms:
-            nonbonded.setEwaldErrorTolerance(1e-5)
-            nonbonded.setUseSwitchingFunction(True)
-            nonbonded.setSwitchingDistance(0.9)
-        molecule = openmm.HarmonicBondForce()
-        for first, second in bonded_pairs(self.solute):
-            molecule.addBond(n_water_atoms + int(first), n_water_atoms + int(second), 0.1, 0.0)
-        system.addForce(molecule)
-        zone = Zone(self.dynamics.zone, self.dynamics.switch)
-        atoms = range(n_water_atoms, system.getNumParticles())
-        charge = float(self.solute.charge)
-        if self.dynamics.ensemble == "npt":
-            system.addForce(openmm.MonteCarloBarostat(1.0, self.dynamics.temperature))
-        margin = self.dynamics.margin
-        mixed, self._embedded = mixed_system(topology, system, atoms, self.potentials, charge, zone, self.xla, POTENTIAL_GROUP, margin)
-        return topology, mixed
+        chosen, scene = self.dynamics, self._scene
+        mixed, self._embedded = mixed_system(
+            scene.topology, scene.system, scene.atoms, self.potentials, float(self.solute.charge), Zone(chosen.zone, chosen.switch),
+            self.xla, POTENTIAL_GROUP, chosen.margin,
+        )  # fmt: skip
+        if chosen.ensemble == "npt":
+            mixed.addForce(import_openmm().MonteCarloBarostat(1.0, chosen.temperature))
+        return mixed
 
     def _simulation(self, system, state: dict[str, np.ndarray], is_production: bool) -> Simulation:
         openmm, chosen = import_openmm(), self.dynamics
@@ -248,18 +211,17 @@ class Run:
             if isinstance(force, openmm.MonteCarloBarostat):
                 force.setFrequency(BAROSTAT_INTERVAL if is_production else 0)
                 force.setRandomNumberSeed(self._seed(11 + step))
-        simulation = on_cpu(system, integrator, state["positions"], float(state["box"]) or 100.0, self.n_threads)
+        simulation = on_cpu(system, integrator, state["positions"], state["box"] if self._is_periodic else None, self.n_threads)
         simulation.context.setTime(1e-3 * step * chosen.time_step if is_production else -chosen.relaxation)
         if "velocities" in state:
             simulation.context.setVelocities(state["velocities"] / NM)
         return simulation
 
-    def _relax(self, system, positions: np.ndarray, box: float) -> dict[str, np.ndarray]:
+    def _relax(self, system, state: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Downhill, then dynamics with a strong thermostat, so that the solute finds its place in the water."""
         from amp_tf.interfaces.openmm import original_errors
 
         openmm, chosen = import_openmm(), self.dynamics
-        state = {"positions": positions, "box": np.array(box)}
         simulation = self._simulation(system, state, is_production=False)
         with self._saving_the_last_frame(simulation), original_errors():
             self._embedded.margin = np.inf  # the way downhill may lead over wild geometries
@@ -272,7 +234,7 @@ class Run:
 
     # Running -----------------------------------------------------------------------------------------------------------------------------
 
-    def _go_on(self, topology, system, state: dict[str, np.ndarray], progress: bool) -> dict[str, Any]:
+    def _go_on(self, system, state: dict[str, np.ndarray], progress: bool) -> dict[str, Any]:
         from amp_tf.interfaces.openmm import original_errors
 
         chosen = self.dynamics
@@ -285,7 +247,7 @@ class Run:
         try:
             with (
                 self._saving_the_last_frame(simulation),
-                self._open(topology, first) as dcd,
+                self._open(first) as dcd,
                 open(self.energies, "a", newline="") as table,
                 original_errors(),
             ):
@@ -322,7 +284,7 @@ class Run:
             yield
         except SimulationError as error:
             now, path = simulation.picoseconds(), self.folder / "last.xyz"
-            positions = simulation.positions()[-len(self.solute.positions) :]
+            positions = simulation.positions()[self._scene.atoms]
             Atoms(self.solute.atomic_numbers, positions, info={"charge": self.solute.charge}).write(path)
             if self._collection is not None:
                 self._collection.keep(self._embedded.seen, now)
@@ -333,22 +295,21 @@ class Run:
         state = simulation.context.getState(positions=True, velocities=True, energy=True)
         of_solute = simulation.context.getState(energy=True, groups={POTENTIAL_GROUP}).getPotentialEnergy()._value
         positions, velocities = (values._value * NM for values in (state.getPositions(asNumpy=True), state.getVelocities(asNumpy=True)))
-        n_water_atoms = len(positions) - len(self.solute.positions)
-        system = simulation.context.getSystem()
-        masses = np.array([system.getParticleMass(number)._value for number in range(len(positions))])
-        box = float(state.getPeriodicBoxVectors(asNumpy=True)._value[0, 0] * NM)
-        solute, pairs = positions[n_water_atoms:], bonded_pairs(self.solute)
+        scene, box = self._scene, state.getPeriodicBoxVectors(asNumpy=True)._value * NM
+        solute, pairs = positions[scene.atoms], bonded_pairs(self.solute)
         lengths = np.linalg.norm(solute[pairs[:, 0]] - solute[pairs[:, 1]], axis=1)
         at_start = np.linalg.norm(self.solute.positions[pairs[:, 0]] - self.solute.positions[pairs[:, 1]], axis=1)
-        if n_water_atoms:
-            distributions.add(solute, positions[:n_water_atoms].reshape(-1, 3, 3), box)
+        if len(scene.waters) and self._is_periodic:
+            distributions.add(solute, positions[scene.waters], box)
         potential, kinetic = state.getPotentialEnergy()._value, state.getKineticEnergy()._value
         if not np.isfinite(potential):
             raise SimulationError("the energy is no number any more.")
+        others = np.setdiff1d(np.flatnonzero(self._masses), scene.atoms)
         row = [
             frame * self.dynamics.interval, self._time(frame), potential, kinetic, potential + kinetic, of_solute,
-            temperature(masses[n_water_atoms:], velocities[n_water_atoms:], 0),
-            temperature(masses[:n_water_atoms], velocities[:n_water_atoms], n_water_atoms), box if n_water_atoms else float("nan"),
+            temperature(self._masses[scene.atoms], velocities[scene.atoms], 0),
+            temperature(self._masses[others], velocities[others], self._n_constraints),
+            float(np.linalg.det(box)) if self._is_periodic else float("nan"),
             float(np.max(lengths / at_start, initial=1.0)),
         ]  # fmt: skip
         return row, lengths.astype(np.float32)
@@ -362,7 +323,7 @@ class Run:
             "step": np.array(step),
             "positions": state.getPositions(asNumpy=True)._value * NM,
             "velocities": state.getVelocities(asNumpy=True)._value * NM,
-            "box": state.getPeriodicBoxVectors(asNumpy=True)._value[0, 0] * NM * (not self.dynamics.gas),
+            "box": state.getPeriodicBoxVectors(asNumpy=True)._value * NM * self._is_periodic,
         }
 
     def _keep(self, simulation: Simulation, frame: int, dcd: "_Trajectory", table, bond_lengths, distributions) -> None:
@@ -408,13 +369,13 @@ class Run:
                 file.seek(8)
                 file.write(struct.pack("<i", n_frames))
 
-    def _open(self, topology, n_frames: int) -> "_Trajectory":
-        return _Trajectory(self.trajectory, topology, self.dynamics, n_frames)
+    def _open(self, n_frames: int) -> "_Trajectory":
+        return _Trajectory(self.trajectory, self._scene.topology, self.dynamics, n_frames)
 
-    def _write_pdb(self, topology, positions: np.ndarray) -> None:
+    def _write_pdb(self, positions: np.ndarray) -> None:
         app, path = import_openmm().app, self.folder / "topology.pdb"
         with whole_file(path) as partial, open(partial, "w") as file:
-            app.PDBFile.writeFile(topology, positions / NM, file)
+            app.PDBFile.writeFile(self._scene.topology, positions / NM, file)
 
     def _seed(self, number: int) -> int:
         return int(np.random.default_rng([self.dynamics.seed, number]).integers(1, 2**31 - 1))

@@ -47,22 +47,25 @@ class RadialDistributions:
     n_frames: int = 0
     densities: float = 0.0
 
-    def add(self, positions: np.ndarray, water: np.ndarray, box: float) -> None:
+    def add(self, positions: np.ndarray, water: np.ndarray, box: np.ndarray) -> None:
         """Count a frame.
 
         Args:
             positions: of the solute, [n_atoms, 3], angstrom.
             water: [n_waters, 3, 3], angstrom: O, H, H.
-            box: edge of the cube, angstrom.
+            box: vectors of the box [3, 3], angstrom; where it is not rectangular the frame is left out.
         """
+        edges = np.diagonal(box)
+        if np.any(box != np.diag(edges)):
+            return
         self.n_frames += 1
-        self.densities += len(water) / box**3
+        self.densities += len(water) / edges.prod()
         for number in np.unique(self.solute.atomic_numbers):
-            atoms = positions[self.solute.atomic_numbers == number] % box
+            atoms = positions[self.solute.atomic_numbers == number] % edges
             for name, sites in {"O": water[:, 0], "H": water[:, 1:].reshape(-1, 3)}.items():
-                around = cKDTree(sites % box, boxsize=box).query_ball_point(atoms, RDF_RANGE)
+                around = cKDTree(sites % edges, boxsize=edges).query_ball_point(atoms, RDF_RANGE)
                 place = np.concatenate([sites[near] for near in around]) - np.repeat(atoms, [len(near) for near in around], axis=0)
-                distances = np.linalg.norm(place - box * np.round(place / box), axis=1)
+                distances = np.linalg.norm(place - edges * np.round(place / edges), axis=1)
                 found = np.histogram(distances, RDF_BINS, (0.0, RDF_RANGE))[0]
                 key = f"{chemical_symbols[number]}-{name}"
                 self.counts[key] = self.counts.get(key, np.zeros(RDF_BINS)) + found

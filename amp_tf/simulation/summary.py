@@ -39,7 +39,7 @@ def sum_up(folder: Path, bond_lengths: np.ndarray, names: list[str], distributio
         "total_energy_drift_kj_per_mol_per_ps": float(line[0]),
         "total_energy_rms_about_the_line_kj_per_mol": float(np.std(total - np.polyval(line, times))),
         "solute_temperature_k": float(table["solute_temperature_k"].mean()),
-        "water_temperature_k": float(table["water_temperature_k"].mean()),
+        "surroundings_temperature_k": float(table["surroundings_temperature_k"].mean()),
         "longest_bond_by_its_start": float(table["longest_bond_by_its_start"].max()),
         "whole": bool(table["longest_bond_by_its_start"].max() < BROKEN),
         "bonds": {
@@ -81,7 +81,7 @@ def _draw(path: Path, table: dict[str, np.ndarray], bond_lengths: np.ndarray, na
     for key, label in {"total_energy_kj_per_mol": "total", "solute_energy_kj_per_mol": "solute in its field"}.items():
         axes[0, 0].plot(times, table[key] - table[key][0], linewidth=0.8, label=label)
     axes[0, 0].set(xlabel="time (ps)", ylabel="energy less its start (kJ mol$^{-1}$)")
-    for key, label in {"solute_temperature_k": "solute", "water_temperature_k": "water"}.items():
+    for key, label in {"solute_temperature_k": "solute", "surroundings_temperature_k": "surroundings"}.items():
         if np.any(np.isfinite(table[key])):
             axes[0, 1].plot(times, table[key], linewidth=0.8, label=label)
     axes[0, 1].set(xlabel="time (ps)", ylabel="temperature (K)")

@@ -167,7 +167,7 @@ def equilibrated(
     system.addForce(barostat)
     integrator = openmm.LangevinMiddleIntegrator(temperature, friction, 0.002)
     integrator.setRandomNumberSeed(seeds[1])
-    simulation = on_cpu(system, integrator, np.concatenate([water, solute.positions]), length, n_threads)
+    simulation = on_cpu(system, integrator, np.concatenate([water, solute.positions]), length * np.eye(3), n_threads)
     openmm.LocalEnergyMinimizer.minimize(simulation.context, maxIterations=200)
     simulation.context.setVelocitiesToTemperature(temperature, seeds[2])
     n_steps = round(picoseconds * 1e3 / 2.0)
@@ -180,11 +180,12 @@ def equilibrated(
     return simulation.positions(), float(state.getPeriodicBoxVectors(asNumpy=True)._value[0, 0] * NM)
 
 
-def on_cpu(system, integrator, positions: np.ndarray, length: float, n_threads: int) -> Simulation:
-    """A simulation on the CPU in a cubic box; ``positions`` and ``length`` in angstrom."""
+def on_cpu(system, integrator, positions: np.ndarray, box: np.ndarray | None, n_threads: int) -> Simulation:
+    """A simulation on the CPU; ``positions`` and ``box``, the vectors [3, 3] of the periodic box, in angstrom."""
     openmm = import_openmm()
     platform = openmm.Platform.getPlatformByName("CPU")
     context = openmm.Context(system, integrator, platform, {"Threads": str(n_threads)})
-    context.setPeriodicBoxVectors(*(np.eye(3) * length / NM))
+    if box is not None:
+        context.setPeriodicBoxVectors(*(box / NM))
     context.setPositions(positions / NM)
     return Simulation(context, integrator)

@@ -21,6 +21,7 @@ from amp_tf.errors import DataFileError, InputError, SimulationError
 from amp_tf.models.ranges import training_ranges
 from amp_tf.simulation.dynamics import COLUMNS, Dynamics, Run
 from amp_tf.simulation.observables import RDF_BINS, RDF_RANGE, RadialDistributions, temperature
+from amp_tf.simulation.scene import PreparedSystem, SoluteInWater
 from amp_tf.simulation.solutes import Solute
 from amp_tf.systems import System
 from datasets.qmmm_solutes import geometries
@@ -84,16 +85,16 @@ class FlexibleWater:
 @pytest.fixture
 def springs(monkeypatch, tmp_path):
     """The path of a potential that is read as :class:`FlexibleWater`."""
-    for module in ("amp_tf.simulation.dynamics", "amp_tf.interfaces.openmm"):
+    for module in ("amp_tf.simulation.scene", "amp_tf.interfaces.openmm"):
         monkeypatch.setattr(f"{module}.load_potential", lambda path: FlexibleWater())
     path = tmp_path / "springs.keras"
     path.write_text("springs")
     return path
 
 
-def run(folder, path, progress=False, n_members=1, collect=None, above=0.0, **changes):
-    dynamics = Dynamics(**SHORT | changes)
-    return Run(folder, [path] * n_members, WATER, dynamics, False, n_threads=1, collect=collect, collect_above=above).run(progress=progress)
+def run(folder, path, progress=False, n_members=1, collect=None, above=0.0, gas=False, setup=None, **changes):
+    dynamics, setup = Dynamics(**SHORT | changes), setup or SoluteInWater(WATER, gas)
+    return Run(folder, [path] * n_members, setup, dynamics, False, n_threads=1, collect=collect, collect_above=above).run(progress=progress)
 
 
 def table_of(folder):
@@ -262,7 +263,7 @@ def test_a_run_stops_outside_the_training_data_and_goes_on_with_a_wider_margin(m
 
 def test_the_barostat_moves_the_box(springs, tmp_path):
     run(tmp_path / "run", springs, ensemble="npt", picoseconds=0.03, time_step=0.2, interval=10)
-    assert len(set(table_of(tmp_path / "run")["box_edge_angstrom"])) > 1
+    assert len(set(table_of(tmp_path / "run")["volume_angstrom3"])) > 1
 
 
 def test_energy_is_conserved_without_a_thermostat(springs, tmp_path):
@@ -284,7 +285,7 @@ def test_the_distribution_of_points_at_random_is_one():
     random, box = np.random.default_rng(0), 25.0
     distributions = RadialDistributions(WATER)
     for _ in range(25):
-        distributions.add(random.uniform(-50, 50, size=(3, 3)), random.uniform(-60, 60, size=(4000, 3, 3)), box)
+        distributions.add(random.uniform(-50, 50, size=(3, 3)), random.uniform(-60, 60, size=(4000, 3, 3)), box * np.eye(3))
     for distances, values in distributions.curves().values():
         far = distances > 3.0
         assert len(values) == RDF_BINS
@@ -296,7 +297,6 @@ def test_the_distribution_of_points_at_random_is_one():
     ("changes", "words"),
     [
         ({"ensemble": "nvp"}, "choose one of nvt, npt, nve"),
-        ({"gas": True, "ensemble": "npt"}, "a solute alone has no pressure"),
         ({"picoseconds": 0.0}, "picoseconds must be positive"),
         ({"time_step": float("nan")}, "time_step must be positive"),
     ],
@@ -304,6 +304,72 @@ def test_the_distribution_of_points_at_random_is_one():
 def test_settings_that_cannot_be_are_refused(changes, words):
     with pytest.raises(InputError, match=words):
         Dynamics(**changes)
+
+
+def test_a_solute_alone_has_no_pressure(path, tmp_path):
+    with pytest.raises(InputError, match="no periodic box has no pressure"):
+        run(tmp_path / "run", path, gas=True, ensemble="npt")
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    """A box of TIP3P water with ions as PDB, and its system as XML with a barostat."""
+    import openmm
+    from openmm import app, unit
+
+    folder = tmp_path_factory.mktemp("prepared")
+    field = app.ForceField("amber14/tip3p.xml")
+    modeller = app.Modeller(app.Topology(), [] * unit.nanometer)
+    box = openmm.Vec3(2.4, 2.2, 2.3) * unit.nanometer
+    modeller.addSolvent(field, model="tip3p", boxSize=box, ionicStrength=0.3 * unit.molar)
+    with open(folder / "water.pdb", "w") as file:
+        app.PDBFile.writeFile(modeller.topology, modeller.positions, file)
+    system = field.createSystem(modeller.topology, app.PME, 0.9 * unit.nanometer)
+    system.addForce(openmm.MonteCarloBarostat(1.0, 300.0))
+    (folder / "system.xml").write_text(openmm.XmlSerializer.serialize(system))
+    return folder
+
+
+@pytest.mark.parametrize("given", [{"system": "system.xml"}, {"force_fields": ["amber14/tip3p.xml"]}])
+def test_a_residue_of_a_prepared_system_moves(prepared, springs, tmp_path, given):
+    """Its water molecule number 1 is the solute; all others are seen, ions too, in a rectangular box."""
+    given = {key: prepared / value if key == "system" else value for key, value in given.items()}
+    setup = PreparedSystem(prepared / "water.pdb", residues=["A:1"], **given)
+    assert setup.solute.charge == 0
+    summary = run(tmp_path / "run", springs, setup=setup, picoseconds=0.02, time_step=0.5, interval=10, relaxation=0.01)
+    assert summary["whole"]
+    assert 200.0 < summary["surroundings_temperature_k"] < 400.0
+    table = table_of(tmp_path / "run")
+    np.testing.assert_allclose(table["volume_angstrom3"], 24.0 * 22.0 * 23.0)
+    frames = ase.io.read(tmp_path / "run" / "topology.pdb")
+    assert len(frames) == setup.scene(*setup.start(springs, None, (0, 0, 0), 1)).system.getNumParticles()
+    longer = run(tmp_path / "run", springs, setup=setup, picoseconds=0.03, time_step=0.5, interval=10, relaxation=0.01)
+    assert longer["frames"] == summary["frames"] + 2
+
+
+def test_a_prepared_system_that_cannot_be_is_refused(prepared, springs, tmp_path):
+    structure = prepared / "water.pdb"
+    with pytest.raises(InputError, match=r"give --system .* or --force-field, one of the two"):
+        PreparedSystem(structure)
+    with pytest.raises(InputError, match="nothing but water and ions; name the residues"):
+        PreparedSystem(structure, prepared / "system.xml")
+    with pytest.raises(InputError, match="--qm LIG: no residue has this name or number; there are "):
+        PreparedSystem(structure, prepared / "system.xml", residues=["LIG"])
+    with pytest.raises(InputError, match="no system can be made of it"):
+        PreparedSystem(structure, force_fields=["amber14/nothing.xml"])
+    with pytest.raises(InputError, match="no system can be made of it"):
+        PreparedSystem(tmp_path / "gone.pdb", prepared / "system.xml")
+    lines = structure.read_text().splitlines(keepends=True)
+    (tmp_path / "less.pdb").write_text("".join(lines[:-5] + lines[-2:]))
+    with pytest.raises(InputError, match="give two that belong together"):
+        PreparedSystem(tmp_path / "less.pdb", prepared / "system.xml", residues=["A:1"])
+    with pytest.raises(InputError, match="several residues have this number; choose of A:1, B:1"):
+        PreparedSystem(structure, prepared / "system.xml", residues=["1"])
+    setup = PreparedSystem(structure, prepared / "system.xml", residues=["A:1"])
+    with pytest.raises(InputError, match="take a larger box or a smaller zone"):
+        run(tmp_path / "run", springs, setup=setup, zone=14.0)
+    result = CliRunner().invoke(cli.app, ["md", str(springs), "O", str(tmp_path / "other"), "--qm", "LIG"])
+    assert "--qm goes with a prepared system" in str(result.exception)
 
 
 def test_the_command_runs_a_molecule_alone(path, tmp_path):
