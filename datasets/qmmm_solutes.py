@@ -114,7 +114,7 @@ def sample(
     method = {"engine": engine.name, "version": version, "level_of_theory": engine.level_of_theory}
     driver = XTBEngine(engine.method, n_threads=engine.n_threads, keep_orbitals=True) if isinstance(engine, XTBEngine) else engine
     solute, energy, charges = relaxed(solute, engine)
-    record = sampling_record(sampling, box) | method | {"solute": _identity(start)}
+    record = sampling_record(sampling, box) | method | {"solute": solute_identity(start)}
     trajectory = Trajectory(
         solute, charges, driver, sampling, Parts(output.with_name(f"{output.name}.trajectory"), record), box, joblib.cpu_count()
     )
@@ -232,7 +232,7 @@ def geometries(path: Path, pc: Path, charge: int | None = None) -> ReferenceData
     return dataclasses.replace(data, sha256=content_sha256(data.provenance, data.groups))
 
 
-def _identity(solute: Solute) -> dict[str, object]:
+def solute_identity(solute: Solute) -> dict[str, object]:
     """What a solute is, for the record of a trajectory."""
     digest = hashlib.sha256(np.round(pdist(solute.positions), 2).tobytes()).hexdigest()[:12]
     return {"name": solute.name, "charge": solute.charge, "atomic_numbers": solute.atomic_numbers.tolist(), "geometry": digest}

@@ -274,6 +274,7 @@ class Run:
         from amp_tf.simulation.summary import sum_up
 
         summary = sum_up(self.folder, np.array(bond_lengths), bond_names(self.solute), distributions)
+        summary["degrees_of_freedom"] = 3 * int(np.count_nonzero(self._masses)) - self._n_constraints
         write_text(self.folder / "summary.json", json.dumps(summary, indent=1))
         return summary
 
@@ -339,6 +340,10 @@ class Run:
 
     def _collected(self) -> dict[str, np.ndarray]:
         return {} if self._collection is None else {"collected_bytes": self._collection.lengths()}
+
+    def distributions(self) -> RadialDistributions:
+        """Where water stood around the solute, of a run that has a checkpoint."""
+        return self._distributions(read_npz(self._checkpoint, STATE))
 
     @property
     def n_collected(self) -> int:

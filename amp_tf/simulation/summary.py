@@ -46,7 +46,7 @@ def sum_up(folder: Path, bond_lengths: np.ndarray, names: list[str], distributio
             name: {"mean": float(lengths.mean()), "longest": float(lengths.max())}
             for name, lengths in zip(names, bond_lengths.T, strict=True)
         },
-        "first_peaks": {key: _first_peak(*curve) for key, curve in curves.items()},
+        "first_peaks": {key: first_peak(*curve) for key, curve in curves.items()},
     }
     _draw(folder / "summary.png", table, bond_lengths, names, curves)
     return summary
@@ -66,7 +66,7 @@ def _read_table(path: Path) -> dict[str, np.ndarray]:
         raise DataFileError(f"{path}: damaged; copy it again, or delete it and checkpoint.npz to start anew.") from error
 
 
-def _first_peak(distances: np.ndarray, values: np.ndarray) -> dict[str, float] | None:
+def first_peak(distances: np.ndarray, values: np.ndarray) -> dict[str, float] | None:
     """Place and height of the first maximum above 0.5 that the next half angstrom does not exceed."""
     width = round(0.5 / (distances[1] - distances[0]))
     for place in range(len(values) - width):

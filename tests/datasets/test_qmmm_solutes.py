@@ -282,7 +282,7 @@ def test_the_forces_of_the_dynamics_are_derivatives_of_its_energy(sampled, tmp_p
     """Engine, Lennard-Jones and Ewald terms together, by moving atoms of the solute and of a water molecule near to it."""
     output, _ = sampled
     settings = sampling_record(SAMPLING, BOX) | {"engine": "model", "version": "1", "level_of_theory": "springs"}
-    parts = Parts(output.with_name(f"{output.name}.trajectory"), settings | {"solute": qmmm_solutes._identity(WATER)})
+    parts = Parts(output.with_name(f"{output.name}.trajectory"), settings | {"solute": qmmm_solutes.solute_identity(WATER)})
     run = Trajectory(WATER, np.array([-0.8, 0.4, 0.4]), PointChargeEngine(), SAMPLING, parts, BOX, 1)
     start = parts["block00001"]
     n_water = len(start["positions"]) - 3
@@ -414,7 +414,7 @@ def test_relabel_with_other_charges_computes_anew_and_never_over_its_source(samp
 
 def test_another_geometry_does_not_go_on_from_a_trajectory(tmp_path):
     linear = Solute("water", MONOMER_NUMBERS, np.array([[0.0, 0, 0], [0.96, 0, 0], [-0.96, 0, 0]]), 0)
-    assert qmmm_solutes._identity(linear) != qmmm_solutes._identity(WATER)
+    assert qmmm_solutes.solute_identity(linear) != qmmm_solutes.solute_identity(WATER)
     with pytest.raises(InputError, match="must be a word without"):
         qmmm_solutes.sample(tmp_path / "a.h5", replace(WATER, name="my/water"), PointChargeEngine(), SAMPLING, 1, "test")
 

@@ -1,0 +1,39 @@
+"""The figure of ``make reproduce-dynamics``: stretched bonds, water around the solute, conservation of energy."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from figures.style import save
+
+SHOWN = ("N-O", "O-O", "O-H", "H-O")
+"""Radial distribution functions that are drawn: atom of the solute, atom of water."""
+
+
+def draw(result: Mapping[str, Any], folder: Path | None = None) -> list[Path]:
+    """Write ``dynamics.png`` and ``.pdf``."""
+    figure, axes = plt.subplots(2, 2, figsize=(9.0, 7.0), layout="constrained")
+    for axis, how in zip(axes[0], ("rigid", "relaxed"), strict=True):
+        _draw_scans(axis, [scan for scan in result["scans"] if scan["how"] == how and scan["where"] == "gas"], how)
+    for key in SHOWN:
+        if key in result["distributions"]:
+            curves = result["distributions"][key]
+            (line,) = axes[1, 0].plot(result["distances"], curves["ours"], label=key.replace("-", " – "))
+            axes[1, 0].plot(result["distances"], curves["reference"], linestyle=":", color=line.get_color())
+    axes[1, 0].set(xlabel="distance (Å)", ylabel="g(r), solute – water; dotted: QM/MM", xlim=(1.0, 8.0))
+    axes[1, 0].legend(frameon=False)
+    axes[1, 1].plot(result["conservation"]["times"], result["conservation"]["energies"], linewidth=0.8)
+    axes[1, 1].set(xlabel="time (ps)", ylabel="total energy less its start (kJ mol$^{-1}$), NVE")
+    return save(figure, "dynamics", result["preset"], folder)
+
+
+def _draw_scans(axis, scans: list[Mapping[str, Any]], how: str) -> None:
+    for scan in scans:
+        lengths = np.array(scan["lengths"])
+        (line,) = axis.plot(lengths, np.array(scan["potential"], dtype=float), label=scan["bond"].replace("-", "–"))
+        axis.plot(lengths, np.array(scan["label"], dtype=float), "o", markersize=3, color=line.get_color())
+    axis.set(xlabel="length of the bond (Å)", ylabel=f"energy (kJ mol$^{{-1}}$), {how}; points: labels", ylim=(-50, 700))
+    axis.legend(frameon=False)

@@ -1,0 +1,181 @@
+"""Energies along stretched bonds to hydrogen, of a potential and of the method of its labels: where a potential without walls breaks."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import Calculator, all_changes
+from ase.constraints import FixBondLengths
+from ase.optimize import BFGS
+
+from amp_tf import units
+from amp_tf.models import Potential
+from amp_tf.simulation.solutes import Solute, bonds
+from amp_tf.systems import System
+from datasets.engines import Calculation, CalculationError, EmbeddingEngine
+from datasets.for_dynamics import in_gas, without_clashes
+
+Surface = Callable[[np.ndarray], tuple[float, np.ndarray]]
+"""Energy (kJ/mol) and gradients [n_atoms, 3] (kJ/mol/angstrom) at positions [n_atoms, 3] (angstrom)."""
+
+FORCE_TOLERANCE = 0.05
+"""Of the relaxations: the largest force, eV/angstrom."""
+
+
+@dataclass(frozen=True)
+class Scan:
+    """One bond.
+
+    Attributes:
+        bond: such as ``N5-H10``, atoms counted from 1.
+        where: ``"gas"`` or ``"water"``.
+        how: ``"rigid"`` or ``"relaxed"``.
+        lengths: [n], angstrom.
+        potential, label: energies over that at the length where the label is lowest, [n], kJ/mol; nan where a calculation failed.
+    """
+
+    bond: str
+    where: str
+    how: str
+    lengths: np.ndarray
+    potential: np.ndarray
+    label: np.ndarray
+
+
+def scans(
+    solute: Solute, potential: Potential, engine: EmbeddingEngine, frame: Calculation, lengths: Sequence[float], most_steps: int = 60
+) -> list[Scan]:
+    """Every bond to hydrogen of a relaxed solute, alone and in the frozen charges of a frame, rigid and with all else relaxed.
+
+    Args:
+        solute: relaxed by the engine.
+        potential: whose surface is judged.
+        engine: of the labels.
+        frame: a snapshot in water, whose charges stay where they are.
+        lengths: of the bond, angstrom.
+        most_steps: of each relaxation.
+    """
+    found = []
+    for hydrogen, partner in bonds_to_hydrogen(solute):
+        name = f"{_symbol(solute, partner)}-{_symbol(solute, hydrogen)}"
+        for where, around in {"gas": in_gas(frame), "water": frame}.items():
+            start = solute.positions if where == "gas" else frame.positions
+            surfaces = [_of_potential(potential, solute, around), _of_engine(engine, around)]
+            energies = [_rigid(surface, start, hydrogen, partner, lengths) for surface in surfaces]
+            found.append(_scan(name, where, "rigid", lengths, energies))
+            energies = [_relaxed(surface, solute, start, hydrogen, partner, lengths, most_steps) for surface in surfaces]
+            found.append(_scan(name, where, "relaxed", lengths, energies))
+    return found
+
+
+def bonds_to_hydrogen(solute: Solute) -> list[tuple[int, int]]:
+    """Numbers of the hydrogen atom and of its partner, for each bond."""
+    bonded = bonds(solute.atomic_numbers, solute.positions)
+    return [(int(atom), int(np.flatnonzero(bonded[atom])[0])) for atom in np.flatnonzero(solute.atomic_numbers == 1)]
+
+
+def _scan(name: str, where: str, how: str, lengths: Sequence[float], energies: Sequence[np.ndarray]) -> Scan:
+    """Energies over the label's lowest point, for both at that length."""
+    lowest = int(np.nanargmin(energies[1]))
+    return Scan(name, where, how, np.array(lengths), *(values - values[lowest] for values in energies))
+
+
+def _of_potential(potential: Potential, solute: Solute, around: Calculation) -> Surface:
+    def surface(positions):
+        frame = without_clashes(replace(around, positions=positions))
+        system = System(solute.atomic_numbers, positions, float(solute.charge), frame.mm_positions, frame.mm_charges)
+        result = potential.compute_systems([system])  # which does not warn of geometries outside the training data
+        return float(result["energy"][0]), result["qm_gradients"][0]
+
+    return surface
+
+
+def _of_engine(engine: EmbeddingEngine, around: Calculation) -> Surface:
+    def surface(positions):
+        result = engine.embedded(without_clashes(replace(around, positions=positions)))
+        return result.energy, result.qm_gradients
+
+    return surface
+
+
+def stretched_to(positions: np.ndarray, hydrogen: int, partner: int, length: float) -> np.ndarray:
+    """The hydrogen atom moved along its bond."""
+    moved = positions.copy()
+    vector = positions[hydrogen] - positions[partner]
+    moved[hydrogen] = positions[partner] + length * vector / np.linalg.norm(vector)
+    return moved
+
+
+def _rigid(surface: Surface, start: np.ndarray, hydrogen: int, partner: int, lengths: Sequence[float]) -> np.ndarray:
+    return np.array([_energy(surface, stretched_to(start, hydrogen, partner, length)) for length in lengths])
+
+
+def _energy(surface: Surface, positions: np.ndarray) -> float:
+    try:
+        return surface(positions)[0]
+    except CalculationError:
+        return np.nan
+
+
+def _relaxed(
+    surface: Surface, solute: Solute, start: np.ndarray, hydrogen: int, partner: int, lengths: Sequence[float], most_steps: int
+) -> np.ndarray:
+    """Outwards and inwards from the bond's own length, each point from the geometry of the one before."""
+    own = float(np.linalg.norm(start[hydrogen] - start[partner]))
+    energies = np.full(len(lengths), np.nan)
+    order = np.argsort(np.abs(np.array(lengths) - own))
+    for side in (order[np.array(lengths)[order] >= own], order[np.array(lengths)[order] < own]):
+        positions = start
+        for number in side:
+            atoms = Atoms(solute.atomic_numbers, stretched_to(positions, hydrogen, partner, lengths[number]))
+            atoms.set_constraint(FixBondLengths([(hydrogen, partner)]))
+            atoms.calc = _OnSurface(surface)
+            try:
+                BFGS(atoms, logfile=None).run(FORCE_TOLERANCE, most_steps)
+                energies[number] = atoms.get_potential_energy() * units.EV
+            except CalculationError:
+                break
+            positions = atoms.positions
+    return energies
+
+
+class _OnSurface(Calculator):
+    """ASE's view of a surface."""
+
+    implemented_properties = ("energy", "forces")
+
+    def __init__(self, surface: Surface):
+        super().__init__()
+        self._surface = surface
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+        super().calculate(atoms, properties, system_changes)
+        energy, gradients = self._surface(self.atoms.positions)
+        self.results = {"energy": energy / units.EV, "forces": -np.asarray(gradients, dtype=float) / units.EV}
+
+
+def _symbol(solute: Solute, atom: int) -> str:
+    return f"{Atoms(solute.atomic_numbers)[atom].symbol}{atom + 1}"
+
+
+def barrier_error(scan: Scan, length: float) -> float:
+    """How far the potential's energy at a length is from the label's, as a part of this; nan where that is unknown."""
+    at = int(np.argmin(np.abs(scan.lengths - length)))
+    return float(scan.potential[at] / scan.label[at] - 1.0)
+
+
+def deepest_hole(scan: Scan, span: tuple[float, float]) -> float:
+    """How far the potential falls below the least that it has passed on its way from the bond's equilibrium, either way, kJ/mol, where the
+    label's own curve does not fall; 0 for a potential that rises as the label does."""
+    inside = (scan.lengths >= span[0]) & (scan.lengths <= span[1]) & np.isfinite(scan.label) & np.isfinite(scan.potential)
+    lowest = int(np.argmin(np.where(np.isfinite(scan.label), scan.label, np.inf)))
+    deepest = 0.0
+    for side in (range(lowest, len(scan.lengths)), range(lowest, -1, -1)):
+        steps = [number for number in side if inside[number] or number == lowest]
+        highest, of_label = scan.potential[lowest], scan.label[lowest]
+        for number in steps:
+            fall, own = highest - scan.potential[number], of_label - scan.label[number]
+            deepest = max(deepest, fall - max(own, 0.0))
+            highest, of_label = max(highest, scan.potential[number]), max(of_label, scan.label[number])
+    return float(deepest)

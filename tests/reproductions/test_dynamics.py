@@ -1,0 +1,141 @@
+"""The measurements of dynamics from end to end with an engine of springs, and what their numbers mean."""
+
+import json
+
+import numpy as np
+import pytest
+
+pytest.importorskip("openmm", reason="OpenMM is not installed: pip install 'amp_tf[openmm]'")
+
+from amp_tf.errors import InputError
+from amp_tf.simulation.solutes import Solute, solute_by_name
+from datasets.engines import Calculation, EmbeddedResult, EmbeddingEngine
+from figures import dynamics as figure
+from reproductions import dynamics
+from reproductions.bond_scans import Scan, barrier_error, bonds_to_hydrogen, deepest_hole, scans, stretched_to
+
+START = solute_by_name("uracil")
+WATER = Solute("water", np.array([8, 1, 1]), np.array([[0.0, 0.0, 0.0], [0.96, 0.0, 0.0], [-0.24, 0.93, 0.0]]), 0)
+
+
+class Springs(EmbeddingEngine):
+    """Springs between all atoms at the distances where they were first asked for; charges act on nothing."""
+
+    name, install = "springs", "nothing"
+
+    def __init__(self):
+        super().__init__("springs")
+        self.distances = None
+
+    def version(self):
+        return "1"
+
+    def embedded(self, calculation: Calculation) -> EmbeddedResult:
+        vectors = calculation.positions[:, None] - calculation.positions[None]
+        distances = np.linalg.norm(vectors, axis=-1) + np.eye(len(vectors))
+        if self.distances is None:
+            self.distances = distances
+        change = distances - self.distances
+        n_mm = 0 if calculation.mm_charges is None else len(calculation.mm_charges)
+        gradients = 500.0 * (change / distances)[..., None] * vectors
+        charges = np.zeros(len(vectors))
+        return EmbeddedResult(125.0 * np.sum(change**2), gradients.sum(axis=1), np.zeros((n_mm, 3)), charges, np.zeros(3))
+
+
+def test_gradients_of_the_springs():
+    engine, moved = Springs(), WATER.positions + [[0.0, 0.01, 0.02], [0.1, 0.0, 0.0], [0.0, 0.0, 0.05]]
+    engine.embedded(Calculation(WATER.atomic_numbers, WATER.positions))
+    energies = []
+    for step in (1e-4, -1e-4):
+        there = moved.copy()
+        there[1, 0] += step
+        energies.append(engine.embedded(Calculation(WATER.atomic_numbers, there)).energy)
+    found = engine.embedded(Calculation(WATER.atomic_numbers, moved)).qm_gradients[1, 0]
+    assert found == pytest.approx((energies[0] - energies[1]) / 2e-4, rel=1e-6)
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("dynamics")
+    path = dynamics.reproduce("smoke", False, folder / "results", folder / "runs", Springs())
+    return json.loads(path.read_text()), folder
+
+
+def test_every_measure_has_its_rows(result):
+    found, _ = result
+    values = {(entry["measure"], entry["metric"]): entry["value"] for entry in found["rows"]}
+    assert len([key for key in values if key[1] == "barrier_error"]) == 16  # four bonds, gas and water, rigid and relaxed
+    assert values["gas, 300 K, 1 seeds, 0.005 ps", "runs_whole"] in (0, 1)
+    assert values["NVE, 0.005 ps", "nve_rms"] >= 0.0
+    metrics = {metric for _, metric in values}
+    assert metrics >= {"deepest_hole", "longest_bond", "solute_temperature", "nve_drift", "step_ratio", "potential_time", "engine_time"}
+    text = dynamics.table(found["rows"])
+    assert "± 0.2" in text
+    assert "<= 0.4" in text
+    assert found["scans"][0]["bond"].endswith(tuple(f"H{number}" for number in range(9, 13)))
+
+
+def test_its_figure(result, tmp_path):
+    pictures = figure.draw(result[0], tmp_path)
+    assert [picture.name for picture in pictures] == ["dynamics.smoke.png", "dynamics.smoke.pdf"]
+    assert all(picture.stat().st_size > 10_000 for picture in pictures)
+
+
+def test_finished_simulations_are_not_run_again(result):
+    _, folder = result
+    checkpoints = sorted((folder / "runs").rglob("checkpoint.npz"))
+    times = [path.stat().st_mtime_ns for path in checkpoints]
+    assert len(checkpoints) == 3
+    engine = Springs()
+    engine.embedded(Calculation(START.atomic_numbers, START.positions))
+    task, _ = dynamics.prepared("smoke", False, folder / "runs", engine)
+    dynamics.simulate(task, "water", picoseconds=0.005)
+    assert [path.stat().st_mtime_ns for path in checkpoints] == times
+
+
+def test_another_preset():
+    with pytest.raises(InputError, match="there is no PRESET=paper of the dynamics; choose smoke or laptop"):
+        dynamics.reproduce("paper", False)
+
+
+LENGTHS = np.array([0.7, 0.9, 1.0, 1.4, 1.9, 2.5])
+RISING = np.array([200.0, 20.0, 0.0, 150.0, 300.0, 400.0])
+
+
+def scan(potential, label=RISING):
+    return Scan("O1-H2", "gas", "rigid", LENGTHS, np.array(potential), np.array(label))
+
+
+def test_barriers_and_holes_by_hand():
+    assert barrier_error(scan(1.1 * RISING), 1.9) == pytest.approx(0.1)
+    assert deepest_hole(scan(RISING), (0.7, 2.5)) == 0.0
+    assert deepest_hole(scan([200.0, 20.0, 0.0, 150.0, 40.0, 45.0]), (0.7, 2.5)) == pytest.approx(110.0)
+    assert deepest_hole(scan([-500.0, 20.0, 0.0, 150.0, 300.0, 400.0]), (0.7, 2.5)) == pytest.approx(520.0)
+    assert deepest_hole(scan([-500.0, 20.0, 0.0, 150.0, 300.0, 400.0]), (0.8, 2.5)) == 0.0
+    falling = np.array([200.0, 20.0, 0.0, 150.0, 100.0, 90.0])  # the proton finds another place, by the label too
+    assert deepest_hole(scan(falling - [0, 0, 0, 0, 20.0, 0], falling), (0.7, 2.5)) == pytest.approx(20.0)
+
+
+def test_relaxing_lowers_the_energy_and_keeps_the_length():
+    class OfSprings:
+        """A potential that is the engine."""
+
+        def __init__(self, engine):
+            self.engine = engine
+
+        def compute_systems(self, systems):
+            found = [self.engine.embedded(Calculation(system.atomic_numbers, system.positions)) for system in systems]
+            return {"energy": [result.energy for result in found], "qm_gradients": [result.qm_gradients for result in found]}
+
+    engine = Springs()
+    engine.embedded(Calculation(WATER.atomic_numbers, WATER.positions))
+    frame = Calculation(WATER.atomic_numbers, WATER.positions, mm_positions=WATER.positions + 9.0, mm_charges=np.array([-0.8, 0.4, 0.4]))
+    found = {(scan.bond, scan.where, scan.how): scan for scan in scans(WATER, OfSprings(engine), engine, frame, [0.96, 1.2, 1.4])}
+    assert len(found) == 8
+    for scan in found.values():
+        np.testing.assert_allclose(scan.potential, scan.label)
+    rigid, relaxed = found["O1-H2", "gas", "rigid"].label, found["O1-H2", "gas", "relaxed"].label
+    assert np.all(relaxed[1:] < rigid[1:] - 0.1)
+    assert np.all(relaxed[1:] >= 250.0 * (np.array([1.2, 1.4]) - 0.96) ** 2 - 0.1)  # the bond's own spring cannot relax
+    moved = stretched_to(WATER.positions, *bonds_to_hydrogen(WATER)[0], 1.7)
+    assert np.linalg.norm(moved[1] - moved[0]) == pytest.approx(1.7)
