@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import joblib
+import mdtraj
 import numpy as np
 import typer
 
@@ -18,7 +19,7 @@ from amp_tf.files import sha256_of
 from amp_tf.interfaces.zone import Zone, compute_embedded
 from amp_tf.models import Potential, load_potential
 from amp_tf.simulation.dynamics import Dynamics, Run
-from amp_tf.simulation.observables import RadialDistributions
+from amp_tf.simulation.observables import CHUNK, Curves, RadialDistributions
 from amp_tf.simulation.scene import SoluteInWater
 from amp_tf.simulation.solutes import Solute, solute_by_name
 from amp_tf.simulation.summary import first_peak
@@ -259,10 +260,7 @@ def _gas_run(folder: Path, path: Path, solute: Solute, xla: bool, settings: dict
 def water_rows(task: Task) -> tuple[list[Row], dict[str, Any]]:
     """One long run; where water stands around the solute, beside the QM/MM dynamics of the reference."""
     summary, run = simulate(task, "water", picoseconds=task.size.water)
-    ours, theirs = run.distributions(), RadialDistributions(task.reference.solute)
-    for positions in task.reference.snapshots():
-        n_water_atoms = len(positions) - len(task.reference.solute.positions)
-        theirs.add(positions[n_water_atoms:], positions[:n_water_atoms].reshape(-1, 3, 3), task.reference.box * np.eye(3))
+    ours, reference = run.curves, reference_curves(task.reference)
     who = {"measure": f"water, 300 K, {task.size.water:g} ps"}
     rows = [
         row("runs_whole", "", int(summary["whole"]), None, **who),
@@ -270,8 +268,7 @@ def water_rows(task: Task) -> tuple[list[Row], dict[str, Any]]:
         row("solute_temperature", "K", summary["solute_temperature_k"], None, **who),
     ]
     curves = {}
-    reference = theirs.curves()
-    for key, (distances, values) in ours.curves().items():
+    for key, (distances, values) in ours.items():
         curves[key] = {"ours": np.round(values, 3).tolist(), "reference": np.round(reference[key][1], 3).tolist()}
         peaks = first_peak(distances, values), first_peak(*reference[key])
         if key.partition("-")[0] != "C" and all(peaks):
@@ -279,6 +276,20 @@ def water_rows(task: Task) -> tuple[list[Row], dict[str, Any]]:
             rows.append(row("peak_shift", "angstrom", peaks[0]["angstrom"] - peaks[1]["angstrom"], None, **about))
             rows.append(row("peak_height", "", peaks[0]["g"] / peaks[1]["g"] - 1.0, None, **about))
     return rows, {"distances": np.round(distances, 3).tolist(), "distributions": curves}
+
+
+def reference_curves(reference: Trajectory) -> Curves:
+    """Where water stands around the solute in the QM/MM dynamics."""
+    first = next(iter(reference.snapshots()))
+    box = reference.box * np.eye(3)
+    scene = SoluteInWater(reference.solute).scene(first, box)
+    found, topology = RadialDistributions(scene.solute, scene.atoms, scene.waters), mdtraj.Topology.from_openmm(scene.topology)
+    snapshots = reference.snapshots()
+    while chunk := list(itertools.islice(snapshots, CHUNK)):
+        frames = mdtraj.Trajectory(0.1 * np.array(chunk), topology)
+        frames.unitcell_vectors = np.repeat(0.1 * box[None], len(chunk), axis=0)
+        found.add(frames)
+    return found.curves()
 
 
 def conservation_rows(task: Task) -> tuple[list[Row], dict[str, Any]]:

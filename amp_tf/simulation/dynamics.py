@@ -22,7 +22,7 @@ from amp_tf.interfaces.zone import Zone
 from amp_tf.models.ranges import MARGIN
 from amp_tf.npz import read_npz
 from amp_tf.simulation.collect import Collection
-from amp_tf.simulation.observables import RadialDistributions, bond_names, bonded_pairs, temperature
+from amp_tf.simulation.observables import Curves, bonded_pairs, import_mdtraj, temperature
 from amp_tf.simulation.scene import Setup
 from amp_tf.simulation.water_box import NM, Simulation, import_openmm, on_cpu
 
@@ -32,7 +32,7 @@ COLUMNS = (
     "solute_temperature_k", "surroundings_temperature_k", "volume_angstrom3", "longest_bond_by_its_start",
 )  # fmt: skip
 START = ("positions", "box")
-STATE = (*START, "step", "velocities", "bonds", "trajectory_bytes", "energies_bytes", "rdf_frames", "rdf_densities")
+STATE = (*START, "step", "velocities", "trajectory_bytes", "energies_bytes")
 """The arrays of ``start.npz`` and those that ``checkpoint.npz`` has at least."""
 
 RUN_FILES = ("settings.json", "start.npz", "topology.pdb", "checkpoint.npz", "summary.json", "summary.png")
@@ -114,7 +114,10 @@ class Run:
     Raises:
         InputError: if the folder holds another run, the potential does not fit, or frames are to be collected without a committee.
         DataFileError: if the files of the run are damaged.
-        EngineError: without OpenMM.
+        EngineError: without OpenMM or MDTraj.
+
+    Attributes:
+        curves: once it has run, the radial distribution functions of water around the solute.
     """
 
     def __init__(
@@ -122,6 +125,8 @@ class Run:
         collect: Path | None = None, collect_above: float = COLLECT_ABOVE,
     ):  # fmt: skip
         import_openmm()
+        import_mdtraj()
+        self.curves: Curves = {}
         self.folder, self.potentials, self.setup, self.dynamics = Path(folder), potentials, setup, dynamics
         self.solute = setup.solute
         self.xla, self.n_threads = xla, n_threads
@@ -229,8 +234,7 @@ class Run:
             self._embedded.margin = chosen.margin
             simulation.context.setVelocitiesToTemperature(chosen.temperature, self._seed(3))
             simulation.step(round(1e3 * chosen.relaxation / chosen.time_step))
-        no_files = dict.fromkeys(("trajectory_bytes", "energies_bytes", "rdf_frames"), np.array(0)) | {"rdf_densities": np.array(0.0)}
-        return self._state(simulation, 0) | no_files | {"bonds": np.zeros((0, len(bonded_pairs(self.solute))), np.float32)}
+        return self._state(simulation, 0) | dict.fromkeys(("trajectory_bytes", "energies_bytes"), np.array(0))
 
     # Running -----------------------------------------------------------------------------------------------------------------------------
 
@@ -240,8 +244,6 @@ class Run:
         chosen = self.dynamics
         first = int(state["step"]) // chosen.interval
         self._cut_back(state, first)
-        distributions = self._distributions(state)
-        bond_lengths = list(state["bonds"])
         simulation = self._simulation(system, state, is_production=True)
         saved = began = time.monotonic()
         try:
@@ -256,24 +258,23 @@ class Run:
                 with bar:
                     for frame in range(first, chosen.n_frames):
                         simulation.step(chosen.interval)
-                        record, lengths = self._record(simulation, frame + 1, distributions)
+                        record = self._record(simulation, frame + 1)
                         dcd.write(simulation)
                         if self._collection is not None:
                             self._collection.offer(self._embedded.seen, self._embedded.disagreement, self._time(frame + 1))
                         writer.writerow(record)
-                        bond_lengths.append(lengths)
                         bar.update()
                         nanoseconds = (frame + 1 - first) * chosen.interval * chosen.time_step * 1e-6
                         bar.set_postfix({"ns/day": f"{nanoseconds / (time.monotonic() - began) * 86400:.3g}"}, refresh=False)
                         if frame + 1 == chosen.n_frames or time.monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS:
                             table.flush()
-                            self._keep(simulation, frame + 1, dcd, table, bond_lengths, distributions)
+                            self._keep(simulation, frame + 1, dcd, table)
                             saved = time.monotonic()
         except KeyboardInterrupt as error:
             raise AmpTFError(f"interrupted; the run in {self.folder} is kept: run the same command to go on.") from error
         from amp_tf.simulation.summary import sum_up
 
-        summary = sum_up(self.folder, np.array(bond_lengths), bond_names(self.solute), distributions)
+        summary, self.curves = sum_up(self.folder, self._scene)
         summary["degrees_of_freedom"] = 3 * int(np.count_nonzero(self._masses)) - self._n_constraints
         write_text(self.folder / "summary.json", json.dumps(summary, indent=1))
         return summary
@@ -291,8 +292,8 @@ class Run:
                 self._collection.keep(self._embedded.seen, now)
             raise SimulationError(f"stopped at {now:.4f} ps: {error} The frame is in {path}.") from error
 
-    def _record(self, simulation: Simulation, frame: int, distributions: RadialDistributions) -> tuple[list[float], np.ndarray]:
-        """The row of a frame and the lengths of the solute's bonds, angstrom."""
+    def _record(self, simulation: Simulation, frame: int) -> list[float]:
+        """The row of a frame."""
         state = simulation.context.getState(positions=True, velocities=True, energy=True)
         of_solute = simulation.context.getState(energy=True, groups={POTENTIAL_GROUP}).getPotentialEnergy()._value
         positions, velocities = (values._value * NM for values in (state.getPositions(asNumpy=True), state.getVelocities(asNumpy=True)))
@@ -300,20 +301,17 @@ class Run:
         solute, pairs = positions[scene.atoms], bonded_pairs(self.solute)
         lengths = np.linalg.norm(solute[pairs[:, 0]] - solute[pairs[:, 1]], axis=1)
         at_start = np.linalg.norm(self.solute.positions[pairs[:, 0]] - self.solute.positions[pairs[:, 1]], axis=1)
-        if len(scene.waters) and self._is_periodic:
-            distributions.add(solute, positions[scene.waters], box)
         potential, kinetic = state.getPotentialEnergy()._value, state.getKineticEnergy()._value
         if not np.isfinite(potential):
             raise SimulationError("the energy is no number any more.")
         others = np.setdiff1d(np.flatnonzero(self._masses), scene.atoms)
-        row = [
+        return [
             frame * self.dynamics.interval, self._time(frame), potential, kinetic, potential + kinetic, of_solute,
             temperature(self._masses[scene.atoms], velocities[scene.atoms], 0),
             temperature(self._masses[others], velocities[others], self._n_constraints),
             float(np.linalg.det(box)) if self._is_periodic else float("nan"),
             float(np.max(lengths / at_start, initial=1.0)),
         ]  # fmt: skip
-        return row, lengths.astype(np.float32)
 
     def _time(self, frame: int) -> float:
         return 1e-3 * frame * self.dynamics.interval * self.dynamics.time_step
@@ -327,23 +325,13 @@ class Run:
             "box": state.getPeriodicBoxVectors(asNumpy=True)._value * NM * self._is_periodic,
         }
 
-    def _keep(self, simulation: Simulation, frame: int, dcd: "_Trajectory", table, bond_lengths, distributions) -> None:
+    def _keep(self, simulation: Simulation, frame: int, dcd: "_Trajectory", table) -> None:
         """Write the checkpoint: where to go on, and how long the files were then."""
-        counts = {f"rdf {key}": values for key, values in distributions.counts.items()}
-        self._save(
-            self._checkpoint,
-            self._state(simulation, frame * self.dynamics.interval)
-            | {"trajectory_bytes": np.array(dcd.flush()), "energies_bytes": np.array(table.tell()), "bonds": np.array(bond_lengths)}
-            | {"rdf_frames": np.array(distributions.n_frames), "rdf_densities": np.array(distributions.densities)} | counts
-            | self._collected(),
-        )  # fmt: skip
+        lengths = {"trajectory_bytes": np.array(dcd.flush()), "energies_bytes": np.array(table.tell())}
+        self._save(self._checkpoint, self._state(simulation, frame * self.dynamics.interval) | lengths | self._collected())
 
     def _collected(self) -> dict[str, np.ndarray]:
         return {} if self._collection is None else {"collected_bytes": self._collection.lengths()}
-
-    def distributions(self) -> RadialDistributions:
-        """Where water stood around the solute, of a run that has a checkpoint."""
-        return self._distributions(read_npz(self._checkpoint, STATE))
 
     @property
     def n_collected(self) -> int:
@@ -353,10 +341,6 @@ class Run:
     def _save(self, path: Path, arrays: dict[str, np.ndarray]) -> None:
         with whole_file(path) as partial:
             np.savez(partial, **arrays)
-
-    def _distributions(self, state: dict[str, np.ndarray]) -> RadialDistributions:
-        counts = {key.removeprefix("rdf "): state[key] for key in state if key.startswith("rdf ")}
-        return RadialDistributions(self.solute, counts, int(state.get("rdf_frames", 0)), float(state.get("rdf_densities", 0.0)))
 
     def _cut_back(self, state: dict[str, np.ndarray], n_frames: int) -> None:
         """Cut the files to their lengths at the checkpoint: what a killed run wrote after it comes once more."""

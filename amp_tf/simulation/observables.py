@@ -1,16 +1,22 @@
-"""What is recorded of every frame: energies, temperatures, bonds of the solute, and where water stands around it."""
+"""What runs are judged by: temperatures, bonds of the solute, and where water stands around it, the latter two by MDTraj."""
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 
 import numpy as np
 from ase.data import chemical_symbols
-from scipy.spatial import cKDTree
 
 from amp_tf import units
+from amp_tf.errors import DataFileError, EngineError
 from amp_tf.simulation.solutes import Solute, bonds
 
 RDF_RANGE, RDF_BINS = 10.0, 200
 """Of the radial distribution functions: farthest distance, angstrom, and bins."""
+
+CHUNK = 50
+"""Frames that are analysed at a time."""
+
+Curves = dict[str, tuple[np.ndarray, np.ndarray]]
+"""r [n_bins], angstrom, and g(r) of pairs such as ``"N-O"``: an element of the solute, and O or H of water."""
 
 
 def temperature(masses: np.ndarray, velocities: np.ndarray, n_constraints: int) -> float:
@@ -31,53 +37,68 @@ def bond_names(solute: Solute) -> list[str]:
     return [f"{names[first]}-{names[second]}" for first, second in bonded_pairs(solute)]
 
 
-@dataclass
-class RadialDistributions:
-    """Counts of water's O and H around each element of the solute, for g(r).
+def import_mdtraj():
+    """MDTraj, or one sentence.
 
-    Attributes:
+    Raises:
+        EngineError: if it is not installed.
+    """
+    try:
+        import mdtraj
+    except ImportError as error:
+        raise EngineError("MDTraj is not installed; install it with: pip install 'amp_tf[openmm]'") from error
+    return mdtraj
+
+
+def read_trajectory(path, topology) -> Iterable:
+    """The frames of a file as MDTraj's trajectories, some at a time; ``topology`` is OpenMM's.
+
+    Raises:
+        DataFileError: if the file is damaged.
+    """
+    mdtraj = import_mdtraj()
+    try:
+        yield from mdtraj.iterload(str(path), chunk=CHUNK, top=mdtraj.Topology.from_openmm(topology))
+    except (OSError, ValueError, RuntimeError) as error:
+        raise DataFileError(f"{path}: cannot be read ({' '.join(str(error).split())[:200]}); copy it again.") from error
+
+
+def bond_lengths(frames, atoms: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+    """[n_frames, n_bonds], angstrom, of MDTraj's frames; ``pairs`` [n_bonds, 2] number the solute's ``atoms``."""
+    return 10.0 * import_mdtraj().compute_distances(frames, atoms[pairs], periodic=frames.unitcell_vectors is not None)
+
+
+class RadialDistributions:
+    """g(r) of water's O and H around each element of the solute, averaged over frames.
+
+    Args:
         solute: its atoms' elements.
-        counts: by ``"N-O"`` and so on, [RDF_BINS].
-        n_frames: that were counted.
-        densities: sum over frames of the number density of water molecules, 1/angstrom³.
+        atoms: numbers of its atoms.
+        waters: numbers of oxygen, hydrogen, hydrogen of each water molecule, [n_waters, 3].
     """
 
-    solute: Solute
-    counts: dict[str, np.ndarray] = field(default_factory=dict)
-    n_frames: int = 0
-    densities: float = 0.0
+    def __init__(self, solute: Solute, atoms: np.ndarray, waters: np.ndarray):
+        sites = {"O": waters[:, 0], "H": waters[:, 1:].ravel()} if len(waters) else {}
+        self._pairs = {
+            f"{chemical_symbols[number]}-{name}": np.stack(
+                np.meshgrid(atoms[solute.atomic_numbers == number], numbers, indexing="ij"), axis=-1
+            ).reshape(-1, 2)
+            for number in np.unique(solute.atomic_numbers)
+            for name, numbers in sites.items()
+        }
+        self._sums = {key: np.zeros(RDF_BINS) for key in self._pairs}
+        self._n_frames = 0
+        self._distances = np.zeros(RDF_BINS)
 
-    def add(self, positions: np.ndarray, water: np.ndarray, box: np.ndarray) -> None:
-        """Count a frame.
+    def add(self, frames) -> None:
+        """Count MDTraj's frames, which have a box."""
+        mdtraj = import_mdtraj()
+        self._n_frames += len(frames)
+        for key, pairs in self._pairs.items():
+            distances, values = mdtraj.compute_rdf(frames, pairs, r_range=(0.0, 0.1 * RDF_RANGE), n_bins=RDF_BINS)
+            self._sums[key] += len(frames) * values
+            self._distances = 10.0 * distances
 
-        Args:
-            positions: of the solute, [n_atoms, 3], angstrom.
-            water: [n_waters, 3, 3], angstrom: O, H, H.
-            box: vectors of the box [3, 3], angstrom; where it is not rectangular the frame is left out.
-        """
-        edges = np.diagonal(box)
-        if np.any(box != np.diag(edges)):
-            return
-        self.n_frames += 1
-        self.densities += len(water) / edges.prod()
-        for number in np.unique(self.solute.atomic_numbers):
-            atoms = positions[self.solute.atomic_numbers == number] % edges
-            for name, sites in {"O": water[:, 0], "H": water[:, 1:].reshape(-1, 3)}.items():
-                around = cKDTree(sites % edges, boxsize=edges).query_ball_point(atoms, RDF_RANGE)
-                place = np.concatenate([sites[near] for near in around]) - np.repeat(atoms, [len(near) for near in around], axis=0)
-                distances = np.linalg.norm(place - edges * np.round(place / edges), axis=1)
-                found = np.histogram(distances, RDF_BINS, (0.0, RDF_RANGE))[0]
-                key = f"{chemical_symbols[number]}-{name}"
-                self.counts[key] = self.counts.get(key, np.zeros(RDF_BINS)) + found
-
-    def curves(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        """r [RDF_BINS], angstrom, and g(r) of each pair of elements."""
-        edges = np.linspace(0.0, RDF_RANGE, RDF_BINS + 1)
-        shells = 4.0 / 3.0 * np.pi * np.diff(edges**3)
-        found = {}
-        for key, counts in self.counts.items():
-            symbol, site = key.split("-")
-            n_atoms = np.count_nonzero(self.solute.atomic_numbers == chemical_symbols.index(symbol))
-            expected = n_atoms * self.densities * (2 if site == "H" else 1) * shells
-            found[key] = (0.5 * (edges[1:] + edges[:-1]), counts / expected)
-        return found
+    def curves(self) -> Curves:
+        """r and g(r) of each pair of elements; none without frames."""
+        return {key: (self._distances, values / self._n_frames) for key, values in self._sums.items()} if self._n_frames else {}

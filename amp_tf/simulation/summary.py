@@ -11,28 +11,33 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from amp_tf.errors import DataFileError
-from amp_tf.simulation.observables import RadialDistributions
+from amp_tf.simulation.observables import Curves, RadialDistributions, bond_lengths, bond_names, bonded_pairs, read_trajectory
+from amp_tf.simulation.scene import Scene
 
 BROKEN = 1.5
 """A bond longer than this part of its first length is called broken."""
 
 
-def sum_up(folder: Path, bond_lengths: np.ndarray, names: list[str], distributions: RadialDistributions) -> dict[str, Any]:
-    """Write ``summary.png`` and return the numbers.
+def sum_up(folder: Path, scene: Scene) -> tuple[dict[str, Any], Curves]:
+    """Write ``summary.png``; returns the numbers, and the radial distribution functions.
 
     Args:
-        folder: of the run, with ``energies.csv``.
-        bond_lengths: [n_frames, n_bonds], angstrom.
-        names: of the bonds.
-        distributions: of the water.
+        folder: of the run, with ``energies.csv`` and ``trajectory.dcd``.
+        scene: what was simulated.
 
     Raises:
-        DataFileError: if the table is damaged.
+        DataFileError: if a file is damaged.
     """
     table = _read_table(folder / "energies.csv")
     times, total = table["time_ps"], table["total_energy_kj_per_mol"]
     line = np.polyfit(times, total, 1) if len(times) > 2 else (0.0, total.mean())
-    curves = distributions.curves()
+    pairs, names = bonded_pairs(scene.solute), bond_names(scene.solute)
+    distributions, of_chunks = RadialDistributions(scene.solute, scene.atoms, scene.waters), []
+    for frames in read_trajectory(folder / "trajectory.dcd", scene.topology):
+        of_chunks.append(bond_lengths(frames, scene.atoms, pairs))
+        if frames.unitcell_vectors is not None:
+            distributions.add(frames)
+    lengths, curves = np.concatenate(of_chunks), distributions.curves()
     summary = {
         "picoseconds": float(times[-1]),
         "frames": len(times),
@@ -43,13 +48,12 @@ def sum_up(folder: Path, bond_lengths: np.ndarray, names: list[str], distributio
         "longest_bond_by_its_start": float(table["longest_bond_by_its_start"].max()),
         "whole": bool(table["longest_bond_by_its_start"].max() < BROKEN),
         "bonds": {
-            name: {"mean": float(lengths.mean()), "longest": float(lengths.max())}
-            for name, lengths in zip(names, bond_lengths.T, strict=True)
+            name: {"mean": float(of_bond.mean()), "longest": float(of_bond.max())} for name, of_bond in zip(names, lengths.T, strict=True)
         },
         "first_peaks": {key: first_peak(*curve) for key, curve in curves.items()},
     }
-    _draw(folder / "summary.png", table, bond_lengths, names, curves)
-    return summary
+    _draw(folder / "summary.png", table, lengths, names, curves)
+    return summary, curves
 
 
 def _read_table(path: Path) -> dict[str, np.ndarray]:
@@ -75,7 +79,7 @@ def first_peak(distances: np.ndarray, values: np.ndarray) -> dict[str, float] | 
     return None
 
 
-def _draw(path: Path, table: dict[str, np.ndarray], bond_lengths: np.ndarray, names: list[str], curves: dict[str, Any]) -> None:
+def _draw(path: Path, table: dict[str, np.ndarray], lengths: np.ndarray, names: list[str], curves: Curves) -> None:
     figure, axes = plt.subplots(2, 2, figsize=(9.0, 6.0), layout="constrained")
     times = table["time_ps"]
     for key, label in {"total_energy_kj_per_mol": "total", "solute_energy_kj_per_mol": "solute in its field"}.items():
@@ -85,8 +89,8 @@ def _draw(path: Path, table: dict[str, np.ndarray], bond_lengths: np.ndarray, na
         if np.any(np.isfinite(table[key])):
             axes[0, 1].plot(times, table[key], linewidth=0.8, label=label)
     axes[0, 1].set(xlabel="time (ps)", ylabel="temperature (K)")
-    for name, lengths in zip(names, bond_lengths.T, strict=True):
-        axes[1, 0].plot(times, lengths, linewidth=0.6, label=name)
+    for name, of_bond in zip(names, lengths.T, strict=True):
+        axes[1, 0].plot(times, of_bond, linewidth=0.6, label=name)
     axes[1, 0].set(xlabel="time (ps)", ylabel="bond lengths (Å)")
     for key, (distances, values) in curves.items():
         axes[1, 1].plot(distances, values, linewidth=1.0, label=key.replace("-", "–"))

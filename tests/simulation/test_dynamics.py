@@ -15,12 +15,15 @@ import pytest
 from typer.testing import CliRunner
 
 pytest.importorskip("openmm", reason="OpenMM is not installed: pip install 'amp_tf[openmm]'")
+pytest.importorskip("mdtraj", reason="MDTraj is not installed: pip install 'amp_tf[openmm]'")
+
+import mdtraj
 
 from amp_tf import cli, units
 from amp_tf.errors import DataFileError, InputError, SimulationError
 from amp_tf.models.ranges import training_ranges
 from amp_tf.simulation.dynamics import COLUMNS, Dynamics, Run
-from amp_tf.simulation.observables import RDF_BINS, RDF_RANGE, RadialDistributions, temperature
+from amp_tf.simulation.observables import RDF_BINS, RDF_RANGE, RadialDistributions, bond_lengths, temperature
 from amp_tf.simulation.scene import PreparedSystem, SoluteInWater
 from amp_tf.simulation.solutes import Solute
 from amp_tf.systems import System
@@ -281,16 +284,24 @@ def test_temperature_of_maxwell_boltzmann_velocities():
     assert temperature(masses, velocities, 0) == pytest.approx(300.0, rel=0.01)
 
 
-def test_the_distribution_of_points_at_random_is_one():
-    random, box = np.random.default_rng(0), 25.0
-    distributions = RadialDistributions(WATER)
-    for _ in range(25):
-        distributions.add(random.uniform(-50, 50, size=(3, 3)), random.uniform(-60, 60, size=(4000, 3, 3)), box * np.eye(3))
-    for distances, values in distributions.curves().values():
+def test_the_distribution_of_points_at_random_is_one(random):
+    """And the bonds of every frame are measured."""
+    box, n_waters = 25.0, 2000
+    scene = SoluteInWater(WATER).scene(np.zeros((3 * n_waters + 3, 3)), box * np.eye(3))
+    distributions = RadialDistributions(WATER, scene.atoms, scene.waters)
+    frames = mdtraj.Trajectory(random.uniform(-5, 5, size=(50, 3 * n_waters + 3, 3)), mdtraj.Topology.from_openmm(scene.topology))
+    frames.xyz[:, scene.atoms] = 0.1 * (WATER.positions + 30.0)
+    frames.unitcell_vectors = np.repeat(0.1 * box * np.eye(3)[None], 50, axis=0)
+    distributions.add(frames)
+    curves = distributions.curves()
+    assert set(curves) == {"O-O", "O-H", "H-O", "H-H"}
+    for distances, values in curves.values():
         far = distances > 3.0
         assert len(values) == RDF_BINS
         assert distances[-1] < RDF_RANGE
         assert np.mean(values[far]) == pytest.approx(1.0, abs=0.03)
+    expected = np.linalg.norm(WATER.positions[1:], axis=1)
+    np.testing.assert_allclose(bond_lengths(frames, scene.atoms, np.array([[0, 1], [0, 2]])), np.tile(expected, (50, 1)), rtol=1e-5)
 
 
 @pytest.mark.parametrize(
