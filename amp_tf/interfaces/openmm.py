@@ -80,7 +80,7 @@ def mixed_system(
     charges = _split_forces(mixed, set(atoms.tolist()))
     others = np.setdiff1d(np.arange(system.getNumParticles()), atoms)
     function = EmbeddedPotential(
-        paths=tuple(str(Path(path).resolve()) for path in ([potentials] if isinstance(potentials, Path | str) else potentials)),
+        paths=_paths(potentials),
         numbers=np.array([elements[atom].atomic_number for atom in atoms]),
         charge=float(round(charges[atoms].sum())) if charge is None else float(charge),
         atoms=atoms,
@@ -103,12 +103,55 @@ def mixed_system(
         for first, second in itertools.pairwise(members):
             holding.addBond(int(first), int(second), 0.1, 0.0)
     mixed.addForce(holding)
+    _add(mixed, function, force_group)
+    return mixed, function
+
+
+def add_force(
+    topology: app.Topology,
+    system: openmm.System,
+    atoms: Sequence[int] | None,
+    potentials: Path | str | Sequence[Path | str],
+    charge: float = 0.0,
+    xla: bool = True,
+    force_group: int = 0,
+    margin: float = MARGIN,
+) -> None:
+    """Add the energy of some atoms alone, as if nothing were around them: of an isolated molecule, or for mechanical embedding.
+
+    Args:
+        topology, system: as in :func:`make_mixed_system`; the system is changed.
+        atoms: numbers of the atoms, whole molecules; None: all.
+        potentials, xla, force_group, margin: as in :func:`make_mixed_system`.
+        charge: total charge of the atoms, e.
+
+    Raises:
+        InputError: for atoms without an element, and potentials that do not know one.
+        DataFileError: for a path that is no potential.
+    """
+    elements = [atom.element for atom in topology.atoms()]
+    atoms = np.arange(len(elements)) if atoms is None else np.unique(np.asarray(list(atoms), dtype=int))
+    if bad := [int(atom) for atom in atoms if elements[atom] is None]:
+        raise InputError(f"atom {bad[0]} has no element; leave it out.")
+    none = np.zeros(0, dtype=int)
+    function = EmbeddedPotential(
+        _paths(potentials), np.array([elements[atom].atomic_number for atom in atoms]), float(charge), atoms, none, np.zeros(0), none,
+        system.usesPeriodicBoundaryConditions(), Zone(), xla, margin,
+    )  # fmt: skip
+    function.check()
+    _add(system, function, force_group)
+
+
+def _paths(potentials: Path | str | Sequence[Path | str]) -> tuple[str, ...]:
+    return tuple(str(Path(path).resolve()) for path in ([potentials] if isinstance(potentials, Path | str) else potentials))
+
+
+def _add(system: openmm.System, function: "EmbeddedPotential", force_group: int) -> None:
     force = openmm.PythonForce(function)
     force.setName("amp_tf")
     force.setUsesPeriodicBoundaryConditions(function.is_periodic)
     force.setForceGroup(force_group)
-    mixed.addForce(force)
-    return mixed, function
+    system.addForce(force)
 
 
 def molecules_of(system: openmm.System) -> np.ndarray:

@@ -18,7 +18,7 @@ class PotentialFactory:
 
 
 class PotentialImpl:
-    """Embeds electrostatically; without embedding it has no use in OpenMM yet.
+    """Of an isolated molecule, mechanically embedded by OpenMM-ML, or, for which it is made, embedded electrostatically.
 
     Args:
         path: of a trained potential.
@@ -36,13 +36,18 @@ class PotentialImpl:
         return False
 
     def addForces(self, topology, system, atoms, forceGroup, **settings):
-        """Raises:
-        InputError: always.
+        """As :func:`amp_tf.interfaces.openmm.add_force`, whose ``charge``, ``xla`` and ``margin`` may be given.
+
+        Raises:
+            InputError: for other settings, and as that function.
         """
-        raise InputError('this potential is for embedding in MM charges; use createMixedSystem(..., embedding="electrostatic").')
+        from amp_tf.interfaces.openmm import add_force
+
+        _check(settings, {"charge", "xla", "margin"})
+        add_force(topology, system, atoms, self.path, force_group=forceGroup, **settings)
 
     def createMixedSystem(self, topology, system, atoms, forceGroup, interpolate, embedding, returnInfo=False, **settings):
-        """As :func:`amp_tf.interfaces.openmm.make_mixed_system`, whose ``charge``, ``zone`` and ``xla`` may be given.
+        """As :func:`amp_tf.interfaces.openmm.make_mixed_system`, whose ``charge``, ``zone``, ``xla`` and ``margin`` may be given.
 
         Raises:
             InputError: for interpolation, other settings, and as that function.
@@ -51,6 +56,10 @@ class PotentialImpl:
 
         if interpolate:
             raise InputError("interpolate: energies of an embedded potential and of a force field have no common zero; leave it out.")
-        if unknown := set(settings) - {"charge", "zone", "xla"}:
-            raise InputError(f"createMixedSystem of amp_tf knows charge, zone and xla, not {', '.join(sorted(unknown))}.")
+        _check(settings, {"charge", "zone", "xla", "margin"})
         return make_mixed_system(topology, system, atoms, self.path, force_group=forceGroup, **settings)
+
+
+def _check(settings, known: set[str]) -> None:
+    if unknown := set(settings) - known:
+        raise InputError(f"amp_tf knows {', '.join(sorted(known))} here, not {', '.join(sorted(unknown))}; leave it out.")

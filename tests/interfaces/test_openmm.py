@@ -198,12 +198,31 @@ def test_committees_and_the_plug_in_of_openmm_ml(path, tmp_path):
     assert evaluate(mixed, positions) == pytest.approx(single[0], abs=1e-9)
     for work, words in {
         "path": lambda: PotentialFactory().createImpl("amp_tf"),
-        "addForces|createMixedSystem": lambda: impl.addForces(topology, system, None, 0),
+        "here, not zone": lambda: impl.addForces(topology, system, None, 0, zone=ZONE),
         "interpolate": lambda: impl.createMixedSystem(topology, system, [0, 1, 2], 0, True, "electrostatic"),
-        "not cutoff": lambda: impl.createMixedSystem(topology, system, [0, 1, 2], 0, False, "electrostatic", cutoff=1.0),
+        "here, not cutoff": lambda: impl.createMixedSystem(topology, system, [0, 1, 2], 0, False, "electrostatic", cutoff=1.0),
     }.items():
         with pytest.raises(InputError, match=work):
             words()
+
+
+def test_openmm_ml_itself(path):
+    """The plug-in as its users call it: an isolated molecule, mechanical and electrostatic embedding."""
+    openmmml = pytest.importorskip("openmmml", reason="OpenMM-ML is not installed: pip install openmmml")
+    topology, system, positions = water_box()
+    potential = openmmml.MLPotential("amp_tf", path=path)
+    mixed = potential.createMixedSystem(topology, system, [0, 1, 2], embedding="electrostatic", zone=ZONE, xla=False)
+    expected = make_mixed_system(topology, system, [0, 1, 2], path, zone=ZONE, xla=False)
+    assert evaluate(mixed, positions) == pytest.approx(evaluate(expected, positions), abs=1e-9)
+    alone = amp_tf.load_potential(path).compute([8, 1, 1], 10.0 * positions[:3])["energy"]
+    chain = app.Topology()
+    residue = chain.addResidue("HOH", chain.addChain())
+    for symbol in ("O", "H", "H"):
+        chain.addAtom(symbol, app.Element.getBySymbol(symbol), residue)
+    assert evaluate(potential.createSystem(chain, xla=False), positions[:3]) == pytest.approx(alone, abs=1e-6)
+    mechanical = potential.createMixedSystem(topology, system, [0, 1, 2], xla=False)
+    assert np.isfinite(evaluate(mechanical, positions))
+    assert {force.getName() for force in mechanical.getForces()} >= {"amp_tf", "NonbondedForce"}
 
 
 def test_what_cannot_be_split_is_refused(path, tmp_path):
