@@ -15,6 +15,7 @@ help:
 	@echo "make reproduce-figure3   the same for Figure 3 (likewise -table7, -table8), from weights that ship; RETRAIN=1 trains anew"
 	@echo "make reproduce-orders    AMP(2) against AMP(3) on the clusters of Figure 3, three seeds each, with two forms of polarization"
 	@echo "make reproduce-dynamics  whether the potential of uracil that ships is fit for dynamics: bonds, gas, water, energy (hours; PRESET=smoke)"
+	@echo "make reproduce-dipeptide OPTIONS=\"--weights MIN_state_dict\"   alanine dipeptide with the published weights of AMP-BMS, in OpenMM"
 	@echo "make test                lint and tests (PYTEST_OPTIONS=--run-slow for all)"
 	@echo "make fuzz                damaged files, bad input and killed runs by the hundreds, in minutes"
 	@echo "make dataset-water-dimer build the water dimer's reference data anew (ENGINE=pyscf or psi4)"
@@ -33,7 +34,7 @@ $(INSTALLED): requirements.lock setup.cfg pyproject.toml
 	@touch $@
 
 reproduce-%: $(INSTALLED)
-	@test -f reproductions/$*.py || { echo "error: there is no reproduction '$*'; there are: $$(cd reproductions && ls figure*.py table*.py orders.py dynamics.py 2>/dev/null | sed 's/\.py//' | tr '\n' ' ')"; exit 1; }
+	@test -f reproductions/$*.py || { echo "error: there is no reproduction '$*'; there are: $$(cd reproductions && ls figure*.py table*.py orders.py dynamics.py dipeptide.py 2>/dev/null | sed 's/\.py//' | tr '\n' ' ')"; exit 1; }
 	$(BIN)/python -m reproductions.$* --preset $(PRESET) $(OPTIONS)
 
 lint: $(INSTALLED)

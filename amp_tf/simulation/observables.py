@@ -1,6 +1,10 @@
 """What runs are judged by: temperatures, bonds of the solute, and where water stands around it, the latter two by MDTraj."""
 
-from collections.abc import Iterable
+import ctypes
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 from ase.data import chemical_symbols
@@ -50,7 +54,7 @@ def import_mdtraj():
     return mdtraj
 
 
-def read_trajectory(path, topology) -> Iterable:
+def read_trajectory(path, topology) -> Iterator:
     """The frames of a file as MDTraj's trajectories, some at a time; ``topology`` is OpenMM's.
 
     Raises:
@@ -58,9 +62,32 @@ def read_trajectory(path, topology) -> Iterable:
     """
     mdtraj = import_mdtraj()
     try:
-        yield from mdtraj.iterload(str(path), chunk=CHUNK, top=mdtraj.Topology.from_openmm(topology))
+        chunks = mdtraj.iterload(str(path), chunk=CHUNK, top=mdtraj.Topology.from_openmm(topology))
+        with _silent_c_library():  # MDTraj's reader of DCD prints as it opens a file
+            first = next(chunks)
+        yield first
+        yield from chunks
     except (OSError, ValueError, RuntimeError) as error:
         raise DataFileError(f"{path}: cannot be read ({' '.join(str(error).split())[:200]}); copy it again.") from error
+
+
+@contextmanager
+def _silent_c_library() -> Iterator[None]:
+    """Leave out what C code prints."""
+    sys.stdout.flush()
+    try:
+        stdout = os.dup(1)
+    except OSError:  # there is none
+        yield
+        return
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 1)
+    try:
+        yield
+    finally:
+        ctypes.CDLL(None).fflush(None)
+        os.dup2(stdout, 1)
+        os.close(stdout)
 
 
 def bond_lengths(frames, atoms: np.ndarray, pairs: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import json
 from pathlib import Path
 
 import keras
@@ -257,3 +258,24 @@ def test_a_site_without_charge_may_stand_on_an_atom(hydroxide):
         np.testing.assert_allclose(on_atom["energy"], far["energy"], rtol=1e-12)
         np.testing.assert_allclose(on_atom["qm_gradients"], far["qm_gradients"], atol=1e-8)
         np.testing.assert_array_equal(on_atom["mm_gradients"], 0.0)
+
+
+@needs_weights
+def test_the_dynamics_of_alanine_dipeptide(tmp_path):
+    """The smoke run: built, simulated with and without a thermostat, its angles and figure; a second call runs nothing again."""
+    pytest.importorskip("openmm", reason="OpenMM is not installed: pip install 'amp_tf[openmm]'")
+    from figures import dipeptide as figure
+    from reproductions import dipeptide
+
+    result = json.loads(dipeptide.reproduce("smoke", WEIGHTS, tmp_path, tmp_path).read_text())
+    values = {(entry["ensemble"], entry["metric"]): entry["value"] for entry in result["rows"]}
+    assert values["nvt", "whole"] == values["nve", "whole"] == 1
+    assert {len(angles) for ensemble in result["angles"].values() for angles in ensemble.values()} == {5}
+    assert "kJ/mol/ps a degree of freedom" in dipeptide.table(result["rows"])
+    assert all(picture.stat().st_size > 10_000 for picture in figure.draw(result, tmp_path))
+    checkpoint = tmp_path / "dipeptide" / "smoke" / "nve" / "checkpoint.npz"
+    written = checkpoint.stat().st_mtime_ns
+    dipeptide.reproduce("smoke", WEIGHTS, tmp_path, tmp_path)
+    assert checkpoint.stat().st_mtime_ns == written
+    with pytest.raises(InputError, match="there is no PRESET=paper of the dipeptide"):
+        dipeptide.reproduce("paper", WEIGHTS, tmp_path, tmp_path)

@@ -389,3 +389,5 @@ def test_the_command_runs_a_molecule_alone(path, tmp_path):
     assert result.exit_code == 0, result.output
     assert "0.002 ps, solute " in result.output
     assert (tmp_path / "run" / "summary.png").stat().st_size > 10_000
+    again = subprocess.run([sys.executable, "-m", "amp_tf.cli", "md", *arguments], capture_output=True, text=True, check=True)
+    assert [line.split()[0] for line in again.stdout.splitlines()] == ["0.002", *["wrote"] * 5]
