@@ -223,15 +223,12 @@ class Run:
         return simulation
 
     def _relax(self, system, state: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Downhill, then dynamics with a strong thermostat, so that the solute finds its place in the water."""
+        """Dynamics with a strong thermostat, so that the solute finds its place in the water."""
         from amp_tf.interfaces.openmm import original_errors
 
-        openmm, chosen = import_openmm(), self.dynamics
+        chosen = self.dynamics
         simulation = self._simulation(system, state, is_production=False)
         with self._saving_the_last_frame(simulation), original_errors():
-            self._embedded.margin = np.inf  # the way downhill may lead over wild geometries
-            openmm.LocalEnergyMinimizer.minimize(simulation.context, maxIterations=50)
-            self._embedded.margin = chosen.margin
             simulation.context.setVelocitiesToTemperature(chosen.temperature, self._seed(3))
             simulation.step(round(1e3 * chosen.relaxation / chosen.time_step))
         return self._state(simulation, 0) | dict.fromkeys(("trajectory_bytes", "energies_bytes"), np.array(0))
