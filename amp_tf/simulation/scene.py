@@ -12,13 +12,25 @@ from amp_tf.errors import InputError
 from amp_tf.models import load_potential
 from amp_tf.simulation.observables import bonded_pairs
 from amp_tf.simulation.solutes import Solute
-from amp_tf.simulation.water_box import NM, add_solute, box_length, equilibrated, force_field_system, import_openmm, water_topology
+from amp_tf.simulation.water_box import (
+    NM,
+    add_solute,
+    box_length,
+    equilibrated,
+    force_field_system,
+    import_openmm,
+    on_cpu,
+    water_topology,
+)
 
 WATER_NAMES = ("HOH", "WAT", "SOL", "TIP3", "TP3", "TIP4", "TP4", "SPC", "OPC")
 ION_NAMES = (
     "NA", "Na+", "NA+", "SOD", "CL", "Cl-", "CL-", "CLA", "K", "K+", "POT", "MG", "MG2", "CA", "ZN", "LI", "RB", "CS", "BR", "F", "IOD",
 )  # fmt: skip
 """Names of residues in the files of AMBER, CHARMM, GROMACS and OpenMM."""
+
+STEPS_DOWNHILL = 100
+"""Iterations of the minimization of what stands around the solute of a prepared system."""
 
 
 @dataclass(frozen=True)
@@ -179,10 +191,21 @@ class PreparedSystem:
         return {"files_sha256": digests, "force_fields": self._force_fields, "residues": self._residues, "charge": self.solute.charge}
 
     def start(self, potential: Path, dynamics, seeds: tuple[int, int, int], n_threads: int) -> tuple[np.ndarray, np.ndarray]:
-        """As the structure has them: it is for the user to equilibrate it."""
-        if not self._system.usesPeriodicBoundaryConditions():
-            return self._positions, np.zeros((3, 3))
-        return self._positions, np.array([vector._value for vector in self._system.getDefaultPeriodicBoxVectors()]) * NM
+        """As the structure has them, all but the solute moved downhill by the force field, for water that was only just filled in; the rest
+        of the equilibration is for the user to do."""
+        openmm = import_openmm()
+        box = np.zeros((3, 3))
+        if self._system.usesPeriodicBoundaryConditions():
+            box = np.array([vector._value for vector in self._system.getDefaultPeriodicBoxVectors()]) * NM
+        frozen, atoms = openmm.XmlSerializer.clone(self._system), set(self._atoms.tolist())
+        for number in reversed(range(frozen.getNumConstraints())):
+            if set(frozen.getConstraintParameters(number)[:2]) <= atoms:
+                frozen.removeConstraint(number)
+        for atom in atoms:
+            frozen.setParticleMass(atom, 0.0)
+        simulation = on_cpu(frozen, openmm.VerletIntegrator(0.001), self._positions, box if np.any(box) else None, n_threads)
+        openmm.LocalEnergyMinimizer.minimize(simulation.context, maxIterations=STEPS_DOWNHILL)
+        return simulation.positions(), box
 
     def scene(self, positions: np.ndarray, box: np.ndarray) -> Scene:
         """The scene that starts there."""
