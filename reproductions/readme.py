@@ -41,7 +41,7 @@ BLOCKS: dict[str, tuple[Path, Callable[[dict[str, Any]], str]]] = {
     "distances": (RESULTS / "figure3.laptop.json", lambda result: cluster_tables.distance_table(result["rows"])),
     "orders": (RESULTS / "orders.laptop.json", _with_differences(orders.table)),
     "terms": (RESULTS / "figure3.laptop.json", _terms),
-    "table1": (RESULTS / "table1-Uracil-RA.laptop.json", _with_differences(table1.table)),
+    "table1": (RESULTS / "table1-Uracil-RA-SAM.laptop.json", _with_differences(table1.table)),
     "table2": (RESULTS / "table2.laptop.json", _with_differences(table2.table)),
     "speed": (step_time.RESULTS / "step_time.float32.json", _step_time),
     "embedding": (step_time.RESULTS / "embedding.float32.json", _embedding),
