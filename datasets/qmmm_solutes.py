@@ -28,6 +28,7 @@ from amp_tf.files import check_outputs
 from amp_tf.simulation.solutes import PAPER_SOLUTES, Solute, check_shell, lennard_jones, solute_by_name, solute_from_smiles, solute_from_xyz
 from datasets.engines import EMBEDDING_ENGINES, Calculation, CalculationError, EmbeddingEngine, XTBEngine
 from datasets.for_dynamics import HIGHEST_ENERGY, frames_for_dynamics
+from datasets.joining import join
 from datasets.parts import Arrays, Parts, failures_of, report, run_all
 from datasets.qmmm_sampling import Sampling, Trajectory, relaxed, sampling_record
 
@@ -342,6 +343,21 @@ def relabel_command(
             raise InputError("--charge goes with --pc and an extended xyz; reference data state their charge.")
         data = read_reference_data(source) if pc is None else geometries(source, pc, charge)
         return output, *relabel(spread(data, frames), output, chosen, workers, _command(), dask)
+
+    report(work)
+
+
+@app.command("join")
+def join_command(
+    sources: Annotated[list[Path], typer.Argument(help="Files of sample, relabel or join, and last the file to write.")],
+) -> None:
+    """Several files of one level of theory as one, for training: SOURCE SOURCE ... OUTPUT."""
+
+    def work():
+        if len(sources) < 3:
+            raise InputError("give two files to join, or more, and last the file to write.")
+        *found, output = sources
+        return output, join([read_reference_data(path) for path in found], output, _command()), []
 
     report(work)
 
