@@ -77,5 +77,5 @@ def test_files_that_do_not_belong_together_are_refused(sampled, tmp_path):
     silent = dataclasses.replace(data, provenance=data.provenance.model_copy(update={"settings": {}}))
     with pytest.raises(InputError, match="does not record where its energies are zero"):
         join([data, silent], tmp_path / "out.h5", "test")
-    with pytest.raises(InputError, match="the same file|choose another"):
+    with pytest.raises(InputError, match=r"the same file|choose another"):
         join([data, data], sampled, "test")
