@@ -6,13 +6,11 @@ Beside :mod:`amp_tf.ops.safe` this is the one place of the mathematics that name
 import functools
 import os
 import threading
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pydantic
 import tensorflow as tf
 from ase.data import atomic_numbers as NUMBER_OF_SYMBOL
 from ase.data import chemical_symbols
@@ -20,7 +18,7 @@ from keras import ops
 
 from amp_tf import units
 from amp_tf.arrays import without_units
-from amp_tf.errors import AmpTFError, InputError
+from amp_tf.errors import AmpTFError
 from amp_tf.files import whole_file
 from amp_tf.graph import (
     FLOAT_FIELDS,
@@ -33,8 +31,8 @@ from amp_tf.graph import (
     rounded_up,
 )
 from amp_tf.layers import Edges, make_edges
+from amp_tf.models.checking import Checked
 from amp_tf.models.processes import require_no_fork, unpickled
-from amp_tf.models.ranges import TrainingRanges
 from amp_tf.models.results import require_finite
 from amp_tf.models.settings import checked_elements, checked_energies, checked_provenance, require, require_positive, require_whole
 from amp_tf.models.training import GRADIENTS, Trainable
@@ -56,7 +54,7 @@ _TRACING = threading.RLock()
 """Held while a potential is traced, of which some attributes then say how."""
 
 
-class Potential(Trainable):
+class Potential(Checked, Trainable):
     """Base of every potential: subclasses give the energy terms, the base their sum and its gradients.
 
     Args:
@@ -89,8 +87,7 @@ class Potential(Trainable):
         self.atomic_energies = checked_energies(atomic_energies, self.elements)
         self.provenance = checked_provenance(provenance)
         self._element_numbers = [NUMBER_OF_SYMBOL[symbol] for symbol in self.elements]
-        self.training_ranges = _ranges(self.provenance)
-        self._warned: set[str] = set()
+        self._set_ranges()
         self._compiled: dict[tuple[bool, bool, bool, bool], tuple[Any, Any]] = {}
 
     # What a subclass gives ---------------------------------------------------------------------------------------------------------------
@@ -182,61 +179,6 @@ class Potential(Trainable):
         """
         self.check_systems(systems)
         return build_graph(systems, self.cutoff, self.compute_dtype, self.far_from, self.mm_nodes, self.near_cutoff, expands)
-
-    def check_systems(self, systems: Sequence[System]) -> None:
-        """Check that the model can describe the systems.
-
-        Raises:
-            InputError: for an element that the model does not know, a total charge that it was not trained on (where its provenance tells),
-                or MM particles where the model has no term for them.
-        """
-        trained = self.provenance.get("total_charges") if self.sees_total_charge else None
-        for number, system in enumerate(systems):
-            with naming(f"system {number}", len(systems) > 1):
-                self._check_system(system, trained)
-
-    def _check_system(self, system: System, trained_charges: Sequence[float] | None) -> None:
-        require(
-            trained_charges is None or bool(np.any(np.isclose(system.total_charge, trained_charges, atol=1e-6))),
-            f"the model was trained on total charges of {', '.join(map(_signed, trained_charges or ()))} e, not "
-            f"{_signed(system.total_charge)} e; train one with such data.",
-        )
-        unknown = sorted({chemical_symbols[number] for number in system.atomic_numbers} - set(self.elements))
-        require(not unknown, f"the model knows {', '.join(self.elements)}, not {', '.join(unknown)}; train one with these elements.")
-        if len(system.mm_charges) and not self.embeds_charges:
-            raise InputError(
-                "this model has no term for MM particles; leave them out, or train one "
-                "with direct_polarization, pairwise_coulomb or mm_types."
-            )
-
-    def check_charges(self, systems: Sequence[System]) -> None:
-        """Refuse total charges that the model would ignore.
-
-        Raises:
-            InputError: for a model that does not see the total charge, unless it is 0 or one of its training data.
-        """
-        trained = self.provenance.get("total_charges", [0.0])
-        known = [0.0, *trained]
-        require(
-            self.sees_total_charge or all(np.any(np.isclose(system.total_charge, known)) for system in systems),
-            "this model does not see the total charge; leave it at 0, or use pairwise_coulomb=True (-P).",
-        )
-
-    def warn_of_ranges(self, systems: Sequence[System]) -> None:
-        """Warn, once of geometries and once of charges, of the first system outside the training data, where the provenance tells these."""
-        ranges = self.training_ranges
-        if ranges is None:
-            return
-        kinds = {"geometries": ranges.geometry_complaint, "charges": lambda system: ranges.charge_complaint(system.mm_charges)}
-        for kind, complain in kinds.items():
-            if kind in self._warned:
-                continue
-            complaints = ((number, complain(system)) for number, system in enumerate(systems))
-            number, complaint = next(((number, complaint) for number, complaint in complaints if complaint), (0, None))
-            if complaint:
-                self._warned.add(kind)
-                where = f"system {number}: " if len(systems) > 1 else ""
-                warnings.warn(f"{where}{complaint}. Its energy is an extrapolation (this warning comes once).", stacklevel=3)
 
     def reference_energies(self, systems: Sequence[System]) -> np.ndarray:
         """Sum of the atomic energies of each system, [n_systems] float64, kJ/mol."""
@@ -424,17 +366,6 @@ class Potential(Trainable):
 
     def __reduce__(self):
         return unpickled, super().__reduce__()
-
-
-def _ranges(provenance: Mapping[str, Any]) -> TrainingRanges | None:
-    try:
-        return TrainingRanges.model_validate(provenance["ranges"]) if "ranges" in provenance else None
-    except pydantic.ValidationError as error:
-        raise InputError(f"provenance: the ranges of the training data are damaged ({error.errors()[0]['msg']}).") from error
-
-
-def _signed(charge: float) -> str:
-    return f"{charge:+g}" if charge else "0"
 
 
 def _require_eager() -> None:
