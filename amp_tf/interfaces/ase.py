@@ -25,13 +25,14 @@ class AMPCalculator(Calculator):
 
     Args:
         potentials: a trained potential or the path of one, or a sequence of these.
+        dtype: ``"float32"`` or ``"float64"``, in which the potentials compute; None: their own.
         charge: total charge, e, of atoms that do not tell their own.
         xla: compile, which takes seconds and is then faster: for dynamics.
         zone: the molecules around the QM atoms that the potential sees in :meth:`embed`.
 
     Raises:
         DataFileError: for a path that is no potential.
-        InputError: without potentials.
+        InputError: without potentials, or for another ``dtype``.
     """
 
     implemented_properties = ("energy", "free_energy", "forces", "charges", "dipole")
@@ -39,6 +40,7 @@ class AMPCalculator(Calculator):
     def __init__(
         self,
         potentials: Potential | Path | str | Sequence[Potential | Path | str],
+        dtype: str | None = None,
         charge: float = 0.0,
         xla: bool = False,
         zone: Zone | None = None,
@@ -47,7 +49,7 @@ class AMPCalculator(Calculator):
         members = [potentials] if isinstance(potentials, Potential | Path | str) else list(potentials)
         if not members:
             raise InputError("AMPCalculator needs at least one potential.")
-        self.members = [member if isinstance(member, Potential) else load_potential(member) for member in members]
+        self.members = [_in_precision(member, dtype) for member in members]
         self.charge, self.xla, self.zone = float(charge), xla, zone or Zone()
         self.point_charges: PointCharges | None = None
         self._computed_charge: float | None = None
@@ -113,6 +115,12 @@ class AMPCalculator(Calculator):
                 raise InputError(f"a {type(member).__name__} without -D and -P sees no charges; embed one that does.")
         self.point_charges = PointCharges(np.asarray(charges, dtype=float), sites_per_molecule)
         return self.point_charges
+
+
+def _in_precision(potential: Potential | Path | str, dtype: str | None) -> Potential:
+    if not isinstance(potential, Potential):
+        return load_potential(potential, dtype)
+    return potential if dtype in (None, potential.compute_dtype) else potential.copy_for_inference(dtype)
 
 
 class PointCharges:

@@ -44,6 +44,17 @@ def test_results_are_those_of_the_potential_in_ev(methanol, tmp_path):
     np.testing.assert_allclose(calculate_numerical_forces(methanol, 1e-5), methanol.get_forces(), atol=1e-6)
 
 
+def test_the_precision_can_be_chosen(methanol, tmp_path):
+    model = potential()
+    model.save(tmp_path / "model.keras")
+    for given in (model, tmp_path / "model.keras"):
+        single, double = AMPCalculator(given, dtype="float32"), AMPCalculator(given, dtype="float64")
+        assert {member.compute_dtype for member in single.members} == {"float32"}
+        assert double.get_potential_energy(methanol) == pytest.approx(single.get_potential_energy(methanol), rel=1e-5)
+    with pytest.raises(InputError, match="dtype must be one of float32, float64"):
+        AMPCalculator(model, dtype="float16")
+
+
 def test_the_total_charge_is_never_stale(methanol):
     model = potential()
     methanol.calc = AMPCalculator(model)
