@@ -224,6 +224,8 @@ def _potential_lines(file: Path) -> list[tuple[str, object]]:
     lines += [(f"unit of {quantity}", name) for quantity, name in unit.items()]
     for row in provenance.pop("errors", []):
         lines.append((f"{row['split']} {row['metric']}", f"{row['value']:.4g} {row['unit']} (null model {row['null_model']:.4g})"))
+    if provenance.pop("ranges", None) is not None:
+        lines += potential.training_ranges.lines()
     return lines + [(f"provenance: {key}", value) for key, value in provenance.items()]
 
 

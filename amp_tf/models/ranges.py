@@ -49,6 +49,14 @@ class TrainingRanges(pydantic.BaseModel):
     positive: dict[str, Distance]
     mm_charges: tuple[float, float] | None
 
+    def lines(self) -> list[tuple[str, str]]:
+        """What is known, in words, to be printed."""
+        found = [(f"trained on {key.replace('-', '...')}", f"{_in_words(spans)} angstrom") for key, spans in self.distances.items()]
+        for sign, shortest in {"negative": self.negative, "positive": self.positive}.items():
+            words = ", ".join(f"{symbol} {distance:.2f}" for symbol, distance in shortest.items())
+            found += [(f"trained on {sign} charges", f"as close as {words} angstrom")] if words else []
+        return found + ([("trained on MM charges", "{:g} to {:g} e".format(*self.mm_charges))] if self.mm_charges else [])
+
     def merged(self, other: "TrainingRanges") -> "TrainingRanges":
         """What either covers: a potential that is trained further has seen both."""
         charges = [span for span in (self.mm_charges, other.mm_charges) if span]
@@ -94,10 +102,9 @@ class TrainingRanges(pydantic.BaseModel):
             pair = int(np.argmin(np.where(outside, distances, np.inf)))
             ends = [first[pair], second[pair]]
             spans = self.distances.get("-".join(sorted(chemical_symbols[numbers[end]] for end in ends)), [])
-            known = [f"{low:.2f} to {high:.2f}" if high < REACH - BIN else f"{low:.2f} or more" for low, high in spans]
             return (
                 f"{_named(numbers, ends[0])} and {_named(numbers, ends[1])} are {distances[pair]:.2f} angstrom apart; the training data "
-                f"have {' and '.join(known) or f'{REACH:g} or more'}"
+                f"have {_in_words(spans)}"
             )
         if distances.max() > REACH:
             nearest = cKDTree(system.positions).query(system.positions, k=2)[0][:, 1]
@@ -192,6 +199,11 @@ def _merged(first: dict[str, float], second: dict[str, float], best) -> dict[str
 def _largest(symbols: list[str], values: np.ndarray) -> dict[str, float]:
     of_symbol = np.array(symbols)
     return {str(symbol): float(values[of_symbol == symbol].max()) for symbol in np.unique(of_symbol)}
+
+
+def _in_words(spans: list[tuple[float, float]]) -> str:
+    known = [f"{low:.2f} to {high:.2f}" if high < REACH - BIN else f"{low:.2f} or more" for low, high in spans]
+    return " and ".join(known) or f"{REACH:g} or more"
 
 
 def _named(numbers: np.ndarray, atom: int) -> str:

@@ -287,7 +287,8 @@ class Run:
             Atoms(self.solute.atomic_numbers, positions, info={"charge": self.solute.charge}).write(path)
             if self._collection is not None:
                 self._collection.keep(self._embedded.seen, now)
-            raise SimulationError(f"stopped at {now:.4f} ps: {error} The frame is in {path}.") from error
+            when = f"at {now:.4f} ps" if now >= 0.0 else "before the first frame"
+            raise SimulationError(f"stopped {when}: {error} The frame is in {path}.") from error
 
     def _record(self, simulation: Simulation, frame: int) -> list[float]:
         """The row of a frame."""

@@ -44,6 +44,13 @@ def test_ranges_of_two_waters_by_hand():
     assert ranges.mm_charges == (-0.8, 0.4)
 
 
+def test_ranges_in_words():
+    lines = dict(training_ranges([water(0.95, [[0.95, 2.0, 0.0], [0.0, -2.5, 0.0]], [-0.8, 0.4]), water(1.45)]).lines())
+    assert lines["trained on H...O"] == "0.94 to 0.98 and 1.44 to 1.46 angstrom"
+    assert lines["trained on negative charges"] == "as close as H 1.60, O 2.21 angstrom"
+    assert lines["trained on MM charges"] == "-0.8 to 0.4 e"
+
+
 def test_all_training_frames_are_inside(frames, uracil):
     complaints = [uracil.geometry_complaint(system, margin=2e-3) or uracil.charge_complaint(system.mm_charges) for system in frames.systems]
     assert complaints == [None] * len(frames)
