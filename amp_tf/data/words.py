@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-_WHOLE = r"([+-]?\s?\d+)(?:\.0*)?([+-]?)(?![\w.])"
+_WHOLE = r"([+-]?\s?\d{1,6})(?:\.0*)?([+-]?)(?![\w.])"
 _CHARGES = (
     re.compile(rf"(?:charge|chrg|chg)(?![a-z])(?:\s*[(\[]\w+[)\]])?(?:\s+(?:is|of|was))?[\s:=;'\"]*{_WHOLE}", re.IGNORECASE),
     re.compile(rf"(?<![a-z\d])q(?:\s*[:=]\s*|\s+(?=[+-])){_WHOLE}", re.IGNORECASE),

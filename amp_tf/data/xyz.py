@@ -29,7 +29,7 @@ _ASE_NAMES = {"pos": "positions", "Z": "numbers", "species": "symbols", "charge"
 _PART = r"""(?:\\.|"(?:\\.|[^"\\])*(?:"|$)|'(?:\\.|[^'\\])*(?:'|$)|\{[^}]*(?:\}|$)|\[[^\]]*(?:\]|$)|[^\s="'{\[\\]|\\$)+"""
 _PAIR = re.compile(rf"(?P<key>{_PART})?(?:\s*=(?P<value>(?:=|{_PART})+|\s+(?!{_PART}\s*=){_PART}|))?")
 _NAME = r"[^\W\d][\w-]*"
-_NEXT_PAIR = re.compile(rf"""(?:[,;]\s*|["'])({_NAME}\s*=)""")
+_NEXT_PAIR = re.compile(rf"""["']({_NAME}\s*=)""")
 _ENCLOSED = re.compile(r""""[^"]*"|'[^']*'|\{[^}]*\}|\[[^\]]*\]""")
 _GHOST = re.compile(r"x{1,2}\d*|(bq|gh|du|ghost|dummy|q)\b.*|(bq|gh)[-_:(\d].*|@.*|.*[-_:(](bq|gh|ghost)\)?", re.IGNORECASE)
 
@@ -154,13 +154,17 @@ def _second_line(line: str) -> dict[str, object]:
 
 
 def _swallowed(key: str, value: str) -> str | None:
-    """The ``key=`` of another pair that key or value hold outside of quotes; ``InChI=1S/CH4/h1H4`` or ``C=O`` hold none."""
+    """The ``key=`` of another pair that key or value hold outside of quotes; ``InChI=1S/CH4/h1H4``, ``C=O`` hold none.
+
+    What ASE writes without quotes, such as ``route=opt=tight,scf=fine``, is a value, as long as no charge, spin or label is in it.
+    """
     if re.search("[\"']", key) and not _ENCLOSED.fullmatch(key):
         return key
     value = re.sub(r"\\.", "", value)
     outside = _ENCLOSED.sub(lambda found: '"' if found.group()[0] in "\"'" else "]", value)
     swallowed = _NEXT_PAIR.findall(outside) + re.findall(rf"""["'{{\[].*?({_NAME}\s*=)""", _ENCLOSED.sub("", value))
-    return next(iter(swallowed + [f"{name}=" for name in re.findall(f"({_NAME})=", outside) if speaks_of_electrons(name)]), None)
+    names = (name for name in re.findall(f"({_NAME})=", outside) if name in FRAME_RESULTS or speaks_of_electrons(name))
+    return next(iter(swallowed + [f"{name}=" for name in names]), None)
 
 
 def _columns(properties: object) -> list[_Column]:

@@ -159,7 +159,8 @@ def test_order_and_numbers_of_interleaved_frames_are_kept(written):
 def test_frames_that_ase_writes_are_read_as_ase_reads_them(tmp_path, random):
     frames = []
     for number in range(3):
-        atoms = ase.Atoms("OH2", random.normal(size=(3, 3)), info={"name": "a b", "vector": np.arange(3), "nested": {"a": [1, "x"]}})
+        texts = {"name": "a b", "route": "opt=tight,scf=fine", "smiles": "C=C[NH3+]", "quotes": 'it\'s "x" a=b', "flag": True}
+        atoms = ase.Atoms("OH2", random.normal(size=(3, 3)), info={**texts, "vector": np.arange(3), "nested": {"a": [1, "x"]}})
         atoms.new_array("tags", np.arange(3) + number)
         atoms.set_array("label", np.array(["a", "bc", "d"]))
         frames.append(atoms)
@@ -167,6 +168,7 @@ def test_frames_that_ase_writes_are_read_as_ase_reads_them(tmp_path, random):
     for read, expected in zip(read_atoms(tmp_path / "a.xyz"), ase.io.read(tmp_path / "a.xyz", index=":"), strict=True):
         np.testing.assert_array_equal(read.positions, expected.positions)
         assert read.info.keys() == expected.info.keys()
-        assert read.info["nested"] == expected.info["nested"]
+        for name in ("name", "route", "smiles", "quotes", "flag", "nested"):
+            assert read.info[name] == expected.info[name]
         for name in ("tags", "label"):
             np.testing.assert_array_equal(read.arrays[name], expected.arrays[name])

@@ -62,8 +62,10 @@ BROKEN = {
     "a key twice": (f"3\nenergy=1 energy=2\n{ATOMS}", "line 2: the key 'energy' is given twice"),
     **{
         pair: (f"1\nenergy=1 {pair}\nO 0 0 0\n", "line 2: .* holds .*; put a blank between two pairs")
-        for pair in ('name="x"charge=1', "name=x,charge=1", "name=x;step=1", "name=charge=1", "name=x|Q=1", "name=[a]charge=1",
-                     "name='x'b=1", 'name = "x"charge=1', "name=it's charge=1", 'name="x step=1', "name=[x step=1")
+        for pair in (
+            'name="x"charge=1', "name=x,charge=1", "name=x;spin=1", "name=x,energy=1", "name=charge=1", "name=x|Q=1", "name=[a]charge=1",
+            "name='x'b=1", 'name = "x"charge=1', "name=it's charge=1", 'name="x step=1', "name=[x step=1",
+        )
     },
     "no key": ("1\nname=x =1\nO 0 0 0\n", "line 2: '=1' has no key"),
     "no positions": ("1\nProperties=species:S:1\nO\n", "line 2: Properties=species:S:1 must name"),
@@ -120,8 +122,8 @@ def test_values_and_columns_are_kept(tmp_path):
         ('name="" charge= -1', {"name": "", "charge": -1}),
         ("i =        0, time =      0.500, E =       -17.25", {"i": 0, "time": 0.5, "E": -17.25}),
         ("CSD_code = WIXKOE | q = -1 | S = 0 | MND = 6", {"CSD_code": "WIXKOE", "q": -1, "S": 0, "MND": 6, "comment": "| | |"}),
-        ("smiles=CC=O inchi=InChI=1S/C4H10O2/c1-3(5)4(2)6/h3-6H,1-2H3/t3-,4+ id=a==", {
-            "smiles": "CC=O", "inchi": "InChI=1S/C4H10O2/c1-3(5)4(2)6/h3-6H,1-2H3/t3-,4+", "id": "a=="}),
+        ("smiles=CC=O inchi=InChI=1S/C4H10O2/c1-3(5)4(2)6/h3-6H,1-2H3/t3-,4+ id=a== route=opt=tight,scf=fine", {
+            "smiles": "CC=O", "inchi": "InChI=1S/C4H10O2/c1-3(5)4(2)6/h3-6H,1-2H3/t3-,4+", "id": "a==", "route": "opt=tight,scf=fine"}),
         ("step 12 energy=-1 flag", {"comment": "step 12 flag", "energy": -1}),
         ('1 conformer comment="of a" step=2', {"comment": "of a 1 conformer", "step": 2}),
         ("=== water ===", {"comment": "=== water ==="}),
