@@ -33,7 +33,7 @@ def total_charge(atoms: ase.Atoms, path: Path | str, given: float | None = None)
 
     Raises:
         InputError: if it is no number, if several statements contradict each other, if the charges of the atoms sum to another one, if a
-            key may be a charge but is not known, or if the spin is not that of a closed shell.
+            key may be a charge but is not known, if words speak of another charge, or if the spin is not that of a closed shell.
     """
     stated: dict[str, float] = {}
     for key, value in atoms.info.items():
