@@ -48,7 +48,7 @@ def total_charge(atoms: ase.Atoms, path: Path | str, given: float | None = None)
             kind = "a charge" if multiplicity is None else "a charge and a multiplicity"
             raise InputError(f"{path}: the line {words[:100]!r} looks like {kind}; write charge={charge} spin=1 instead.")
         stated["the second line"] = charge
-    _check_words(atoms, path, words, known)
+    _check_words(atoms, path, words, next(iter(stated.values()), given))
     if len({round(value, 6) for value in stated.values()}) > 1:
         several = " and ".join(f"{key}={value:g}" for key, value in stated.items())
         raise InputError(f"{path}: a frame has {several}, which contradict each other; correct the charge.")

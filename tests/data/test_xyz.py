@@ -154,7 +154,7 @@ def test_what_ase_writes_with_an_empty_value_keeps_its_charge(tmp_path):
         (" energy: -5.070544 gnorm: 0.000387 xtb: 6.6.1 (8d0f1dd)", 0), ("Coordinates from ORCA-job opt E -76.32", 0),
         ("        -10.45126760        !CONF1", 0), ("1 0.5 -76.4", 0), ("UHF 6-31G* energy", 0), ("i = 1, time = 1.0, E = -17.2", 0),
         ("(+)-limonene", 0), ("2-(dimethylamino)ethanol", 0), ("[2+2] cycloaddition", 0), ("zwitterion of glycine", 0),
-        ("step 1 energy=-1", 0), ("-1.25e2 1", 0), ("a=b title", 0), ("2- conformer", 0), ("q 3", 0),
+        ("step 1 energy=-1", 0), ("-1.25e2 1", 0), ("a=b title", 0), ("2- conformer", 0), ("q 3", 0), ("0 1 cation-anion", 0),
         ("Step: 12 Energy: -5.0", 0), ("name=spin_trap S=45.3", 0), ("charges by Mulliken", 0), ("partial charge 0.3", 0), ("singlet", 0),
         ("nspin=2 ispin=2 step=1 force_field=2", 0), ("charge-transfer complex, multipole 2", 0), ("uncharged", 0), ("1 conformer", 0),
         ("inchi=InChI=1S/C4H10O2/c1-3(5)4(2)6/h3-6H,1-2H3/t3-,4+", 0), ("basis=6-31+G* name=water-2", 0), ("dft-d3 2 2.5", 0),
