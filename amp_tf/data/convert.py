@@ -8,7 +8,7 @@ total charges are 0 and extended xyz is in ASE's units unless an option says oth
 import dataclasses
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import ase
@@ -18,7 +18,7 @@ from amp_tf.data.arrays import AMP_QMMM_FILES, FORCES, KEYS, REQUIRED, read_amp_
 from amp_tf.data.electrons import total_charge
 from amp_tf.data.frames import RawFrame, as_reference_data
 from amp_tf.data.point_charges import read_point_charges
-from amp_tf.data.source_units import ENERGY_UNITS, LENGTH_UNITS, factor, gradient_factor
+from amp_tf.data.source_units import ENERGY_UNITS, LENGTH_UNITS, factor, gradient_factor, unit_of_word
 from amp_tf.data.xyz import read_atoms
 from amp_tf.errors import DataFileError, InputError
 
@@ -32,11 +32,16 @@ XYZ_KEYS = {"energies": "energy", "qm_forces": "forces", "charges": "charges", "
 
 LOOKS_LIKE = {
     "energies": (0, re.compile(r"energy|^e(tot|_?ref|_?total|_?dft)?$", re.IGNORECASE)),
-    "qm_forces": (2, re.compile(r"force|grad|frc|^f$", re.IGNORECASE)),
+    "qm_forces": (2, re.compile(r"force|grad|frc|(^|[_\-.])f(xyz)?([_\-.]|$)|^d_?e_?d_?[rqx]", re.IGNORECASE)),
     "charges": (1, re.compile(r"charges|mulliken|hirshfeld|loewdin|chelpg|resp", re.IGNORECASE)),
     "dipoles": (1, re.compile(r"dipole|^mu$", re.IGNORECASE)),
 }
 """Numbers of axes and names of what are probably labels."""
+
+_NO_FORCES = re.compile(
+    r"pos|coord|xyz|^r$|cart|frac|scaled|vel|^v$|mom|disp|shift|dipole|^mu|field|mode|spin|mag|charge|pol|norm|axis", re.IGNORECASE
+)
+_AXIS = re.compile(r"(.*?)[_\-.]?([xyz])([_\-.]\w+)?", re.IGNORECASE)
 
 
 def read_xyz(
@@ -79,6 +84,7 @@ def read_xyz(
         if absent := [f"{ours}={keys[ours]}" for ours in keys if ours not in labels]:
             raise InputError(f"{where}: --key {absent[0]} names nothing; the frame holds {', '.join(sorted(held))}.")
         unread |= _unread(held, {read[ours] for ours in labels}, slope in labels, where)
+        _check_words(atoms.info, energy_unit or "eV", gradient_unit or "eV/angstrom", where)
         if slope in labels:
             _check_units(energy_unit, gradient_unit, where)
         frames.append(
@@ -114,19 +120,36 @@ def _unread(held: Mapping[str, object], read: set[str], has_forces: bool, where:
     Raises:
         InputError: for forces, if none are read.
     """
-    n_forces = 3 * len(held["numbers"])
+    n_atoms = len(held["numbers"])
+    real = {name: np.asarray(held[name]) for name in sorted(held.keys() - read - {"free_energy", "initial_charges", "numbers"})}
+    real = {name: array for name, array in real.items() if array.dtype.kind in "iuf"}
+    is_slope = LOOKS_LIKE["qm_forces"][1].search
     found = {}
-    for name in sorted(held.keys() - read - {"free_energy", "initial_charges"}):
-        array = np.asarray(held[name])
-        if array.dtype.kind not in "iuf":
-            continue
-        if not has_forces and LOOKS_LIKE["qm_forces"][1].search(name) and array.size == n_forces:
-            ours = "qm_gradients" if re.search("grad", name, re.IGNORECASE) else "qm_forces"
+    for name, array in real.items():
+        ours = "qm_gradients" if re.search("grad|^d_?e_?d", name, re.IGNORECASE) else "qm_forces"
+        if not has_forces and is_slope(name) and array.size == 3 * n_atoms:
             raise InputError(f"{where}: {name} looks like forces, which would be lost; give --key {ours}={name}, or leave it out.")
         alike = (ours for ours, (n_axes, pattern) in LOOKS_LIKE.items() if pattern.search(name) and array.ndim == n_axes)
-        if (ours := next(alike, None)) is not None:
+        if (label := next(alike, None)) is not None:
+            found[name] = label
+        elif not has_forces and array.dtype.kind == "f" and array.shape == (n_atoms, 3) and not _NO_FORCES.search(name):
             found[name] = ours
+    for names in () if has_forces else _by_axis(name for name, array in real.items() if array.shape == (n_atoms,)):
+        raise InputError(
+            f"{where}: {', '.join(names)} look like forces, which would be lost; name the three columns as one in Properties=, such as "
+            "forces:R:3, or leave them out."
+        )
     return found
+
+
+def _by_axis(names: Iterable[str]) -> list[list[str]]:
+    """The columns, three by three, that look like forces along x, y and z."""
+    stems: dict[str, dict[str, str]] = {}
+    for name in names:
+        if axis := _AXIS.fullmatch(name):
+            stems.setdefault(f"{axis.group(1)}{axis.group(3) or ''}", {})[axis.group(2).lower()] = name
+    slope = LOOKS_LIKE["qm_forces"][1]
+    return [list(of.values()) for stem, of in stems.items() if len(of) == 3 and (slope.search(stem) or re.fullmatch("(?i)g|d_?e_?d", stem))]
 
 
 def _check_units(energy_unit: str | None, gradient_unit: str | None, where: str) -> None:
@@ -137,6 +160,21 @@ def _check_units(energy_unit: str | None, gradient_unit: str | None, where: str)
         )
     if gradient_unit not in (None, "eV/angstrom") and energy_unit is None:
         raise InputError(f"{where}: --gradient-unit {gradient_unit} says nothing of the energies; give --energy-unit too.")
+
+
+def _check_words(info: Mapping[str, object], energy_unit: str, gradient_unit: str, where: str) -> None:
+    """Raises:
+    InputError: if a word beside the pairs, or a key such as ``energy_unit``, names another unit than the one that is taken.
+    """
+    flags = [key for key, value in info.items() if value is True]
+    stated = [str(value) for key, value in info.items() if key == "comment" or (isinstance(value, str) and "unit" in key.lower())]
+    for word in " ".join([*flags, *stated]).split():
+        unit = unit_of_word(word)
+        if unit is not None and unit not in (energy_unit, gradient_unit):
+            raise InputError(
+                f"{where}: the second line speaks of {word}, but energies are taken to be in {energy_unit} and forces in {gradient_unit}; "
+                "give --energy-unit and --gradient-unit, or leave the word out."
+            )
 
 
 def read_emle(

@@ -6,17 +6,23 @@ from pathlib import Path
 import ase
 import numpy as np
 
+from amp_tf.data.words import charge_and_multiplicity, said
 from amp_tf.errors import InputError
 
-CHARGE_KEYS = {"charge", "totalcharge", "totcharge", "netcharge", "molecularcharge", "moleculecharge", "molcharge", "systemcharge",
-               "qmcharge", "formalcharge", "chrg", "q", "qtot", "qtotal"}  # fmt: skip
+CHARGE_KEYS = re.compile(r"(total|tot|net|overall|molecular|molecule|mol|system|sys|qm|formal)?(charge|chrg|chg|q)|(charge|q)(tot|total)")
 """Names of the total charge, in small letters without ``_`` and ``-``."""
 
-MULTIPLICITY_KEYS = {"spin", "multiplicity", "mult", "spinmultiplicity"}
+MULTIPLICITY_KEYS = re.compile(r"(spin)?mult(iplicity|ip)?|spin|2s\+1")
 """Names of the spin multiplicity, which is 1 for closed shells."""
 
-UNPAIRED_KEYS = {"uhf", "nunpaired", "unpaired", "unpairedelectrons", "magmom", "totalspin"}
+UNPAIRED_KEYS = re.compile(
+    r"uhf|nopen|2s|(n|num|number|numberof)?unpaired(electrons?)?|totalspin"
+    r"|(total|tot|net|absolute|abs)?(magmom|magneticmoment|magmoment|magnetization|magnetisation)|(total|tot)mag"
+)
 """Names of what is 0 for closed shells."""
+
+_CHARGE_COLUMN = re.compile(r"(?!.*(nuclear|nuclei|nucleus|core|valence)).*(charge|chrg|chg).*|qs?")
+_SPIN_COLUMN = re.compile(r"(?!.*(up|down|alpha|beta)).*(spin|magmom|magmoment|magneticmoment).*")
 
 ROUNDING = 0.1
 """Charges of atoms that sum to the total charge miss it by less, e."""
@@ -27,22 +33,22 @@ def total_charge(atoms: ase.Atoms, path: Path | str, given: float | None = None)
 
     Raises:
         InputError: if it is no number, if several statements contradict each other, if the charges of the atoms sum to another one, if a
-            key may be a charge but is not known, or if the spin is not that of a closed shell.
+            key may be a charge but is not known, if words speak of another charge, or if the spin is not that of a closed shell.
     """
     stated: dict[str, float] = {}
     for key, value in atoms.info.items():
-        if _plain(key) in CHARGE_KEYS:
+        if CHARGE_KEYS.fullmatch(_plain(key)):
             stated[key] = _number(value, f"{path}: the total charge of a frame must be a number, got {value!r}; correct {key}=.")
-    comment = str(atoms.info.get("comment", ""))
-    if charge_and_multiplicity := re.fullmatch(r"([+-]?\d+)\s+(\d+)", comment):
-        charge, multiplicity = map(int, charge_and_multiplicity.groups())
-        if multiplicity != 1 or charge not in (0, given):
-            raise InputError(f"{path}: the line {comment!r} looks like a charge and a multiplicity; write charge={charge} spin=1 instead.")
+    known = next(iter(stated.values()), given)
+    comment = map(str, np.ravel(atoms.info.get("comment", "")))
+    words = " ".join([*comment, *(key for key, value in atoms.info.items() if value is True)]).strip()
+    if (first := charge_and_multiplicity(words)) is not None:
+        charge, multiplicity = first
+        if multiplicity not in (1, None) or charge not in (0, known):
+            kind = "a charge" if multiplicity is None else "a charge and a multiplicity"
+            raise InputError(f"{path}: the line {words[:100]!r} looks like {kind}; write charge={charge} spin=1 instead.")
         stated["the second line"] = charge
-    elif (words := re.search(r"charge[\s:]*([+-]?\d+)|(?:spin|multiplicity)[\s:]*0*([02-9]|1\d)", comment, re.IGNORECASE)) and (
-        words.group(2) or int(words.group(1)) not in (0, given)
-    ):
-        raise InputError(f"{path}: the line {comment!r} speaks of a charge or spin; write charge= and spin=1 instead.")
+    _check_words(atoms, path, words, next(iter(stated.values()), given))
     if len({round(value, 6) for value in stated.values()}) > 1:
         several = " and ".join(f"{key}={value:g}" for key, value in stated.items())
         raise InputError(f"{path}: a frame has {several}, which contradict each other; correct the charge.")
@@ -54,32 +60,59 @@ def total_charge(atoms: ase.Atoms, path: Path | str, given: float | None = None)
     return total
 
 
+def speaks_of_electrons(key: str) -> bool:
+    """Whether a key of the second line names a total charge or a spin."""
+    return any(names.fullmatch(_plain(key)) for names in (CHARGE_KEYS, MULTIPLICITY_KEYS, UNPAIRED_KEYS))
+
+
+def _check_words(atoms: ase.Atoms, path: Path | str, words: str, known: float | None) -> None:
+    """Words beside pairs must agree with the charge that is ``known``; texts in values count where no key states charge or spin."""
+    has_spin = any(names.fullmatch(_plain(key)) for key in atoms.info for names in (MULTIPLICITY_KEYS, UNPAIRED_KEYS))
+    texts = {"": words} | {f"{key}=": str(value) for key, value in atoms.info.items() if isinstance(value, str | dict) and key != "comment"}
+    for key, text in texts.items():
+        spoken = said(text)
+        is_other = any(charge != (known or 0) for charge in spoken.charges) and not (key and known is not None)
+        if is_other or (spoken.is_open and not has_spin) or (spoken.is_ion and known is None):
+            what = f"{key}{text[:100]!r}" if key else f"the line {text[:100]!r}"
+            raise InputError(f"{path}: {what} speaks of a charge or spin; write charge= and spin=1 instead.")
+
+
 def _check_other_charges(atoms: ase.Atoms, path: Path | str, total: float, is_stated: bool) -> None:
     remedy = "state the total charge as charge= on the second line of the frame"
     for key, value in atoms.info.items():
         is_number = np.ndim(value) == 0 and np.asarray(value).dtype.kind in "iuf"
-        if "charge" in _plain(key) and _plain(key) not in CHARGE_KEYS and is_number and abs(value - total) > 1e-6:
+        is_other = re.search("charge|chrg|chg", _plain(key)) and not CHARGE_KEYS.fullmatch(_plain(key))
+        if is_other and is_number and abs(value - total) > 1e-6:
             raise InputError(f"{path}: {key}={value:g} of a frame may be its total charge, which is {total:g}; rename it, and {remedy}.")
-    of_atoms = {name: array for name, array in atoms.arrays.items() if _plain(name) in ("initialcharges", "formalcharges")}
-    if atoms.calc is not None and not is_stated and "charges" in atoms.calc.results:
-        of_atoms["charges"] = atoms.calc.results["charges"]
-    for name, array in of_atoms.items():
-        if array.dtype.kind in "iuf" and abs(sum_of := float(array.sum()) - total) > (0.5 if name == "charges" else ROUNDING):
+    for name, array in _columns(atoms, _CHARGE_COLUMN).items():
+        is_formal = _plain(name).rstrip("s") in ("initialcharge", "formalcharge")
+        if is_stated and not is_formal:
+            continue
+        if array.ndim == 1 and abs(sum_of := float(array.sum()) - total) > (ROUNDING if is_formal else 0.5):
             raise InputError(f"{path}: {name} of a frame sum to {sum_of + total:.4g} e, but its total charge is {total:g} e; {remedy}.")
 
 
 def _check_spin(atoms: ase.Atoms, path: Path | str) -> None:
     results = {} if atoms.calc is None else atoms.calc.results
     for key, value in {**atoms.info, **results}.items():
-        closed = 1.0 if _plain(key) in MULTIPLICITY_KEYS else 0.0 if _plain(key) in UNPAIRED_KEYS else None
+        plain = _plain(key)
+        closed = 1.0 if MULTIPLICITY_KEYS.fullmatch(plain) else 0.0 if UNPAIRED_KEYS.fullmatch(plain) else None
+        if key == "S" and np.ndim(value) == 0 and np.asarray(value).dtype.kind in "iuf" and 2 * value in range(1, 20):
+            closed = 0.0  # a spin quantum number; a larger or crooked S may be an entropy
         if closed is None:
             continue
         if abs(_number(value, f"{path}: {key}= of a frame must be a number, got {value!r}; correct it.") - closed) > 1e-3:
             raise InputError(f"{path}: {key}={value} of a frame; closed shells alone are supported, with {key}={closed:g}; correct it.")
-    for name in ("magmoms", "initial_magmoms"):
-        moments = results.get(name, atoms.arrays.get(name))
-        if moments is not None and np.asarray(moments).dtype.kind in "iuf" and np.abs(moments).max() > ROUNDING:
+    for name, moments in _columns(atoms, _SPIN_COLUMN).items():
+        if np.abs(moments).max() > ROUNDING:
             raise InputError(f"{path}: a frame has {name}; only closed shells are supported, leave it out or correct it.")
+
+
+def _columns(atoms: ase.Atoms, names: re.Pattern) -> dict[str, np.ndarray]:
+    """The numbers of the atoms, one row for each, under a name of ``names``: columns, results and what the second line lists."""
+    held = {**atoms.info, **atoms.arrays, **({} if atoms.calc is None else atoms.calc.results)}
+    of_name = {name: np.asarray(value) for name, value in held.items() if names.fullmatch(_plain(name))}
+    return {name: array for name, array in of_name.items() if array.dtype.kind in "iuf" and array.shape[:1] == (len(atoms),)}
 
 
 def unpaired(atomic_numbers: np.ndarray, charge: float) -> str | None:

@@ -15,6 +15,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.data import atomic_numbers, chemical_symbols
 from ase.io.extxyz import key_val_str_to_dict
 
+from amp_tf.data.electrons import speaks_of_electrons
 from amp_tf.data.text import plain_count, plain_number, read_lines
 from amp_tf.errors import DataFileError, InputError
 
@@ -26,7 +27,10 @@ FRAME_RESULTS = ("energy", "free_energy", "dipole", "magmom", "stress")
 
 _ASE_NAMES = {"pos": "positions", "Z": "numbers", "species": "symbols", "charge": "charges"}
 _PART = r"""(?:\\.|"(?:\\.|[^"\\])*(?:"|$)|'(?:\\.|[^'\\])*(?:'|$)|\{[^}]*(?:\}|$)|\[[^\]]*(?:\]|$)|[^\s="'{\[\\]|\\$)+"""
-_PAIR = re.compile(rf"(?:{_PART})?(?:\s*=\s*(?:{_PART})?)*")
+_PAIR = re.compile(rf"(?P<key>{_PART})?(?:\s*=(?P<value>(?:=|{_PART})+|\s+(?!{_PART}\s*=){_PART}|))?")
+_NAME = r"[^\W\d][\w-]*"
+_NEXT_PAIR = re.compile(rf"""["']({_NAME}\s*=)""")
+_ENCLOSED = re.compile(r""""[^"]*"|'[^']*'|\{[^}]*\}|\[[^\]]*\]""")
 _GHOST = re.compile(r"x{1,2}\d*|(bq|gh|du|ghost|dummy|q)\b.*|(bq|gh)[-_:(\d].*|@.*|.*[-_:(](bq|gh|ghost)\)?", re.IGNORECASE)
 
 
@@ -119,19 +123,48 @@ class _Frame:
 
 
 def _second_line(line: str) -> dict[str, object]:
-    """The values of the pairs ``key=value`` by key, as ASE reads them."""
+    """The values of the pairs ``key=value`` by key, as ASE reads them; an empty value is "" and takes nothing of the next pair.
+
+    Words beside the pairs are flags, as in ASE, where all are names; else they are the ``comment``, as a line without pairs is.
+    """
     line = line.strip()
-    pairs = [match.group() for match in _PAIR.finditer(line) if match.group().strip()]
-    if line and not any("=" in pair for pair in pairs):
-        return {"comment": line}
     info: dict[str, object] = {}
-    for pair in pairs:
-        for key, value in key_val_str_to_dict(pair).items():
-            if key in info and "=" in pair:
-                raise ValueError(f"the key {key!r} is given twice; leave one of them out")
-            text = pair.partition("=")[2].strip()
-            info[key] = text if "_" in text and np.asarray(value).dtype.kind in "if" and not text.startswith('"_JSON') else value
-    return info
+    words = []
+    for match in _PAIR.finditer(line):
+        key, value, text = match["key"], match["value"], match.group().strip()
+        if value is None or re.fullmatch(r"\s*=+", value) or (key is None and not re.search(r"\w", value)):
+            words += [text] if text else []
+            continue
+        value = value.strip()
+        if key is None:
+            raise ValueError(f"{text[:100]!r} has no key; write KEY=VALUE, or leave it out")
+        if swallowed := _swallowed(key, value):
+            raise ValueError(f"{text[:100]!r} holds {swallowed!r}; put a blank between two pairs, or the whole value in quotes")
+        ((name, read),) = key_val_str_to_dict(f"{key}={value or 'T'}").items()
+        if name in info:
+            raise ValueError(f"the key {name!r} is given twice; leave one of them out")
+        is_empty = value in ("", '""', "''")
+        as_text = "_" in value and np.asarray(read).dtype.kind in "if" and not value.startswith('"_JSON')
+        info[name] = "" if is_empty else value if as_text else read
+    if info and all(word.isidentifier() for word in words):
+        return {word: True for word in words if word not in info} | info
+    if words and "comment" in info:
+        words.insert(0, str(info["comment"]))
+    return info | {"comment": " ".join(words) if info else line} if words else info
+
+
+def _swallowed(key: str, value: str) -> str | None:
+    """The ``key=`` of another pair that key or value hold outside of quotes; ``InChI=1S/CH4/h1H4``, ``C=O`` hold none.
+
+    What ASE writes without quotes, such as ``route=opt=tight,scf=fine``, is a value, as long as no charge, spin or label is in it.
+    """
+    if re.search("[\"']", key) and not _ENCLOSED.fullmatch(key):
+        return key
+    value = re.sub(r"\\.", "", value)
+    outside = _ENCLOSED.sub(lambda found: '"' if found.group()[0] in "\"'" else "]", value)
+    swallowed = _NEXT_PAIR.findall(outside) + re.findall(rf"""["'{{\[].*?({_NAME}\s*=)""", _ENCLOSED.sub("", value))
+    names = (name for name in re.findall(f"({_NAME})=", outside) if name in FRAME_RESULTS or speaks_of_electrons(name))
+    return next(iter(swallowed + [f"{name}=" for name in names]), None)
 
 
 def _columns(properties: object) -> list[_Column]:

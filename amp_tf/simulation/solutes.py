@@ -111,15 +111,18 @@ def solute_from_smiles(smiles: str, name: str = "solute", seed: int = 0, facing:
 
 
 def solute_from_xyz(path: Path, charge: int | None = None) -> Solute:
-    """The first structure of a file that ASE reads; its charge is that of the file (``charge=`` in an extended xyz) or 0 by default.
+    """The one structure of a file that ASE reads; its charge is that of the file (``charge=`` in an extended xyz) or 0 by default.
 
     Raises:
-        InputError: if the file cannot be read, states another charge, or the shell is open.
+        InputError: if the file cannot be read, holds several structures, states another charge, or the shell is open.
     """
     try:
-        atoms = read_atoms(path)[0] if Path(path).suffix in (".xyz", ".extxyz") else ase.io.read(path, index=0)
+        frames = read_atoms(path) if Path(path).suffix in (".xyz", ".extxyz") else ase.io.read(path, index=":")
     except Exception as error:  # each format of ASE raises its own
         raise InputError(f"{path}: ASE cannot read a structure from it ({' '.join(str(error).split())[:200]}).") from error
+    if len(frames) != 1:
+        raise InputError(f"{path}: {len(frames)} structures, of which a simulation starts from one; give a file of one frame.")
+    atoms = frames[0]
     stated = total_charge(atoms, path, charge)
     if stated != round(stated):
         raise InputError(f"{path} states a charge of {stated:g} e, no whole number; correct the file.")

@@ -1,5 +1,7 @@
 """Labels of extended xyz: their names, units and values, and what else frames state."""
 
+import warnings
+
 import ase
 import ase.io
 import numpy as np
@@ -28,13 +30,52 @@ def written(tmp_path):
     return write
 
 
-@pytest.mark.parametrize("column", ["REF_forces", "force", "dft_forces", "Gradient", "engrad", "F"])
+@pytest.mark.parametrize(
+    "column", ["REF_forces", "force", "dft_forces", "Gradient", "engrad", "F", "f_ref", "F_ref", "dEdR", "dE_dr", "vasp_f"]
+)
 def test_forces_by_another_name_are_not_lost(written, column):
-    kind = "qm_gradients" if "grad" in column.lower() else "qm_forces"
+    kind = "qm_gradients" if "grad" in column.lower() or column.startswith("dE") else "qm_forces"
     with pytest.raises(InputError, match=f"frame 1: {column} looks like forces, which would be lost; give --key {kind}={column}"):
         read_xyz(written(frame(), frame(column=column)))
     read = read_xyz(written(frame(column=column)), keys={kind: column})[0]
     np.testing.assert_allclose(read.qm_gradients, FORCES * units.EV * (1 if kind == "qm_gradients" else -1))
+
+
+@pytest.mark.parametrize(
+    "names", ["fx fy fz", "force_x force_y force_z", "Fx_ref Fy_ref Fz_ref", "grad-x grad-y grad-z", "dEdx dEdy dEdz", "gx gy gz"]
+)
+def test_forces_in_three_columns_are_not_lost(written, names):
+    columns = ":".join(f"{name}:R:1" for name in names.split())
+    text = f"3\nProperties=species:S:1:pos:R:3:{columns} energy=1\n" + "".join(f"{row}\n" for row in ROWS)
+    with pytest.raises(InputError, match=f"frame 0: {', '.join(names.split())} look like forces, which would be lost; name the three"):
+        read_xyz(written(text))
+
+
+def test_columns_that_may_be_forces_are_told_where_there_are_none(written):
+    with pytest.warns(UserWarning, match=r"look like labels and are not read: push \(--key qm_forces=push\)"):
+        read_xyz(written(frame(column="push")))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for column in ("velocities", "momenta", "scaled_positions", "displacement"):
+            read_xyz(written(frame(column=column)))
+
+
+@pytest.mark.parametrize(
+    "words", ["Eh", "kcal/mol", "(Hartree)", "kJ mol-1", "a.u.", "Ha", "Ry", "meV", "units=Hartree", 'unit="kcal/mol"', "Eh/bohr"]
+)
+def test_units_beside_energies_are_not_passed_over(written, words):
+    path = written(frame(), frame(f"energy=-76.4 {words}"))
+    with pytest.raises(
+        InputError, match=r"frame 1: the second line speaks of .*, but energies are taken to be in eV and forces in eV/angstrom"
+    ):
+        read_xyz(path)
+
+
+def test_words_that_are_no_other_units(written):
+    line = "energy=-76.4 eV pbe0 Au step 5 K time=0.5 fs units=metal eV/A"
+    assert read_xyz(written(frame(line)))[0].energy == pytest.approx(-76.4 * units.EV)
+    path = written(frame("energy=-76.4 Eh"))
+    assert read_xyz(path, "hartree", gradient_unit="hartree/bohr")[0].energy == pytest.approx(-76.4 * units.HARTREE)
 
 
 @pytest.mark.parametrize(("line", "ours"), [("energy=1 REF_energy=2", "energies"), ('energy=1 dft_dipole="1 2 3"', "dipoles")])
@@ -118,7 +159,8 @@ def test_order_and_numbers_of_interleaved_frames_are_kept(written):
 def test_frames_that_ase_writes_are_read_as_ase_reads_them(tmp_path, random):
     frames = []
     for number in range(3):
-        atoms = ase.Atoms("OH2", random.normal(size=(3, 3)), info={"name": "a b", "vector": np.arange(3), "nested": {"a": [1, "x"]}})
+        texts = {"name": "a b", "route": "opt=tight,scf=fine", "smiles": "C=C[NH3+]", "quotes": 'it\'s "x" a=b', "flag": True}
+        atoms = ase.Atoms("OH2", random.normal(size=(3, 3)), info={**texts, "vector": np.arange(3), "nested": {"a": [1, "x"]}})
         atoms.new_array("tags", np.arange(3) + number)
         atoms.set_array("label", np.array(["a", "bc", "d"]))
         frames.append(atoms)
@@ -126,6 +168,7 @@ def test_frames_that_ase_writes_are_read_as_ase_reads_them(tmp_path, random):
     for read, expected in zip(read_atoms(tmp_path / "a.xyz"), ase.io.read(tmp_path / "a.xyz", index=":"), strict=True):
         np.testing.assert_array_equal(read.positions, expected.positions)
         assert read.info.keys() == expected.info.keys()
-        assert read.info["nested"] == expected.info["nested"]
+        for name in ("name", "route", "smiles", "quotes", "flag", "nested"):
+            assert read.info[name] == expected.info[name]
         for name in ("tags", "label"):
             np.testing.assert_array_equal(read.arrays[name], expected.arrays[name])

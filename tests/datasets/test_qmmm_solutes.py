@@ -178,6 +178,10 @@ def test_a_solute_from_an_xyz_file(tmp_path):
         (tmp_path / "other.xyz").write_text(f"2\n{line}\nO 0 0 0\nH 0 0 0.97\n")
         with pytest.raises(InputError, match=r"looks like a charge|contradict each other|closed shells alone"):
             solute_from_xyz(tmp_path / "other.xyz")
+    for name in ("several.xyz", "several.pdb"):
+        ase.io.write(tmp_path / name, [ase.Atoms("OH2", [[0, 0, 0], [0.96, 0, 0], [-0.24, 0.93, 0]])] * 5)
+        with pytest.raises(InputError, match=rf"{name}: 5 structures, of which a simulation starts from one; give a file of one frame"):
+            solute_from_xyz(tmp_path / name)
     (tmp_path / "broken.xyz").write_text("two\natoms\n")
     with pytest.raises(InputError, match="ASE cannot read a structure"):
         solute_from_xyz(tmp_path / "broken.xyz", 0)
