@@ -33,11 +33,11 @@ LOPSIDED, MANY = 0.6, 100
 """The middle of so many MM particles is not farther from the atoms than this part of their root mean square distance from it."""
 
 
-FEWEST, MOST, SAMPLE = 24, 100_000, 60
+FEWEST, MOST, SAMPLE = 24, 100_000, 150
 """How many MM particles there must be and may be for a look at the distances between them, and from how many of these."""
 
-TENTH = 3.35
-"""Half of the MM particles with hydrogen have their tenth neighbour closer, angstrom: 3.1 in water, 3.3 in layers of two molecules; it is
+TENTH = 3.3
+"""Half of the MM particles with hydrogen have their tenth neighbour closer, angstrom: 3.1 in water, 3.2 in thin layers; it is
 more where waters are missing that lie one image away."""
 
 WIDE, WIDER = 1.4, 1.7
@@ -165,7 +165,7 @@ def _spacing_complaint(positions: np.ndarray, mm_positions: np.ndarray) -> str |
     reach = float(np.quantile(np.linalg.norm(mm_positions - positions.mean(axis=0), axis=1), 0.95)) / ball
     if n_mm >= MANY and reach > WIDER and nearest < 1.2 and tenth > TENTH:
         return f"the {n_mm} MM particles are spread more thinly than molecules next to each other ({IMAGES})"
-    apart = _apart(mm_positions, 1.5 * tenth) if reach > WIDE else np.zeros(0, dtype=int)
+    apart = _apart(mm_positions, 0.9 * tenth) if reach > WIDE else np.zeros(0, dtype=int)
     if len(apart) < max(0.05 * n_mm, 6):
         return None
     return f"{len(apart)} of the {n_mm} MM particles, such as {apart[0]}, are apart from the others ({IMAGES})"

@@ -6,7 +6,9 @@ from ase.data import atomic_numbers
 from scipy.spatial.transform import Rotation
 
 from amp_tf import units
+from amp_tf.data.hdf5 import read_reference_data
 from amp_tf.geometry import geometry_complaint
+from datasets.qmmm_solutes import SHIPPED_FILE
 
 WATER = np.array([[0.0, 0, 0], [0.757, 0.586, 0], [-0.757, 0.586, 0]])
 SYMBOLS = {
@@ -149,3 +151,22 @@ def test_waters_beyond_a_face_of_the_box(part, radius):
 @pytest.mark.parametrize(("scale", "unit"), [(1 / units.BOHR, "bohr"), (0.1, "nm")])
 def test_particles_in_another_unit(radius, scale, unit):
     assert f"they look like {unit}; give angstrom" in said_of(zone(liquid(EDGE), radius) * scale)
+
+
+@pytest.mark.parametrize("frame", range(0, 50, 10))
+def test_zones_of_data_and_their_images(frame):
+    """Of the box of 38 angstrom in which the water of the sample was simulated."""
+    group = read_reference_data(SHIPPED_FILE).groups[0]
+    middle = group.qm_positions[frame].mean(axis=0)
+    waters = (group.mm_positions[group.mm_particles(frame)] - middle).reshape(-1, 3, 3)
+
+    def said(moved):
+        return geometry_complaint(group.qm_atomic_numbers, group.qm_positions[frame] - middle, moved.reshape(-1, 3))
+
+    assert said(waters) is None
+    for number in (len(waters) // 4, len(waters) // 3):
+        by_place, by_number = waters.copy(), waters.copy()
+        by_place[np.argsort(waters[:, 0, 0])[:number], :, 0] += 38.0
+        by_number[:number, :, 1] -= 38.0
+        assert "in a periodic box give its cell" in said(by_place)
+        assert "in a periodic box give its cell" in said(by_number)
