@@ -157,8 +157,9 @@ def _spacing_complaint(positions: np.ndarray, mm_positions: np.ndarray) -> str |
     n_mm = len(mm_positions)
     tree = cKDTree(mm_positions, balanced_tree=False, compact_nodes=False)
     sample = mm_positions[np.linspace(0, n_mm - 1, min(SAMPLE, n_mm)).astype(int)]
-    nearest, tenth = np.median(tree.query(sample, k=11)[0][:, [1, 10]], axis=0)
-    units = "nm" if tenth < 1.0 else "bohr" if 1.7 < nearest < 2.1 and 2.5 * nearest < tenth < 5.0 * nearest else None
+    distances = tree.query(sample, k=11)[0]
+    (low, nearest, high), tenth = np.quantile(distances[:, 1], [0.25, 0.5, 0.75]), np.median(distances[:, 10])
+    units = "nm" if tenth < 1.0 else "bohr" if 1.7 < low <= high < 2.1 and 2.5 * nearest < tenth < 5.0 * nearest else None
     if units:
         return f"half of the MM particles are within {nearest:.3g} angstrom of another (they look like {units}; give angstrom)"
     ball = (n_mm / DENSITY * 3.0 / (4.0 * np.pi)) ** (1.0 / 3.0)

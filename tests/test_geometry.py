@@ -106,6 +106,7 @@ ORDINARY = {
     "a surface": lambda waters, random: zone(waters[waters[:, 0, 2] > 0.0], 14.0),
     "sites of oxygen": lambda waters, random: waters[:, :1],
     "few ions": lambda waters, random: random.uniform(-100.0, 100.0, size=(40, 1, 3)),
+    "points at random": lambda waters, random: random.uniform(-11.0, 11.0, size=(300, 1, 3)),
     "an ionic crystal": lambda waters, random: 2.0 * np.stack(np.indices([9] * 3), axis=-1).reshape(-1, 1, 3) - 8.0,
 }
 
