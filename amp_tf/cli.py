@@ -12,7 +12,7 @@ import typer
 from amp_tf.command import run_command
 from amp_tf.data.arrays import KEYS
 from amp_tf.errors import DataFileError, InputError
-from amp_tf.files import check_outputs
+from amp_tf.files import as_folder, check_outputs, no_file
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help="Anisotropic message passing potentials."
@@ -22,7 +22,7 @@ app = typer.Typer(
 @app.command()
 def train(
     config: Annotated[Path, typer.Argument(help="YAML configuration; unknown keys are refused.")],
-    folder: Annotated[Path, typer.Argument(help="Run folder; an interrupted run in it goes on, a finished one is only reported.")],
+    folder: Annotated[str, typer.Argument(help="Run folder; an interrupted run in it goes on, a finished one is only reported.")],
     overrides: Annotated[list[str] | None, typer.Argument(help="key=value, dots for nested keys: model.max_order=3 steps=1000")] = None,
     only_continue: Annotated[bool, typer.Option("--continue", help="Go on with a run; refuse to start a new one.")] = False,
 ) -> None:
@@ -30,12 +30,13 @@ def train(
     from amp_tf.training import read_config
     from amp_tf.training import train as run
 
-    if only_continue and not os.path.isfile(folder / "config.yaml"):
+    place = as_folder(folder)
+    if only_continue and not os.path.isfile(place / "config.yaml"):
         raise InputError(f"--continue: there is no run in {folder}; correct the folder, or leave --continue out to start one.")
 
-    result = run(read_config(config, tuple(overrides or ())), folder)
+    result = run(read_config(config, tuple(overrides or ())), place)
     _print_metrics(result.metrics)
-    typer.echo(f"potential: {folder / 'potential.keras'}")
+    typer.echo(f"potential: {place / 'potential.keras'}")
 
 
 @app.command()
@@ -103,7 +104,7 @@ def convert(
     charge: Annotated[
         float | None, typer.Option(help="Total charge of every frame, e; 0 by default, or that of an xyz frame (charge=...).")
     ] = None,
-    prefix: Annotated[str, typer.Option(help="amp_qmmm: orca or xtb.")] = "orca",
+    prefix: Annotated[str | None, typer.Option(help="amp_qmmm: orca or xtb; orca by default.")] = None,
     pc: Annotated[Path | None, typer.Option(help="emle: the file of point charges; pc.xyz beside the source by default.")] = None,
     allow_pickle: Annotated[bool, typer.Option(help="amp_qmmm: read arrays of objects, which may run code.")] = False,
     plausibility_check: Annotated[
@@ -125,23 +126,27 @@ def convert(
     if len(keys) < len(pairs):
         twice = next(ours for ours in keys if sum(other == ours for other, _, _ in pairs) > 1)
         raise InputError(f"--key {twice}=… is given twice; leave one of them out.")
-    given = {"--key": key, "--length-unit": length_unit, "--energy-unit": energy_unit, "--gradient-unit": gradient_unit, "--pc": pc}
+    given = {
+        "--key": key, "--length-unit": length_unit, "--energy-unit": energy_unit, "--gradient-unit": gradient_unit, "--pc": pc,
+        "--prefix": prefix, "--allow-pickle": allow_pickle or None,
+    }  # fmt: skip
     of_xyz = {"--key", "--energy-unit", "--gradient-unit"}
-    taken = {"hdf5": set(given) - {"--pc"}, "xyz": of_xyz, "emle": of_xyz | {"--pc"}}.get(form, set())
-    if ignored := [option for option, value in given.items() if value and option not in taken]:
-        raise InputError(f"{', '.join(ignored)} has no meaning for --format {form}, whose units and names are fixed; leave it out.")
+    taken = {"hdf5": {*of_xyz, "--length-unit"}, "xyz": of_xyz, "emle": {*of_xyz, "--pc"}, "amp_qmmm": {"--prefix", "--allow-pickle"}}
+    if form not in taken:
+        raise InputError(f"--format must be amp_qmmm, hdf5, emle or xyz, got {form!r}.")
+    if ignored := [option for option, value in given.items() if value not in (None, []) and option not in taken[form]]:
+        raise InputError(f"{', '.join(ignored)} has no meaning for --format {form}; leave it out.")
+    prefix = "orca" if prefix is None and form == "amp_qmmm" else prefix
     if form == "amp_qmmm":
         frames = readers.read_amp_qmmm(source, prefix, charge or 0.0, allow_pickle)
     elif form == "hdf5":
         frames = readers.read_hdf5(source, keys, length_unit, energy_unit, gradient_unit, charge or 0.0)
     elif form == "xyz":
         frames = readers.read_xyz(source, energy_unit, charge, gradient_unit, keys)
-    elif form == "emle":
-        frames = readers.read_emle(source, pc or source.with_name("pc.xyz"), energy_unit, charge, gradient_unit, keys)
     else:
-        raise InputError(f"--format must be amp_qmmm, hdf5, emle or xyz, got {form!r}.")
+        frames = readers.read_emle(source, pc or source.with_name("pc.xyz"), energy_unit, charge, gradient_unit, keys)
     said = {"length-unit": length_unit, "energy-unit": energy_unit, "gradient-unit": gradient_unit, "charge": charge, "prefix": prefix}
-    options = [f"--{name}={value}" for name, value in said.items() if value is not None and (name != "prefix" or form == "amp_qmmm")]
+    options = [f"--{name}={value}" for name, value in said.items() if value is not None]
     options += [f"--key={pair}" for pair in key or []] + ([] if pc is None else [f"--pc={pc.name}"])
     command = shlex.join(["amp-tf", "convert", source.name, output.name, f"--format={form}", *options])
     data = readers.as_reference_data(frames, str(source), level_of_theory, command)
@@ -187,8 +192,8 @@ def import_weights(
 @app.command()
 def info(file: Annotated[Path, typer.Argument(help="A saved potential (*.keras) or reference data (*.h5).")]) -> None:
     """What a file is: elements, order, cut-offs, units, parameters, provenance."""
-    if not os.path.isfile(file):  # which raises nothing
-        raise DataFileError(f"{file}: no such file.")
+    if stands := no_file(file):
+        raise DataFileError(f"{file}: {stands}; give a potential (*.keras) or reference data (*.h5).")
     lines = _potential_lines(file) if file.suffix == ".keras" else _data_lines(file)
     width = max(len(name) for name, _ in lines)
     for name, value in lines:
@@ -265,7 +270,7 @@ def md(
             "prepared system, *.pdb or *.cif."
         ),
     ],
-    folder: Annotated[Path, typer.Argument(help="Of the run; the same command goes on with a run that was stopped or killed.")],
+    folder: Annotated[str, typer.Argument(help="Of the run; the same command goes on with a run that was stopped or killed.")],
     charge: Annotated[
         int | None, typer.Option(help="Total charge of an xyz file, e: that of the file (charge=...) or 0; or of --qm.")
     ] = None,
@@ -315,8 +320,8 @@ def md(
         if is_prepared
         else SoluteInWater(read_solute(solute, charge), gas)
     )
-    members = [potential, *(committee or [])]
-    run = Run(folder, members, setup, dynamics, collect=collect, collect_above=collect_above)
+    members, place = [potential, *(committee or [])], as_folder(folder)
+    run = Run(place, members, setup, dynamics, collect=collect, collect_above=collect_above)
     summary = run.run()
     whole = "whole" if summary["whole"] else "BROKEN"
     typer.echo(
@@ -325,7 +330,7 @@ def md(
         + (f", total energy drifts by {summary['total_energy_drift_kj_per_mol_per_ps']:.3g} kJ/mol/ps" if ensemble == "nve" else "")
     )
     for name in ("trajectory.dcd", "topology.pdb", "energies.csv", "summary.json", "summary.png"):
-        typer.echo(f"wrote {folder / name}")
+        typer.echo(f"wrote {place / name}")
     if collect is not None:
         typer.echo(f"wrote {collect}: {run.n_collected} frames worth labelling")
 
@@ -333,15 +338,15 @@ def md(
 @app.command()
 def serve(
     potential: Annotated[Path, typer.Argument(help="A saved potential that embeds charges, *.keras.")],
-    folder: Annotated[Path, typer.Option(help="In which the program orca is made, to be put in front of PATH where sander runs.")] = Path(
-        "amp_tf_orca"
-    ),
+    folder: Annotated[
+        str, typer.Option(help="In which the program orca is made, to be put in front of PATH where sander runs.")
+    ] = "amp_tf_orca",
 ) -> None:
     """For AMBER's sander: a program orca that a potential answers, for qm_theory='EXTERN' with a namelist &orc; ends with Ctrl-C."""
     from amp_tf.interfaces.sander import serve as run
     from amp_tf.models import load_potential
 
-    run(load_potential(potential), folder, tell=lambda line: print(line, flush=True))
+    run(load_potential(potential), as_folder(folder), tell=lambda line: print(line, flush=True))
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from amp_tf.errors import AmpTFError
 
 INTERRUPTED = 128 + signal.SIGINT
+SAID_INTERRUPTED = "interrupted; run the same command again."
 
 
 def run_command(app: Callable[[], None]) -> None:
@@ -18,6 +19,7 @@ def run_command(app: Callable[[], None]) -> None:
 
     Ctrl-C raises KeyboardInterrupt once; a second one ends the process at once (files are whole or not there all the same).
     """
+    _keep_standard_descriptors()
     warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
     interrupted = []
 
@@ -32,14 +34,19 @@ def run_command(app: Callable[[], None]) -> None:
         status = app() or 0
     except SystemExit as end:
         status = end.code
+        if interrupted and status == INTERRUPTED:  # typer makes an exit of Ctrl-C
+            print(SAID_INTERRUPTED, file=sys.stderr)
     except BaseException as error:
         if not interrupted and not isinstance(error, AmpTFError | OSError):
             raise
         # an import that is interrupted may raise something else
         stopped = interrupted and not isinstance(error, AmpTFError)
         status = INTERRUPTED if stopped else 1
-        print("interrupted; run the same command again." if stopped else f"error: {error}", file=sys.stderr)
+        print(SAID_INTERRUPTED if stopped else f"error: {error}", file=sys.stderr)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.stdout is None:  # it is closed
+        print("error: the output cannot be printed (standard output is closed).", file=sys.stderr)
+        raise SystemExit(status or 1)
     try:
         sys.stdout.flush()
     except OSError as error:
@@ -47,6 +54,13 @@ def run_command(app: Callable[[], None]) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python would try again, and complain
         status = 1
     raise SystemExit(status)
+
+
+def _keep_standard_descriptors() -> None:
+    """Fill the descriptors 0 to 2 that are closed: else the next file would get one, and what a library prints would go into it."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(descriptor)
 
 
 def main() -> None:

@@ -18,6 +18,9 @@ from amp_tf.errors import AmpTFError, DataFileError, InputError
 PARTIAL = "partial."
 """What the names of files begin with that are being written."""
 
+LOCK = "amp_tf.lock"
+"""The empty file in a run folder that its owner holds, and deletes."""
+
 LONGEST_NAME = 255
 """Bytes of a file's name that file systems allow."""
 
@@ -84,6 +87,26 @@ def _shown(path: Path | str) -> str:
     return os.fsencode(path).decode(errors="replace").replace("\0", "\\0")[:120]
 
 
+def no_file(path: Path | str) -> str | None:
+    """What stands at ``path`` instead of a regular file, in words; None for a file. Opening a pipe would wait, a device may never end."""
+    if os.path.isfile(path):  # which raises nothing, for any name
+        return None
+    return "a folder, no file" if os.path.isdir(path) else "a device or pipe, no regular file" if os.path.exists(path) else "no such file"
+
+
+def as_folder(folder: Path | str) -> Path:
+    """The folder of a run, which need not be there.
+
+    Raises:
+        InputError: for an empty name, which would be the working directory, and for a file.
+    """
+    if not os.fspath(folder):
+        raise InputError("the name of the folder is empty; give a folder, or . for the working directory.")
+    if os.path.exists(folder) and not os.path.isdir(folder):
+        raise InputError(f"{folder} is a file; give a folder for the run.")
+    return Path(folder)
+
+
 @contextmanager
 def whole_file(path: Path | str) -> Iterator[Path]:
     """A path beside ``path`` to write to, of the same ending; it takes the place of ``path`` when the block ends well.
@@ -142,13 +165,15 @@ def locked(folder: Path) -> Iterator[None]:
     """Hold ``folder``, which is created where it is missing, for this process alone; the lock ends with the process, however that ends.
 
     Raises:
-        InputError: if another process holds it.
+        InputError: if another process holds it, or if what stands at :data:`LOCK` in it is not ours.
     """
-    path, created = folder / "lock", not folder.exists()
+    path, created = folder / LOCK, not folder.exists()
     while True:
         folder.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(FileNotFoundError):
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            if os.path.lexists(path) and not _is_lock(path):
+                raise InputError(f"{path} is not of ours; move it away, or choose another folder.")
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 if os.fstat(descriptor).st_ino == path.stat().st_ino:  # else its last owner has just deleted it
@@ -168,6 +193,12 @@ def locked(folder: Path) -> Iterator[None]:
         if created:
             with contextlib.suppress(OSError):  # it holds something
                 folder.rmdir()
+
+
+def _is_lock(path: Path) -> bool:
+    """Whether a file is empty, as those that :func:`locked` makes; links, folders and pipes are not."""
+    status = path.lstat()
+    return stat.S_ISREG(status.st_mode) and status.st_size == 0
 
 
 def sha256_of(path: Path) -> str:

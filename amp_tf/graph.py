@@ -8,13 +8,17 @@ from scipy.spatial import cKDTree
 from scipy.spatial.distance import pdist
 
 from amp_tf.errors import InputError
-from amp_tf.neighbours import expansion_centers, far_particles, near_pairs, pairs, particles_around
+from amp_tf.neighbours import expansion_centers, far_particles, near_pairs, pairs, particles_around, require_few
 from amp_tf.systems import MINIMUM_MM_DISTANCE
 from amp_tf.systems import System as System
 from amp_tf.systems import naming as naming
 
 FAR_AWAY = 1e4
 """How far from the atoms and from each other MM particles of no charge are put that only fill an array, angstrom."""
+
+
+MAXIMUM_LONG_RANGE, MAXIMUM_MM = 10_000_000, 50_000_000
+"""No more pairs of atoms at long range, and of atoms with MM particles, are listed for a system."""
 
 
 class MolecularGraph(NamedTuple):
@@ -243,6 +247,7 @@ def _system_graph(
     receivers, senders = pairs(system.positions, cutoff)
     far = np.zeros((0, 2), dtype=int)
     if far_from is not None:
+        require_few(n_atoms**2, MAXIMUM_LONG_RANGE, "atoms interact at long range")
         distances = np.linalg.norm(system.positions[:, None] - system.positions[None], axis=-1)
         far = np.argwhere((distances >= far_from) & ~np.eye(n_atoms, dtype=bool))
     near, mm_mm = np.zeros((2, 0), dtype=int), np.zeros((2, 0), dtype=int)
@@ -253,6 +258,7 @@ def _system_graph(
     elif near_cutoff is not None and n_mm:
         near = near_pairs(system.positions, mm_positions, near_cutoff)
     listed = n_mm if near_cutoff is None else 0
+    require_few(n_atoms * listed, MAXIMUM_MM, "an atom and an MM particle are listed (near_cutoff lists fewer)")
     centers, center_of_atom, is_far = center[None], np.zeros(n_atoms, dtype=int), np.zeros(n_mm, dtype=bool)
     if expands:
         centers, center_of_atom = expansion_centers(system.positions)

@@ -1,15 +1,13 @@
 """Which particles are neighbours, on NumPy arrays: pairs within a cut-off, MM particles near the atoms or far from all of them, and whole
 molecules in periodic cells."""
 
+import os
 from collections.abc import Callable
 
 import numpy as np
-from ase.data import chemical_symbols, covalent_radii
 from ase.geometry import find_mic
 from ase.neighborlist import primitive_neighbor_list
 from scipy.cluster.vq import kmeans2
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
 
@@ -18,8 +16,8 @@ from amp_tf.errors import InputError
 FEW = 50
 """Up to so many points all distances are compared, which is faster than a tree."""
 
-MAXIMUM_PAIRS = 50_000_000
-"""No more pairs within a cut-off are listed; each takes more than a kilobyte in a model."""
+MAXIMUM_PAIRS = min(2_000_000, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 16_384)
+"""No more pairs within a cut-off are listed for a system, which takes as many bytes a pair in AMP with its gradients."""
 
 WIDEST_CENTER = 12.0
 """Atoms farther than this from the middle of theirs get an expansion about a middle of their own, angstrom."""
@@ -30,24 +28,14 @@ EXPANSION_RATIO = 3.0
 SMALLEST_RADIUS = 3.0
 """The radius of small molecules, so that a particle close by is no far one, angstrom."""
 
-COVALENT = np.isin(chemical_symbols, ["H", "B", "C", "N", "O", "Si", "P", "S"])
-"""Which elements, by atomic number, are always bound to another atom."""
-
-SHORTEST_BOND, LONGEST_BOND, LONGEST_HYDROGEN_BOND = 0.55, 1.45, 1.75
-"""Nearest neighbours closer than this part, or farther than this multiple, of the sum of their covalent radii are no chemistry; nor are
-hydrogen atoms (0.74 angstrom in H2, 1.61 in HI, 1.81 in water in bohr) farther than this, angstrom, from all atoms."""
-
-CONTACT = 4.0
-"""Molecules of a cluster are closer to each other, angstrom."""
-
 LONGEST_MM_BOND = 2.0
 """Neighbours in an MM molecule are closer, angstrom."""
 
+DENSEST = 0.5
+"""No more particles are in a cubic angstrom; water of five sites has 0.17."""
+
 MOST_CELLS = 1e6
 """MM particles that are farther from the atoms are a mistake."""
-
-LOPSIDED, MANY = 0.6, 100
-"""The middle of so many MM particles is not farther from the atoms than this part of their root mean square distance from it."""
 
 
 def pairs(positions: np.ndarray, cutoff: float) -> tuple[np.ndarray, np.ndarray]:
@@ -96,6 +84,16 @@ def _check_number(at_most: int, count: Callable[[], int], cutoff: float) -> None
         )
 
 
+def require_few(n_pairs: int, at_most: int, what: str) -> None:
+    """Refuse more than ``at_most`` pairs, before they fill the memory.
+
+    Raises:
+        InputError: naming the number of pairs; ``what`` says of which.
+    """
+    if n_pairs > at_most:
+        raise InputError(f"{n_pairs} pairs of {what}, more than {at_most}, too many; compute a smaller system.")
+
+
 def particles_around(positions: np.ndarray, mm_positions: np.ndarray, margin: float) -> np.ndarray:
     """The numbers of the MM particles in the box around the atoms that is ``margin`` wider on every side."""
     lower, upper = positions.min(axis=0) - margin, positions.max(axis=0) + margin
@@ -133,83 +131,6 @@ def far_particles(positions: np.ndarray, mm_positions: np.ndarray, centers: np.n
     return is_far
 
 
-def geometry_complaint(atomic_numbers: np.ndarray, positions: np.ndarray, mm_positions: np.ndarray) -> str | None:
-    """What speaks against a geometry: lengths in another unit, molecules that a periodic box has torn, MM particles on one side; or None.
-
-    Args:
-        atomic_numbers: [n_atoms].
-        positions: [n_atoms, 3], angstrom.
-        mm_positions: [n_mm, 3], angstrom.
-    """
-    return (
-        (_bonds_complaint(atomic_numbers, positions) if len(positions) > 1 else None)
-        or (_pieces_complaint(atomic_numbers, positions) if len(positions) > 2 else None)
-        or (_side_complaint(positions, mm_positions) if len(mm_positions) >= MANY else None)
-    )
-
-
-def _bonds_complaint(numbers: np.ndarray, positions: np.ndarray) -> str | None:
-    distances, nearest = (column[:, 1] for column in cKDTree(positions).query(positions, k=2))
-    bonds = distances / (covalent_radii[numbers] + covalent_radii[numbers[nearest]])
-    is_alone = COVALENT[numbers] & np.where(numbers == 1, (distances > LONGEST_HYDROGEN_BOND) & (bonds > 1.3), bonds > LONGEST_BOND)
-    wrong = np.flatnonzero(is_alone | (bonds < SHORTEST_BOND))
-    if not len(wrong):
-        return None
-    named = ", ".join(f"{atom} ({chemical_symbols[numbers[atom]]}, {distances[atom]:.3g} angstrom)" for atom in wrong[:5])
-    middle = float(np.median(bonds))
-    units = "nm" if middle < 0.25 else "lengths divided by bohr twice" if middle < SHORTEST_BOND else "bohr"
-    most = 2 * len(wrong) > len(numbers) and middle < 2.5
-    hint = f"they look like {units}; give angstrom" if most else "a molecule wrapped in a box must be made whole"
-    return f"the nearest neighbours of atoms {named} are at no distance of chemistry ({hint})"
-
-
-def _pieces_complaint(numbers: np.ndarray, positions: np.ndarray) -> str | None:
-    """Pieces out of contact with the rest that are no molecules: an odd number of electrons, or a carbon atom without a neighbour."""
-    ends = cKDTree(positions).query_pairs(CONTACT, output_type="ndarray")
-    lengths = np.linalg.norm(positions[ends[:, 0]] - positions[ends[:, 1]], axis=1)
-    bonded = ends[lengths < 1.3 * covalent_radii[numbers[ends]].sum(axis=1)]
-    piece = _components(bonded, len(numbers))
-    out_of_contact = np.setdiff1d(piece, piece[ends[piece[ends[:, 0]] != piece[ends[:, 1]]]])
-    if piece.max() == 0:
-        return None
-    for number in out_of_contact:
-        atoms = np.flatnonzero(piece == number)
-        odd = len(atoms) > 1 and numbers[atoms].sum() % 2
-        if odd or any(_lacks_neighbour(atom, bonded, positions) for atom in atoms[numbers[atoms] == 6]):
-            named = ", ".join(map(str, atoms[:10]))
-            return f"atoms {named} are no molecule and are out of contact with the rest (a molecule wrapped in a box must be made whole)"
-    return None
-
-
-def _components(bonded: np.ndarray, n_atoms: int) -> np.ndarray:
-    """The number of the connected piece of each atom, [n_atoms]."""
-    graph = coo_matrix((np.ones(len(bonded)), (bonded[:, 0], bonded[:, 1])), shape=(n_atoms, n_atoms))
-    return connected_components(graph, directed=False)[1]
-
-
-def _lacks_neighbour(atom: int, bonded: np.ndarray, positions: np.ndarray) -> bool:
-    """Whether a carbon atom has one neighbour that is no triple bond away, or two that are not opposite to each other."""
-    around = np.array([end for pair in bonded if atom in pair for end in pair if end != atom], dtype=int)
-    arms = positions[around] - positions[atom]
-    lengths = np.linalg.norm(arms, axis=1)
-    if len(arms) == 2:
-        return arms[0] @ arms[1] / lengths.prod() > -0.85
-    return len(arms) == 1 and lengths[0] > 1.27
-
-
-def _side_complaint(positions: np.ndarray, mm_positions: np.ndarray) -> str | None:
-    middle = mm_positions.mean(axis=0)
-    shift = float(np.linalg.norm(middle - positions.mean(axis=0)))
-    size = float(np.linalg.norm(mm_positions.std(axis=0)))
-    if shift < max(LOPSIDED * size, CONTACT):
-        return None
-    farthest = int(np.linalg.norm(mm_positions - positions.mean(axis=0), axis=1).argmax())
-    return (
-        f"the middle of the {len(mm_positions)} MM particles is {shift:.3g} angstrom from that of the QM atoms, and particle {farthest} is "
-        "farthest (in a periodic box give its cell, which takes the nearest images of MM molecules)"
-    )
-
-
 def nearest_images(positions: np.ndarray, mm_positions: np.ndarray, cell: np.ndarray) -> np.ndarray:
     """MM positions [n_mm, 3] of a periodic cell, whole molecules shifted to the image nearest to the middle of the QM atoms.
 
@@ -222,10 +143,11 @@ def nearest_images(positions: np.ndarray, mm_positions: np.ndarray, cell: np.nda
         cell: [3, 3], angstrom: its vectors.
 
     Raises:
-        InputError: if particles are too many cells away.
+        InputError: if particles are too many cells away, or the cell is too small for them or for the atoms.
     """
     if not len(mm_positions):
         return mm_positions
+    _check_cell(positions, len(mm_positions), cell)
     cells_away = np.floor((mm_positions - positions.mean(axis=0)) @ np.linalg.inv(cell))
     if np.abs(cells_away).max() > MOST_CELLS:
         raise InputError(f"MM particle {np.abs(cells_away).max(axis=1).argmax()} is {MOST_CELLS:g} cells away from the atoms; correct it.")
@@ -247,3 +169,19 @@ def nearest_images(positions: np.ndarray, mm_positions: np.ndarray, cell: np.nda
     middles = np.stack([np.bincount(molecule, axis) for axis in whole.T], axis=1) / sizes[:, None]
     vectors, _ = find_mic(middles - center, cell, pbc=True)
     return whole + (vectors - (middles - center))[molecule]
+
+
+def _check_cell(positions: np.ndarray, n_mm: int, cell: np.ndarray) -> None:
+    """Refuse a cell that cannot hold the particles: the search for images in it would take for ever."""
+    inverse, volume = np.linalg.inv(cell), abs(float(np.linalg.det(cell)))
+    thinnest = float((1.0 / np.linalg.norm(inverse, axis=0)).min())  # distance of opposite faces
+    spread = float(np.ptp(positions @ inverse, axis=0).max())
+    complaint = (
+        f"its {n_mm} MM particles and {len(positions)} atoms would be {(n_mm + len(positions)) / volume:.3g} in each cubic angstrom"
+        if n_mm + len(positions) > DENSEST * volume
+        else f"two faces of it are {thinnest:.3g} angstrom apart, less than a molecule" if thinnest < 2.0 * LONGEST_MM_BOND
+        else f"the atoms reach over {spread:.3g} of its lengths" if spread >= 1.0
+        else None
+    )  # fmt: skip
+    if complaint:
+        raise InputError(f"the cell is too small: {complaint}; give its edges or vectors in angstrom, and whole molecules.")

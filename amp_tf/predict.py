@@ -16,10 +16,10 @@ from amp_tf.data.electrons import unpaired
 from amp_tf.data.frames import SOURCE_FRAME, numbers_of
 from amp_tf.data.hdf5 import FrameGroup, Provenance, read_reference_data, write_reference_data
 from amp_tf.errors import DataFileError, InputError
-from amp_tf.files import check_outputs, whole_file
+from amp_tf.files import check_outputs, no_file, whole_file
+from amp_tf.geometry import geometry_complaint
 from amp_tf.graph import System, naming
 from amp_tf.models import Potential
-from amp_tf.neighbours import geometry_complaint
 from amp_tf.training.evaluation import predict
 
 XYZ = (".xyz", ".extxyz")
@@ -80,10 +80,10 @@ def predict_file(potential: Potential, source: Path, output: Path, command: str 
 
 def _read(source: Path, pc: Path | None, cell) -> list[Frame]:
     """In the order of the file."""
-    if source.suffix not in (".h5", *XYZ) and source.is_file():
+    if stands := no_file(source):
+        raise DataFileError(f"{source}: {stands}; give reference data (*.h5) or extended xyz.")
+    if source.suffix not in (".h5", *XYZ):
         raise InputError(f"{source}: the ending must be .h5, .xyz or .extxyz; amp-tf convert reads other formats.")
-    if not source.is_file():
-        raise DataFileError(f"{source}: no such file.")
     if cell is not None and pc is None:
         raise InputError("--cell goes with --pc, the point charges that are periodic in it.")
     frames = []

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from amp_tf.errors import DataFileError
+from amp_tf.files import no_file
 
 STORAGES = {"FloatStorage": "f4", "DoubleStorage": "f8"}
 """Types of storage that are read, and their NumPy types."""
@@ -32,8 +33,8 @@ def read_state_dict(path: Path | str) -> dict[str, np.ndarray]:
         DataFileError: if the file is missing, damaged, in another format, or asks for anything but tensors of single or double precision.
     """
     path = Path(path)
-    if not path.is_file():
-        raise DataFileError(f"{path}: no such file; give the path of a PyTorch state dict.")
+    if stands := no_file(path):
+        raise DataFileError(f"{path}: {stands}; give the path of a PyTorch state dict.")
     try:
         with zipfile.ZipFile(path) as archive:
             return _read_archive(archive)

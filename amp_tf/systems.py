@@ -12,7 +12,8 @@ from scipy.spatial import cKDTree
 
 from amp_tf.arrays import as_atomic_numbers, as_floats, as_number
 from amp_tf.errors import InputError
-from amp_tf.neighbours import geometry_complaint, nearest_images, particles_around
+from amp_tf.geometry import geometry_complaint
+from amp_tf.neighbours import nearest_images, particles_around
 
 MINIMUM_DISTANCE = 1e-3
 """Two particles closer than this are taken to lie on one point, angstrom."""
@@ -122,7 +123,7 @@ def check_system(atomic_numbers: np.ndarray, positions: np.ndarray) -> None:
 
 
 def warn_of_geometry(systems: Sequence[System], where: str = "system") -> None:
-    """A warning that names the first system whose geometry is no chemistry (:func:`amp_tf.neighbours.geometry_complaint`)."""
+    """A warning that names the first system whose geometry is no chemistry (:func:`amp_tf.geometry.geometry_complaint`)."""
     for number, system in enumerate(systems):
         if complaint := geometry_complaint(system.atomic_numbers, system.positions, system.mm_positions):
             warnings.warn(f"{where} {number}: {complaint}.", stacklevel=3)

@@ -141,3 +141,32 @@ def test_purposeful_errors_reach_the_caller_of_the_app(tmp_path):
     result = CliRunner().invoke(cli.app, ["train", str(tmp_path / "config.yaml"), str(tmp_path / "run")])
     assert isinstance(result.exception, AmpTFError)
     assert "no such file" in str(result.exception)
+
+
+@pytest.mark.parametrize(("place", "stands"), [(".", "a folder, no file"), ("/dev/zero", "a device or pipe"), ("none.h5", "no such file")])
+def test_info_says_what_stands_there(place, stands):
+    result = CliRunner().invoke(cli.app, ["info", place])
+    assert stands in str(result.exception)
+
+
+@pytest.mark.parametrize("command", ["train", "md", "serve"])
+def test_folders_without_a_name_are_refused(trained, tmp_path, monkeypatch, command):
+    monkeypatch.chdir(tmp_path)
+    saved = str(trained[0] / "potential.keras")
+    arguments = {
+        "train": ["train", str(ROOT / "examples/water_dimer.yaml"), ""],
+        "md": ["md", saved, "uracil", ""],
+        "serve": ["serve", saved, "--folder="],
+    }[command]
+    result = CliRunner().invoke(cli.app, arguments)
+    assert "the name of the folder is empty" in str(result.exception)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("form", "option"), [("xyz", "--prefix=zzz"), ("hdf5", "--prefix=orca"), ("emle", "--allow-pickle"), ("xyz", "--length-unit=nm")]
+)
+def test_options_of_another_format_are_refused(tmp_path, form, option):
+    arguments = ["convert", str(tmp_path / "a"), str(tmp_path / "a.h5"), f"--format={form}", "--level-of-theory=none", option]
+    result = CliRunner().invoke(cli.app, arguments)
+    assert f"{option.partition('=')[0]} has no meaning for --format {form}" in str(result.exception)

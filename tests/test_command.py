@@ -79,6 +79,33 @@ def test_errors_and_exit_statuses(body, status, sentence):
     assert (process.returncode, complaints) == (status, sentence)
 
 
+def test_ctrl_c_that_typer_makes_an_exit_of_is_one_sentence():
+    process = start(f"""
+    import typer
+    app = typer.Typer()
+    @app.command()
+    def wait():
+        {STARTED}
+        time.sleep(60)
+    app([])
+""")
+    process.send_signal(signal.SIGINT)
+    _, complaints = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert complaints.endswith("interrupted; run the same command again.\n")
+    assert "Traceback" not in complaints
+
+
+@pytest.mark.parametrize(("body", "status"), [("pass", 1), ("raise InputError('a sentence.')", 1), ("raise SystemExit(2)", 2)])
+def test_a_closed_standard_output_is_one_sentence(tmp_path, body, status):
+    """And files that are opened do not take its place."""
+    code = CODE.format(body=f"file = open({str(tmp_path / 'file')!r}, 'w'); assert file.fileno() > 2; {body}")
+    ended = subprocess.run(["sh", "-c", 'exec "$0" -c "$1" >&-', sys.executable, code], stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    assert ended.returncode == status
+    assert ended.stderr.endswith("error: the output cannot be printed (standard output is closed).\n")
+    assert "Traceback" not in ended.stderr
+
+
 @pytest.mark.parametrize("delay", [0.4, 0.8])
 def test_ctrl_c_while_amp_tf_starts(delay):
     """The entry point imports everything under the guard."""

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from amp_tf.errors import AmpTFError, DataFileError, InputError
-from amp_tf.files import check_archive, check_outputs, locked, require_space, sha256_of, whole_file, write_text
+from amp_tf.files import LOCK, as_folder, check_archive, check_outputs, locked, no_file, require_space, sha256_of, whole_file, write_text
 
 
 @pytest.fixture
@@ -126,6 +126,46 @@ def test_a_folder_has_one_owner_and_is_left_as_it_was(tmp_path):
     with locked(tmp_path / "run"):
         (tmp_path / "run" / "file").write_text("")
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda path: path.write_text("notes"), lambda path: path.mkdir(), lambda path: path.symlink_to("file"), lambda path: os.mkfifo(path)],
+)
+def test_what_stands_where_the_lock_does_is_left_there(place, make):
+    make(place / LOCK)
+    before = (place / LOCK).lstat()
+    with pytest.raises(InputError, match=rf"{LOCK} is not of ours; move it away"), locked(place):
+        pytest.fail("locked")
+    assert (place / LOCK).lstat() == before
+
+
+def test_files_of_others_named_lock_are_left_alone(tmp_path):
+    (tmp_path / "lock").write_text("notes")
+    with locked(tmp_path):
+        pass
+    assert (tmp_path / "lock").read_text() == "notes"
+
+
+@pytest.mark.parametrize(
+    ("name", "stands"),
+    [
+        ("file", None), ("link", None), ("folder", "a folder, no file"), ("fifo", "a device or pipe, no regular file"),
+        ("/dev/zero", "a device or pipe, no regular file"), ("none", "no such file"), ("broken", "no such file"), ("a\0", "no such file"),
+    ],
+)  # fmt: skip
+def test_what_stands_in_place_of_a_file(place, name, stands):
+    assert no_file(place / name) == stands
+
+
+def test_folders_of_runs(place):
+    assert as_folder(f"{place}/folder") == place / "folder"
+    assert as_folder(place / "new") == place / "new"
+    assert as_folder(".") == Path()
+    with pytest.raises(InputError, match="the name of the folder is empty"):
+        as_folder("")
+    with pytest.raises(InputError, match="is a file; give a folder"):
+        as_folder(place / "file")
 
 
 def test_a_killed_owner_leaves_no_lock(tmp_path):

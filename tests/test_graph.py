@@ -74,6 +74,23 @@ def test_more_pairs_than_fit_in_memory_are_refused(random, monkeypatch):
     assert len(pairs(points, 0.5)[0]) < 1000
 
 
+def test_long_lists_of_pairs_are_refused_before_they_are_made(random, monkeypatch):
+    monkeypatch.setattr("amp_tf.graph.MAXIMUM_LONG_RANGE", 100)
+    monkeypatch.setattr("amp_tf.graph.MAXIMUM_MM", 100)
+    with pytest.raises(InputError, match="144 pairs of atoms interact at long range, more than 100, too many"):
+        build_graph([random_system(random, 12)], 3.0, far_from=3.0)
+    with pytest.raises(InputError, match=r"120 pairs of an atom and an MM particle are listed .near_cutoff lists fewer."):
+        build_graph([random_system(random, 12, 10)], 3.0)
+    build_graph([random_system(random, 12, 10)], 3.0, near_cutoff=3.0)
+
+
+def test_more_pairs_than_a_model_can_hold_are_refused():
+    """4096 atoms, all within the cut-off: sixteen kilobytes a pair would be 270 GB."""
+    grid = 1.1 * np.stack(np.indices([16] * 3), axis=-1).reshape(-1, 3)
+    with pytest.raises(InputError, match="16777216 pairs of particles are closer than the cut-off of 1000 angstrom, too many"):
+        build_graph([System(np.ones(4096, dtype=int), grid)], 1000.0)
+
+
 def test_far_pairs_are_the_others(random):
     system = random_system(random, 12)
     graph = build_graph([system], 3.0, far_from=3.0)

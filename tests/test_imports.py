@@ -17,6 +17,7 @@ RANK = {
     "units": 0,
     "arrays": 0,
     "backend": 0,
+    "geometry": 0,
     "neighbours": 0,
     "systems": 0,
     "ops": 1,

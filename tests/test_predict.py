@@ -1,5 +1,7 @@
 """amp-tf predict: from reference data and extended xyz to both, the same numbers as ``compute``."""
 
+import time
+
 import ase
 import ase.io
 import numpy as np
@@ -10,6 +12,7 @@ from amp_tf import units
 from amp_tf.data.hdf5 import read_reference_data
 from amp_tf.errors import InputError
 from amp_tf.predict import predict_file
+from amp_tf.systems import System
 from datasets.qmmm_solutes import SHIPPED_FILE
 
 
@@ -141,6 +144,25 @@ def test_compute_takes_the_nearest_images_of_molecules_in_a_cell(potential, rand
     for cell in ([12.0, 12.0], 12.0, np.zeros(3), np.full(3, np.nan)):
         with pytest.raises(InputError, match="cell"):
             potential.compute([8, 1, 1], water, torn, charges, cell=cell)
+
+
+@pytest.mark.parametrize(
+    ("cell", "n_mm", "sentence"),
+    [
+        ([1.2, 1.2, 1.2], 30, "would be 18.5 in each cubic angstrom"),
+        ([5.0, 5.0, 5.0], 900, "would be 7.22 in each cubic angstrom"),
+        (np.diag([3.0, 3.0, 3.0]) + np.eye(3, k=1), 1737, "in each cubic angstrom"),
+        ([0.5, 50.0, 50.0], 30, "two faces of it are 0.5 angstrom apart, less than a molecule"),
+        ([[20.0, 0, 0], [19.0, 1.0, 0], [0, 0, 20.0]], 30, "two faces of it are 1 angstrom apart, less than a molecule"),
+        ([4.5, 30.0, 30.0], 30, "the atoms reach over 1.11 of its lengths"),
+    ],
+)
+def test_cells_that_hold_no_system_are_refused_at_once(random, cell, n_mm, sentence):
+    around = random.uniform(6.0, 20.0, size=(n_mm, 3))
+    started = time.perf_counter()
+    with pytest.raises(InputError, match=f"the cell is too small: .*{sentence}; give its edges or vectors in angstrom"):
+        System([8, 8], [[0.0, 0, 0], [5.0, 0, 0]], 0.0, around, np.zeros(n_mm), cell=cell)
+    assert time.perf_counter() - started < 1.0
 
 
 def test_waters_one_image_away_are_told(potential):

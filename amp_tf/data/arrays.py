@@ -1,6 +1,7 @@
 """Arrays of others as frames: the authors' .npy folders, and any HDF5 by a map of its datasets."""
 
 import itertools
+import math
 import re
 import warnings
 from collections.abc import Mapping, Sequence
@@ -11,8 +12,10 @@ import numpy as np
 
 from amp_tf import units
 from amp_tf.data.frames import RawFrame
+from amp_tf.data.hdf5_file import open_for_reading
 from amp_tf.data.source_units import ENERGY_UNITS, LENGTH_UNITS, factor, gradient_factor
 from amp_tf.errors import AmpTFError, DataFileError, InputError
+from amp_tf.files import no_file
 
 KEYS = ("atomic_numbers", "positions", "energies", "qm_gradients", "mm_positions", "mm_charges", "mm_gradients", "charges", "dipoles")
 REQUIRED = KEYS[:3]
@@ -97,12 +100,17 @@ def read_hdf5(
     """
     length, energy = factor(length_unit, LENGTH_UNITS, "--length-unit"), factor(energy_unit, ENERGY_UNITS, "--energy-unit")
     gradient = gradient_factor(gradient_unit) if gradient_unit else energy / length
+    if stands := no_file(path):
+        raise DataFileError(f"{path}: {stands}; give an HDF5 file.")
     frames, spacing = [], 0.0
     try:
-        with h5py.File(path, "r") as file:
+        with open_for_reading(path) as file:
             for molecule, names in _datasets(path, file, keys).items():
                 where = f"{path}: {molecule}" if molecule else str(path)
-                arrays = {key: _read(file[name], f"{path}: {name}") for key, name in names.items()}
+                for name in names.values():
+                    _check_dataset(file[name], f"{path}: {name}")
+                _check_frames({key: file[name].shape for key, name in names.items()}, where)
+                arrays = {key: np.asarray(file[name][()]) for key, name in names.items()}
                 spacing = max(spacing, _spacing(arrays["energies"]) * energy)
                 for forces in FORCES.keys() & arrays.keys():
                     arrays[FORCES[forces]] = -_numbers(arrays.pop(forces), f"{where}: {forces}", float)
@@ -154,14 +162,37 @@ def _matching(pattern: str, found: Sequence[str]) -> dict[str, str]:
     return {"/".join(match.groups()): name for match, name in matches if match}
 
 
-def _read(dataset: h5py.Dataset, where: str) -> np.ndarray:
+def _check_dataset(dataset: h5py.Dataset, where: str) -> None:
+    """Refuse, before anything is read, a dataset whose values the file does not hold."""
     if dataset.shape is None:
         raise DataFileError(f"{where} is empty; write it, or leave its --key out.")
     if dataset.external or dataset.is_virtual:
         raise DataFileError(f"{where} is kept in another file; copy its values into this one.")
-    if dataset.size * dataset.dtype.itemsize > LARGEST_COMPRESSION * (dataset.id.get_storage_size() + 1024):
-        raise DataFileError(f"{where} declares {list(dataset.shape)} values, which were never written; copy the file again.")
-    return np.asarray(dataset[()])
+    if dataset.size * dataset.dtype.itemsize > LARGEST_COMPRESSION * (dataset.id.get_storage_size() + 1024) or not _is_written(dataset):
+        raise DataFileError(
+            f"{where} declares {list(dataset.shape)} values, which were never written, or not all; write them, or copy the file again."
+        )
+
+
+def _is_written(dataset: h5py.Dataset) -> bool:
+    """Whether the file holds each part of a dataset: what was never written would be read as the fill value, mostly 0."""
+    if dataset.size == 0 or dataset.chunks is None:
+        return dataset.size == 0 or dataset.id.get_storage_size() > 0
+    n_chunks = math.prod(-(-length // chunk) for length, chunk in zip(dataset.shape, dataset.chunks, strict=True))
+    return dataset.id.get_num_chunks() == n_chunks
+
+
+def _check_frames(shapes: Mapping[str, tuple[int, ...]], where: str) -> None:
+    """Refuse, before anything is read, what has another number of frames than the energies.
+
+    Raises:
+        DataFileError: naming it.
+    """
+    n_frames = shapes["energies"][0] if shapes["energies"] else 1
+    for key, shape in shapes.items():
+        is_shared = key == "atomic_numbers" and (len(shape) == 1 or shape[-1:] == (1,))
+        if not is_shared and (not shape or shape[0] != n_frames) and key != "energies":
+            raise DataFileError(f"{where}: {key} has shape {list(shape)}, energies have {n_frames} frames.")
 
 
 def _one_line(error: Exception) -> str:

@@ -23,7 +23,6 @@ and the attribute ``total_charge`` (e). Frames stand in the order in which they 
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -36,7 +35,7 @@ from amp_tf import units
 from amp_tf.arrays import as_number, as_plain
 from amp_tf.data.hdf5_file import WatchedDataset, check_stored, item, open_for_reading, open_for_writing
 from amp_tf.errors import DataFileError
-from amp_tf.files import whole_file
+from amp_tf.files import no_file, whole_file
 from amp_tf.graph import System
 
 FORMAT = "amp_tf reference data"
@@ -97,6 +96,10 @@ class FrameGroup:
     frame_properties: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def __post_init__(self):
+        if missing := [name for name in ("qm_atomic_numbers", "qm_positions", "energies") if getattr(self, name) is None]:
+            raise DataFileError(f"group {self.name!r} has no {' and no '.join(missing)}; give them.")
+        if not isinstance(self.frame_properties, Mapping):
+            raise DataFileError(f"group {self.name!r}: frame_properties are arrays by their names, a dict; got {self.frame_properties!r}.")
         for entry in fields(self):
             value = getattr(self, entry.name)
             if entry.name not in ("name", "total_charge", "frame_properties") and not isinstance(value, h5py.Dataset | None):
@@ -253,8 +256,8 @@ def read_reference_data(path: Path | str) -> ReferenceData:
             holds arrays that contradict each other; the message names the file, the place and the remedy.
     """
     path = Path(path)
-    if not os.path.isfile(path):  # no error for any name
-        raise DataFileError(f"{path}: no such file; build it (make dataset-water-dimer, make dataset-water-clusters) or correct the path.")
+    if stands := no_file(path):
+        raise DataFileError(f"{path}: {stands}; build it (make dataset-water-dimer, make dataset-water-clusters) or correct the path.")
     try:
         file = open_for_reading(path)
         try:

@@ -13,7 +13,7 @@ from amp_tf.data.hdf5 import FrameGroup, ReferenceData
 from amp_tf.data.point_charges import charges_complaint
 from amp_tf.data.source_units import ENERGY_UNITS
 from amp_tf.errors import InputError
-from amp_tf.neighbours import geometry_complaint
+from amp_tf.geometry import geometry_complaint
 
 THERMAL_DISPLACEMENT = 0.05
 """By how much atoms of a molecule at room temperature deviate from rest, angstrom."""

@@ -19,7 +19,7 @@ from ase.data import atomic_numbers as NUMBER_OF_SYMBOL
 from amp_tf import units
 from amp_tf.data.text import plain_count, plain_number, read_lines
 from amp_tf.errors import AmpTFError, DataFileError, InputError
-from amp_tf.files import write_text
+from amp_tf.files import as_folder, write_text
 from amp_tf.models import Potential
 
 JOB, ATOMS, CHARGES = "orc_job.inp", "inpfile.xyz", "ptchrg.xyz"
@@ -58,7 +58,7 @@ def serve(potential: Potential, folder: Path, xla: bool = True, tell: Callable[[
     Raises:
         InputError: if another server works in the folder, or its path is too long for a socket.
     """
-    folder = Path(folder).resolve()
+    folder = as_folder(folder).resolve()
     folder.mkdir(parents=True, exist_ok=True)
     address = folder / "socket"
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

@@ -15,12 +15,13 @@ import h5py
 import numpy as np
 
 from amp_tf.errors import DataFileError, InputError
-from amp_tf.files import check_archive
+from amp_tf.files import check_archive, no_file
 from amp_tf.models.amp import AMP
 from amp_tf.models.amp_bms import AMPBMS
 from amp_tf.models.gnn import GNN
 from amp_tf.models.painn import PaiNN
 from amp_tf.models.potential import Potential
+from amp_tf.models.processes import require_no_fork
 from amp_tf.models.schnet import SchNet
 from amp_tf.models.settings import LARGEST, check_sizes, least_weights
 
@@ -43,7 +44,9 @@ def load_potential(path: Path | str, dtype: str | None = None) -> Potential:
     Raises:
         DataFileError: if the file is missing, damaged, or not a potential of amp_tf.
         InputError: for another ``dtype``.
+        AmpTFError: in a process that was forked after TensorFlow ran.
     """
+    require_no_fork()
     if not isinstance(path, str | os.PathLike):
         raise InputError(f"load_potential takes the path of a .keras file, got {path!r}.")
     path = Path(path)
@@ -75,8 +78,8 @@ def require_potential_file(path: Path) -> dict[str, Any]:
     Raises:
         DataFileError: as :func:`load_potential`.
     """
-    if not os.path.isfile(path):  # which raises nothing
-        raise DataFileError(f"{path}: no such file; give the path of a .keras file that amp_tf saved.")
+    if stands := no_file(path):
+        raise DataFileError(f"{path}: {stands}; give the path of a .keras file that amp_tf saved.")
     if path.suffix != ".keras":
         raise DataFileError(f"{path}: the ending of a saved potential is .keras; rename the file if it is one.")
     try:

@@ -17,7 +17,7 @@ from ase import Atoms
 from tqdm import tqdm
 
 from amp_tf.errors import AmpTFError, DataFileError, InputError, SimulationError
-from amp_tf.files import PARTIAL, locked, whole_file, write_text
+from amp_tf.files import PARTIAL, as_folder, locked, whole_file, write_text
 from amp_tf.interfaces.zone import Zone
 from amp_tf.models.ranges import MARGIN
 from amp_tf.npz import read_npz
@@ -127,7 +127,7 @@ class Run:
         import_openmm()
         import_mdtraj()
         self.curves: Curves = {}
-        self.folder, self.potentials, self.setup, self.dynamics = Path(folder), potentials, setup, dynamics
+        self.folder, self.potentials, self.setup, self.dynamics = as_folder(folder), potentials, setup, dynamics
         self.solute = setup.solute
         self.xla, self.n_threads = xla, n_threads
         if collect is not None and len(potentials) < 2:

@@ -72,7 +72,12 @@ class Checkpoint(keras.callbacks.Callback):
         sums = self.sums_path.read_bytes().decode(errors="replace").split()
         good = next((path for path in found if sha256_of(path) in sums), None)
         if good is None:
-            raise DataFileError(f"{self.weights_path}: damaged (not of the recorded sha256); remove the run folder to train anew.")
+            if not sums or not all(len(digest) == 64 and set(digest) <= set("0123456789abcdef") for digest in sums):
+                raise DataFileError(f"{self.sums_path}: damaged; remove this file to go on from {found[0].name} unchecked.")
+            raise DataFileError(
+                f"{self.weights_path}: damaged (not of the recorded sha256); remove the run folder to train anew or, if only "
+                f"{self.sums_path.name} is damaged, that file to go on unchecked."
+            )
         if good != found[0]:
             warnings.warn(f"{found[0]} is damaged: going on from the checkpoint before it.", stacklevel=3)
         if good == self.previous_path:
@@ -131,7 +136,9 @@ def read_history(path: Path) -> list[dict[str, float]]:
         try:
             row = json.loads(line)
             row["step"], row["seconds"] = int(row["step"]), float(row["seconds"])
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            if not math.isfinite(row["seconds"]):
+                raise ValueError("seconds")
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             raise DataFileError(f"{path}, line {number}: damaged; remove this file to go on without the rows that it held.") from error
         rows.append(row)
     return rows

@@ -1,8 +1,7 @@
 """The configuration of a training run: validated, with unit and published value of each key."""
 
 import inspect
-import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,6 +11,7 @@ from pydantic import Field
 
 from amp_tf.data.splits import Split
 from amp_tf.errors import InputError
+from amp_tf.files import no_file
 from amp_tf.graph import naming
 from amp_tf.models import Potential
 from amp_tf.models.saving import MODELS
@@ -96,7 +96,8 @@ class TrainingConfig(pydantic.BaseModel):
         known = {name for model in (Potential, *models) for name in inspect.signature(model).parameters}
         known -= {"kwargs", "provenance", "atomic_energies"}
         if unknown := set(self.model) - known - {"type"}:
-            raise ValueError(f"model: unknown keys {sorted(map(str, unknown))} for {kind or 'any type'}; known are {sorted(known)}")
+            named = _first_of(sorted(map(repr, unknown)))
+            raise ValueError(f"model: unknown keys {named} for {kind or 'any type'}; known are {sorted(known)}")
         if "elements" in self.model:
             checked_elements(self.model["elements"])
 
@@ -116,8 +117,13 @@ def make_config(values: dict[str, Any], source: str = "configuration") -> Traini
     try:
         return TrainingConfig.model_validate(_plain(dict(values)))
     except pydantic.ValidationError as error:
-        complaints = (f"{'.'.join(map(str, entry['loc'])) or 'configuration'}: {entry['msg']}" for entry in error.errors())
-        raise InputError(f"{source}: {'; '.join(complaints)}. Known keys: {', '.join(TrainingConfig.model_fields)}.") from error
+        complaints = [f"{'.'.join(map(str, entry['loc'])) or 'configuration'}: {entry['msg']}" for entry in error.errors()]
+        raise InputError(f"{source}: {_first_of(complaints, '; ')}. Known keys: {', '.join(TrainingConfig.model_fields)}.") from error
+
+
+def _first_of(words: Sequence[str], separator: str = ", ") -> str:
+    """The first ten of many, and how many more there are."""
+    return separator.join(words[:10]) + (f"{separator}and {len(words) - 10} more" if len(words) > 10 else "")
 
 
 def _plain(value: Any) -> Any:
@@ -136,9 +142,8 @@ def read_config(path: Path | str, overrides: tuple[str, ...] = ()) -> TrainingCo
         InputError: as :func:`make_config`, and for a file that is missing or no YAML mapping.
     """
     path = Path(path)
-    if not os.path.isfile(path):  # which raises nothing
-        what = "a folder cannot be read as a configuration" if os.path.isdir(path) else "no such file"
-        raise InputError(f"{path}: {what}; see examples/water_dimer.yaml for a configuration.")
+    if stands := no_file(path):
+        raise InputError(f"{path}: {stands}; see examples/water_dimer.yaml for a configuration.")
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -147,13 +152,15 @@ def read_config(path: Path | str, overrides: tuple[str, ...] = ()) -> TrainingCo
         values = read_yaml(text)
     if not isinstance(values, dict):
         raise InputError(f"{path}: a configuration is a mapping of keys to values; see examples/water_dimer.yaml.")
-    given = set()
+    given: set[str] = set()
     for override in overrides:
         key, separator, value = override.partition("=")
         if not separator:
             raise InputError(f"{override!r}: an override has the form key=value.")
         if key in given:
             raise InputError(f"{override!r}: {key} is given twice.")
+        if within := [other for other in given if other.startswith(f"{key}.") or key.startswith(f"{other}.")]:
+            raise InputError(f"{override!r}: {within[0]} is given too, of which one is a part of the other; give the parts alone.")
         given.add(key)
         *parents, last = key.split(".")
         try:

@@ -16,7 +16,7 @@ from ase.data import atomic_numbers, chemical_symbols
 from amp_tf.data.hdf5 import ReferenceData, read_reference_data
 from amp_tf.data.pipeline import LABELS, READ_ERROR, Frames, GraphBatches
 from amp_tf.errors import DataFileError, InputError, TrainingError
-from amp_tf.files import PARTIAL, check_outputs, locked, sha256_of, whole_file, write_text
+from amp_tf.files import PARTIAL, as_folder, check_outputs, locked, sha256_of, whole_file, write_text
 from amp_tf.models import Potential, load_potential
 from amp_tf.models.ranges import training_ranges
 from amp_tf.training.callbacks import CHECKPOINT_FILES, Checkpoint, Progress, StopOnNaN, Validation, read_history
@@ -62,9 +62,7 @@ def train(config: TrainingConfig, folder: Path | str, progress: bool = True) -> 
         DataFileError: if the data are damaged or lack a label, or if the files of the run are damaged or others.
         TrainingError: if the loss becomes NaN.
     """
-    folder = Path(folder)
-    if os.path.exists(folder) and not folder.is_dir():
-        raise InputError(f"{folder} is a file; give a folder for the run.")
+    folder = as_folder(folder)
     if not os.path.isfile(folder / "metrics.json"):
         check_outputs([folder / name for name in RUN_FILES], {"the data": config.data, "start_from": config.start_from})
     start = read_start(config, folder)

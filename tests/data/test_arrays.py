@@ -1,6 +1,9 @@
 """HDF5 files and .npy folders of others: types, shapes, one group for each molecule, damaged and oversized files."""
 
+import fcntl
+import os
 import zipfile
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -124,8 +127,44 @@ def test_damaged_hdf5_is_read_or_refused_in_one_sentence(tmp_path, arrays, rando
             read_hdf5(tmp_path / "b.h5", KEYS, *UNITS)
         refusals.append(str(caught.value))
     assert not [refusal for refusal in refusals if "\n" in refusal]
-    with pytest.raises(DataFileError, match="cannot be read as HDF5"):
-        read_hdf5(tmp_path, KEYS, *UNITS)
+
+
+@pytest.mark.parametrize(
+    ("make", "stands"), [(Path.mkdir, "a folder, no file"), (os.mkfifo, "a device or pipe, no regular file"), (str, "no such file")]
+)
+def test_what_is_no_file_is_refused_at_once(tmp_path, make, stands):
+    make(tmp_path / "a.h5")
+    with pytest.raises(DataFileError, match=stands):
+        read_hdf5(tmp_path / "a.h5", KEYS, *UNITS)
+
+
+def test_a_file_that_is_being_written_is_in_use(tmp_path, arrays):
+    with open(written(tmp_path / "a.h5", arrays), "rb+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # as HDF5 does
+        with pytest.raises(DataFileError, match=r"a\.h5: in use by another program, which is writing it; wait until"):
+            read_hdf5(tmp_path / "a.h5", KEYS, *UNITS)
+
+
+@pytest.mark.parametrize("layout", [{}, {"chunks": (1, 3, 3)}, {"chunks": (3, 3, 2), "compression": "gzip"}])
+@pytest.mark.parametrize("n_written", [0, 1, N_FRAMES])
+def test_values_that_were_never_written_are_refused(tmp_path, arrays, layout, n_written):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["N"], file["E"] = arrays["N"], arrays["E"]
+        dataset = file.create_dataset("R", (N_FRAMES, 3, 3), "f8", fillvalue=1.0, **layout)
+        if n_written:
+            dataset[:n_written] = arrays["R"][:n_written]
+    if n_written == N_FRAMES or (n_written and not layout):  # without chunks the file has room for all, or for none
+        assert len(read_hdf5(tmp_path / "a.h5", KEYS, *UNITS)) == N_FRAMES
+    else:
+        with pytest.raises(DataFileError, match=r"R declares \[4, 3, 3\] values, which were never written, or not all"):
+            read_hdf5(tmp_path / "a.h5", KEYS, *UNITS)
+
+
+def test_numbers_of_frames_are_compared_before_anything_is_read(tmp_path, arrays, monkeypatch):
+    path = written(tmp_path / "a.h5", arrays | {"E": np.zeros(400)})
+    monkeypatch.setattr(h5py.Dataset, "__getitem__", lambda *_: pytest.fail("read"))
+    with pytest.raises(DataFileError, match=r"positions has shape \[4, 3, 3\], energies have 400 frames"):
+        read_hdf5(path, KEYS, *UNITS)
 
 
 def of_folder(path, arrays):

@@ -445,6 +445,21 @@ def test_no_flipped_byte_escapes_as_a_raw_error(file, random):
             assert read_reference_data(file).sha256 == expected
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("qm_positions", None, "group 'pair' has no qm_positions; give them"), ("energies", None, "has no energies"),
+        ("qm_atomic_numbers", None, "has no qm_atomic_numbers"), ("frame_properties", None, "frame_properties are arrays by their names"),
+        ("frame_properties", [1.0], "frame_properties are arrays by their names"),
+    ],
+)  # fmt: skip
+def test_groups_without_what_they_need_are_refused(name, value, sentence):
+    needed = {"qm_atomic_numbers": np.array([8, 1]), "qm_positions": np.eye(2, 3)[None], "energies": np.zeros(1)}
+    FrameGroup("pair", **needed)
+    with pytest.raises(DataFileError, match=sentence):
+        FrameGroup("pair", **needed | {name: value})
+
+
 def test_groups_of_the_same_name_are_refused(tmp_path, random):
     group = make_group(random)
     with pytest.raises(DataFileError, match="distinct names"):

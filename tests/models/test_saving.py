@@ -13,6 +13,7 @@ import h5py
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import amp_tf
 from amp_tf.errors import AmpTFError, DataFileError, InputError
@@ -262,12 +263,34 @@ def test_what_is_no_path(path):
 
 def test_another_ending_or_no_file(saved, tmp_path):
     os.mkfifo(tmp_path / "pipe.keras")
-    for path, sentence in ((path, "no such file") for path in (tmp_path / "pipe.keras", tmp_path, tmp_path / ("x" * 300))):
+    for name, sentence in (("pipe.keras", "a device or pipe, no regular file"), (".", "a folder, no file"), ("x" * 300, "no such file")):
         with pytest.raises(DataFileError, match=sentence):
-            amp_tf.load_potential(path)
+            amp_tf.load_potential(tmp_path / name)
     saved.rename(tmp_path / "model.h5")
     with pytest.raises(DataFileError, match=r"the ending of a saved potential is \.keras"):
         amp_tf.load_potential(tmp_path / "model.h5")
+
+
+def test_places_and_forms_that_cannot_be(tmp_path):
+    potential = make("AMP(1)", "float64")
+    with pytest.raises(InputError, match="a potential is one file; leave zipped=False"):
+        potential.save(tmp_path / "d.keras", zipped=False)
+    with pytest.raises(InputError, match=r"weights are saved to a path that ends in \.weights\.h5"):
+        potential.save_weights(tmp_path / "d.h5")
+    with pytest.raises(AmpTFError, match=r"/proc/none\.weights\.h5"):
+        potential.save_weights("/proc/none.weights.h5")
+    assert not list(tmp_path.iterdir())
+    potential.save_weights(tmp_path / "d.weights.h5")
+    with pytest.raises(InputError, match="is there already"):
+        potential.save_weights(tmp_path / "d.weights.h5", overwrite=False)
+    potential.load_weights(tmp_path / "d.weights.h5")
+
+
+def test_a_graph_of_arrays_has_gradients_as_one_of_tensors(dimer):
+    potential = make("AMP(1)", "float64")
+    graph = potential.build_graph([dimer])
+    found = potential.with_gradients(graph)
+    np.testing.assert_array_equal(found["qm_gradients"], potential.with_gradients(type(graph)(*map(tf.constant, graph)))["qm_gradients"])
 
 
 def test_another_precision(saved, dimer):
@@ -336,6 +359,7 @@ def test_forked_processes_say_that_they_cannot_compute(saved):
     finished = subprocess.run([sys.executable, "-c", FORKED, str(saved)], capture_output=True, text=True, timeout=120, check=False)
     assert finished.returncode == 0, finished.stderr
     assert finished.stdout.count("was forked after TensorFlow ran") == finished.stdout.count("get_context('spawn')") == 3
+    assert "cannot be read" not in finished.stdout  # the file is not to blame
 
 
 def test_other_units(saved):

@@ -114,9 +114,22 @@ def test_overrides_are_as_strict(tmp_path):
         (("seed=1", "seed=2"), "seed is given twice"),
         (("batch_size=true",), "batch_size: Input should be a valid integer"),
         (("split={seed: 1, seed: 2}",), "'seed' is given twice"),
+        (("model.cutoff=4.0", "model={type: AMP}"), "model.cutoff is given too, of which one is a part of the other; give the parts alone"),
+        (("model={type: AMP}", "model.cutoff=4.0"), "model is given too"),
+        (("a.b.c=1", "a=2"), "a.b.c is given too"),
     ):
         with pytest.raises(InputError, match=sentence):
             read_config(tmp_path / "config.yaml", overrides)
+
+
+@pytest.mark.parametrize("text", ["", "model.", "split."])
+def test_many_unknown_keys_are_one_short_sentence(tmp_path, text):
+    (tmp_path / "config.yaml").write_text(GOOD)
+    values = dict.fromkeys(map("unknown{}".format, range(3000)), 1)
+    given = {"": values, "model.": {"model": {"type": "AMP"} | values}, "split.": {"split": values}}[text]
+    with pytest.raises(InputError, match=r"unknown0.*and 29\d\d more") as refused:
+        make_config({"data": "a.h5", "model": {"type": "AMP"}} | given)
+    assert len(str(refused.value)) < 3000
 
 
 @pytest.mark.parametrize("values", [None, 3, "text", [("data", "water.h5")]])
@@ -135,8 +148,9 @@ def test_numbers_of_numpy():
 
 def test_what_is_no_file_is_refused_at_once(tmp_path):
     os.mkfifo(tmp_path / "pipe.yaml")
-    with pytest.raises(InputError, match="no such file"):
-        read_config(tmp_path / "pipe.yaml")
+    for path, stands in ((tmp_path / "pipe.yaml", "a device or pipe"), (tmp_path, "a folder, no file"), (tmp_path / "no", "no such file")):
+        with pytest.raises(InputError, match=stands):
+            read_config(path)
     (tmp_path / "latin.yaml").write_bytes(b"data: \xff\xfe")
     with pytest.raises(InputError, match="cannot be read as a configuration"):
         read_config(tmp_path / "latin.yaml")

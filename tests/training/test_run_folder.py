@@ -16,6 +16,7 @@ from amp_tf.data.hdf5 import read_reference_data, write_reference_data
 from amp_tf.errors import DataFileError, InputError
 from amp_tf.files import locked, sha256_of
 from amp_tf.training import callbacks, make_config, train
+from amp_tf.training.callbacks import read_history
 from amp_tf.training.run import RUN_FILES, compile_potential
 from datasets.water_dimer import SHIPPED_FILE
 
@@ -136,6 +137,19 @@ def test_damaged_checkpoints_are_refused_with_and_without_sha256(potential, run,
         restored(potential, run)
 
 
+@pytest.mark.parametrize("content", [b"", b"\0" * 130, b"text"])
+def test_damaged_sums_beside_whole_checkpoints_cost_no_run(potential, run, content):
+    (run / "checkpoint.sha256").write_bytes(content)
+    with pytest.raises(DataFileError, match=r"checkpoint\.sha256: damaged; remove this file to go on from checkpoint\.weights\.h5"):
+        restored(potential, run)
+    (run / "checkpoint.sha256").write_text(f"{'a' * 64}\n{'b' * 64}\n")
+    with pytest.raises(DataFileError, match=r"if only checkpoint\.sha256 is damaged, that file to go on unchecked"):
+        restored(potential, run)
+    (run / "checkpoint.sha256").unlink()
+    with pytest.warns(UserWarning, match="no sha256"):
+        assert restored(potential, run) == 4
+
+
 def test_a_run_of_version_01_goes_on_with_a_warning(potential, run, monkeypatch):
     for name in ("previous.weights.h5", "checkpoint.sha256"):
         (run / name).unlink()
@@ -240,6 +254,13 @@ def test_damaged_files_of_a_finished_run_are_named(config, run, name, bad):
     with pytest.raises((DataFileError, InputError), match="another configuration" if name == "config.yaml" else name) as refused:
         train(config, run, progress=False)
     assert str(refused.value).count("\n") == 0
+
+
+@pytest.mark.parametrize("row", ['{"step": Infinity, "seconds": 1}', '{"step": 2, "seconds": Infinity}', '{"step": NaN, "seconds": 1}'])
+def test_a_history_of_infinite_numbers_is_damaged(tmp_path, row):
+    (tmp_path / "history.jsonl").write_text(row + "\n")
+    with pytest.raises(DataFileError, match=r"history\.jsonl, line 1: damaged; remove this file"):
+        read_history(tmp_path / "history.jsonl")
 
 
 def test_a_damaged_history_does_not_stop_a_run_for_good(potential, run):
