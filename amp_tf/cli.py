@@ -2,8 +2,6 @@
 
 import os
 import shlex
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +11,7 @@ from amp_tf.command import run_command
 from amp_tf.data.arrays import KEYS
 from amp_tf.errors import DataFileError, InputError
 from amp_tf.files import as_folder, check_outputs, no_file
+from amp_tf.silence import silent
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help="Anisotropic message passing potentials."
@@ -200,25 +199,8 @@ def info(file: Annotated[Path, typer.Argument(help="A saved potential (*.keras) 
         typer.echo(f"{name:<{width}}  {value}")
 
 
-@contextmanager
-def _silent_tensorflow() -> Iterator[None]:
-    """Leave out what TensorFlow writes as it starts: to the file descriptor of stderr, before its own settings of what to write hold."""
-    try:
-        stderr = os.dup(2)
-    except OSError:  # there is none
-        yield
-        return
-    with open(os.devnull, "w") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-    try:
-        yield
-    finally:
-        os.dup2(stderr, 2)
-        os.close(stderr)
-
-
 def _potential_lines(file: Path) -> list[tuple[str, object]]:
-    with _silent_tensorflow():
+    with silent(2):  # what TensorFlow writes as it starts, before its own settings of what to write hold
         from amp_tf.models import load_potential
 
         potential = load_potential(file)

@@ -319,7 +319,7 @@ class EmbeddedPotential:
         qm = positions[self.atoms]
         if cell is not None:
             qm = qm[0] + find_mic(qm - qm[0], cell)[0]
-        forces = np.empty_like(positions)
+        forces = np.zeros_like(positions)
         if len(self.others):
             around = self.zone.surroundings(qm, positions[self.others], self.mm_charges, self.molecules, cell)
             self.seen = System(self.numbers, qm, self.charge, around.positions, around.own_charges)

@@ -1,16 +1,13 @@
 """What runs are judged by: temperatures, bonds of the solute, and where water stands around it, the latter two by MDTraj."""
 
-import ctypes
-import os
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import numpy as np
 from ase.data import chemical_symbols
 
 from amp_tf import units
 from amp_tf.errors import DataFileError, EngineError
+from amp_tf.silence import silent
 from amp_tf.simulation.solutes import Solute, bonds
 
 RDF_RANGE, RDF_BINS = 10.0, 200
@@ -63,31 +60,12 @@ def read_trajectory(path, topology) -> Iterator:
     mdtraj = import_mdtraj()
     try:
         chunks = mdtraj.iterload(str(path), chunk=CHUNK, top=mdtraj.Topology.from_openmm(topology))
-        with _silent_c_library():  # MDTraj's reader of DCD prints as it opens a file
+        with silent(1):  # MDTraj's reader of DCD prints as it opens a file
             first = next(chunks)
         yield first
         yield from chunks
     except (OSError, ValueError, RuntimeError) as error:
         raise DataFileError(f"{path}: cannot be read ({' '.join(str(error).split())[:200]}); copy it again.") from error
-
-
-@contextmanager
-def _silent_c_library() -> Iterator[None]:
-    """Leave out what C code prints."""
-    sys.stdout.flush()
-    try:
-        stdout = os.dup(1)
-    except OSError:  # there is none
-        yield
-        return
-    with open(os.devnull, "w") as nowhere:
-        os.dup2(nowhere.fileno(), 1)
-    try:
-        yield
-    finally:
-        ctypes.CDLL(None).fflush(None)
-        os.dup2(stdout, 1)
-        os.close(stdout)
 
 
 def bond_lengths(frames, atoms: np.ndarray, pairs: np.ndarray) -> np.ndarray:

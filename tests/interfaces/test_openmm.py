@@ -11,7 +11,7 @@ from openmm import app, unit  # noqa: E402
 
 import amp_tf  # noqa: E402
 from amp_tf.errors import DataFileError, InputError, SimulationError  # noqa: E402
-from amp_tf.interfaces.openmm import make_mixed_system, molecules_of, original_errors  # noqa: E402
+from amp_tf.interfaces.openmm import add_force, make_mixed_system, molecules_of, original_errors  # noqa: E402
 from amp_tf.interfaces.openmmml import PotentialFactory  # noqa: E402
 from amp_tf.interfaces.zone import Zone  # noqa: E402
 
@@ -223,6 +223,13 @@ def test_openmm_ml_itself(path):
     mechanical = potential.createMixedSystem(topology, system, [0, 1, 2], xla=False)
     assert np.isfinite(evaluate(mechanical, positions))
     assert {force.getName() for force in mechanical.getForces()} >= {"amp_tf", "NonbondedForce"}
+    for number in reversed(range(system.getNumForces())):
+        system.removeForce(number)
+    add_force(topology, system, [0, 1, 2], path, xla=False)
+    energy, forces = evaluate(system, positions, forces=True)
+    assert energy == pytest.approx(alone, abs=1e-6)
+    assert np.all(forces[3:] == 0.0)
+    assert np.abs(forces[:3]).max() > 1.0
 
 
 def test_what_cannot_be_split_is_refused(path, tmp_path):
