@@ -1,6 +1,7 @@
 """Options and fixtures of the whole test suite."""
 
 import os
+import sys
 
 import numpy as np
 import pytest
@@ -23,6 +24,17 @@ def pytest_collection_modifyitems(config, items):
         for item in items:
             if "slow" in item.keywords:
                 item.add_marker(pytest.mark.skip(reason="slow; run with --run-slow"))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def fresh_workers():
+    """No worker process of joblib outlives its module: one whose memory grows after its first task, as by the import of TensorFlow, is
+    ended by joblib as leaking, and a call that comes then may wait for ever."""
+    yield
+    if "joblib" in sys.modules:
+        from joblib.externals.loky import get_reusable_executor
+
+        get_reusable_executor().shutdown(wait=True, kill_workers=True)
 
 
 @pytest.fixture

@@ -189,8 +189,8 @@ def test_settings_that_differ_from_the_start(model, sentence, start_file, tmp_pa
     ("changes", "sentence"),
     [
         ({"start_at_zero": True}, "start_from and start_at_zero contradict each other; set start_at_zero to false"),
-        ({"model": {"max_ordr": 1}}, r"model: unknown keys \['max_ordr'\] for any type"),
-        ({"model": {"type": "AMP", "mm_types": []}}, r"model: unknown keys \['mm_types'\] for AMP"),
+        ({"model": {"max_ordr": 1}}, r"model: unknown keys 'max_ordr' for any type"),
+        ({"model": {"type": "AMP", "mm_types": []}}, r"model: unknown keys 'mm_types' for AMP"),
         ({"model": {"type": None}}, "type must be one of AMP, GNN, PaiNN, SchNet, AMPBMS, got None"),
         ({"start_from": None}, "type must be one of AMP, GNN, PaiNN, SchNet, AMPBMS, got None"),
     ],
@@ -331,6 +331,7 @@ def test_the_commands_of_the_readme(tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
     lines = re.findall(r"^\.venv/bin/amp-tf (train .*?)(?: +#.*)?$", (ROOT / "README.md").read_text(), re.M)
     commands = [shlex.split(line.replace("runs/", f"{tmp_path}/")) for line in lines]
+    commands = [command for command in commands if "data=" not in shlex.join(command)]  # which need data of the reader's own
     assert [any("start_from" in word for word in command) for command in commands] == [False, True]
     data = read_reference_data(ROOT / "datasets" / "uracil_sample.h5")
     write_reference_data(tmp_path / "few.h5", data.provenance, (data.groups[0].subset(np.arange(5)),))
