@@ -424,7 +424,7 @@ class TestConfiguration:
         for override, sentence in (("steps", "has the form key=value"), ("steps.x=1", "not an override"), ("steps=[", "not an override")):
             with pytest.raises(InputError, match=sentence):
                 read_config(path, (override,))
-        with pytest.raises(InputError, match="a folder, no file; see examples/water_dimer.yaml"):
+        with pytest.raises(InputError, match=r"a folder, no file; see examples/water_dimer.yaml"):
             read_config(tmp_path)
 
     @pytest.mark.parametrize(("text", "sentence"), [("a: [", "not valid YAML"), ("- 1", "a mapping of keys")])
