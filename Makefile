@@ -14,7 +14,7 @@ help:
 	@echo "                         RETRAIN=1 builds the data where they are missing, trains and draws the figure"
 	@echo "make reproduce-figure3   the same for Figure 3 (likewise -table7, -table8), from weights that ship; RETRAIN=1 trains anew"
 	@echo "make reproduce-orders    AMP(2) against AMP(3) on the clusters of Figure 3, three seeds each, with two forms of polarization"
-	@echo "make reproduce-dynamics  whether the potential of uracil that ships is fit for dynamics: bonds, gas, water, energy (hours; PRESET=smoke)"
+	@echo "make reproduce-dynamics  whether a potential of uracil is fit for dynamics: bonds, gas, water, energy (hours; RETRAIN=1 trains it; PRESET=smoke)"
 	@echo "make reproduce-dipeptide OPTIONS=\"--weights MIN_state_dict\"   alanine dipeptide with the published weights of AMP-BMS, in OpenMM"
 	@echo "make test                lint and tests (PYTEST_OPTIONS=--run-slow for all)"
 	@echo "make fuzz                damaged files, bad input and killed runs by the hundreds, in minutes"

@@ -44,7 +44,7 @@ CLASH = 1.2
 """Where an atom would come closer to a water molecule, that molecule is left out, angstrom."""
 
 HIGHEST_ENERGY = 1000.0
-"""Frames this far above the relaxed molecule are left out, kJ/mol: nothing that a potential is for goes there."""
+"""Distorted frames whose molecule alone is this far above those of all snapshots are left out, kJ/mol: no potential is made for these."""
 
 _WAVENUMBER = 1e13 / (2.0 * np.pi * 100.0 * speed_of_light)
 """1/cm of a mode by the square root of its force constant in kJ/mol/(angstrom² dalton), which is 1e26/s²."""
@@ -102,6 +102,8 @@ def frames_for_dynamics(trajectory: Trajectory, engine: EmbeddingEngine) -> Iter
     """
     solute, n_frames = trajectory.solute, trajectory.sampling.n_frames
     numbers = {kind: round(share * n_frames) for kind, share in SHARES.items()}
+    if not _open_bonds(bonds(solute.atomic_numbers, solute.positions)):
+        numbers["stretched"] = 0
     modes = normal_modes(solute, engine, trajectory.parts) if numbers["normal modes"] else None
     random = np.random.default_rng([trajectory.sampling.seed, 77])
     hot = list(trajectory.hot_calculations(numbers["hot"], TEMPERATURES))

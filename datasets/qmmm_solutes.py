@@ -126,8 +126,10 @@ def sample(
             of_kinds.setdefault(f"{solute.name}, {kind}", {})[name] = calculation
     together = {name: calculation for calculations in of_kinds.values() for name, calculation in calculations.items()}
     results, failures = label_all(together, engine, Parts(output.with_name(f"{output.name}.parts"), method), workers, dask)
-    too_high = [name for name, result in results.items() if result["isolated_energy"] - energy > HIGHEST_ENERGY]
-    failures += [f"{name}: more than {HIGHEST_ENERGY:g} kJ/mol above the relaxed molecule" for name in too_high]
+    alone = {name: float(result["isolated_energy"]) for name, result in results.items()}
+    limit = HIGHEST_ENERGY + max((alone[name] for name in of_kinds[solute.name] if name in alone), default=0.0)
+    too_high = {name for name in alone if name not in of_kinds[solute.name] and alone[name] > limit}
+    failures += [f"{name}: more than {HIGHEST_ENERGY:g} kJ/mol above all snapshots" for name in sorted(too_high)]
     good = {kind: [name for name in calculations if name in results and name not in too_high] for kind, calculations in of_kinds.items()}
     groups = [
         make_group(kind, [of_kinds[kind][name] for name in names], [results[name] for name in names], energy)

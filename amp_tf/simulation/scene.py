@@ -10,18 +10,10 @@ import numpy as np
 
 from amp_tf.errors import InputError
 from amp_tf.models import load_potential
+from amp_tf.simulation import water_box
 from amp_tf.simulation.observables import bonded_pairs
 from amp_tf.simulation.solutes import Solute
-from amp_tf.simulation.water_box import (
-    NM,
-    add_solute,
-    box_length,
-    equilibrated,
-    force_field_system,
-    import_openmm,
-    on_cpu,
-    water_topology,
-)
+from amp_tf.simulation.water_box import NM, import_openmm
 
 WATER_NAMES = ("HOH", "WAT", "SOL", "TIP3", "TP3", "TIP4", "TP4", "SPC", "OPC")
 ION_NAMES = (
@@ -109,8 +101,8 @@ class SoluteInWater:
         result = load_potential(potential).compute(solute.atomic_numbers, solute.positions, total_charge=float(solute.charge))
         if "charges" not in result:
             raise InputError(f"{potential} predicts no charges for water to stand around; use a potential with -P, or --gas.")
-        length = box_length(solute, dynamics.zone)
-        positions, edge = equilibrated(
+        length = water_box.box_length(solute, dynamics.zone)
+        positions, edge = water_box.equilibrated(
             solute, result["charges"], length, dynamics.equilibration, dynamics.temperature, dynamics.friction, seeds, n_threads
         )
         return positions, edge * np.eye(3)
@@ -119,9 +111,9 @@ class SoluteInWater:
         """The scene that starts there."""
         openmm = import_openmm()
         n_water_atoms = len(positions) - len(self.solute.positions)
-        topology = openmm.app.Topology() if self.gas else water_topology(n_water_atoms // 3, float(box[0, 0]))
-        system = force_field_system(topology, self.solute, np.zeros(len(self.solute.positions)), frozen=False)
-        add_solute(topology, self.solute)
+        topology = openmm.app.Topology() if self.gas else water_box.water_topology(n_water_atoms // 3, float(box[0, 0]))
+        system = water_box.force_field_system(topology, self.solute, np.zeros(len(self.solute.positions)), frozen=False)
+        water_box.add_solute(topology, self.solute)
         if not self.gas:
             nonbonded = next(force for force in system.getForces() if isinstance(force, openmm.NonbondedForce))
             nonbonded.setEwaldErrorTolerance(1e-5)
@@ -203,7 +195,7 @@ class PreparedSystem:
                 frozen.removeConstraint(number)
         for atom in atoms:
             frozen.setParticleMass(atom, 0.0)
-        simulation = on_cpu(frozen, openmm.VerletIntegrator(0.001), self._positions, box if np.any(box) else None, n_threads)
+        simulation = water_box.on_cpu(frozen, openmm.VerletIntegrator(0.001), self._positions, box if np.any(box) else None, n_threads)
         openmm.LocalEnergyMinimizer.minimize(simulation.context, maxIterations=STEPS_DOWNHILL)
         return simulation.positions(), box
 

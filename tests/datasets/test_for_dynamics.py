@@ -1,5 +1,7 @@
 """Frames that give a potential walls: each kind keeps its rule, its share is recorded, and a killed build goes on."""
 
+import shutil
+
 import numpy as np
 import pytest
 from ase.data import covalent_radii
@@ -54,7 +56,7 @@ def test_each_kind_keeps_its_rule(built):
     assert len({factor[0] for factor in factors}) == 3
     for group in groups.values():
         energies = group.frame_properties["isolated_energy"]
-        assert energies.max() < HIGHEST_ENERGY
+        assert energies.max() < groups[""].frame_properties["isolated_energy"].max() + HIGHEST_ENERGY
 
 
 def test_the_same_command_again_changes_nothing_and_a_killed_one_goes_on(built, monkeypatch):
@@ -67,6 +69,17 @@ def test_the_same_command_again_changes_nothing_and_a_killed_one_goes_on(built, 
     output.unlink()
     assert qmmm_solutes.sample(output, WATER, PointChargeEngine(), SAMPLING, 1, "test", BOX, for_dynamics=True)[0] is not None
     assert (folder / "hot00001.npz").is_file()
+
+
+def test_snapshots_are_never_left_out_for_their_energy(built, monkeypatch, tmp_path):
+    output = tmp_path / "water.h5"
+    for kept in ("trajectory", "parts"):
+        shutil.copytree(built[0].with_name(f"water.h5.{kept}"), tmp_path / f"water.h5.{kept}")
+    monkeypatch.setattr(qmmm_solutes, "HIGHEST_ENERGY", -1e6)
+    _, failures = qmmm_solutes.sample(output, WATER, PointChargeEngine(), SAMPLING, 1, "test", BOX, for_dynamics=True)
+    assert {group.name: len(group) for group in read_reference_data(output).groups} == {"water": 20}
+    assert len(failures) == round(20 * sum(SHARES.values()))
+    assert all("above all snapshots" in failure for failure in failures)
 
 
 def test_the_mode_of_two_atoms(tmp_path):
