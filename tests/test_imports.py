@@ -13,6 +13,7 @@ RANK = {
     "errors": 0,
     "files": 0,
     "npz": 0,
+    "silence": 0,
     "state_dict": 0,
     "units": 0,
     "arrays": 0,
