@@ -50,9 +50,10 @@ def run_command(app: Callable[[], None]) -> None:
     try:
         sys.stdout.flush()
     except OSError as error:
-        print(f"error: the output cannot be printed ({error.strerror}).", file=sys.stderr)
+        if not status:  # else the reason was told
+            print(f"error: the output cannot be printed ({error.strerror}).", file=sys.stderr)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python would try again, and complain
-        status = 1
+        status = status or 1
     raise SystemExit(status)
 
 
