@@ -21,4 +21,5 @@ def draw(result: Mapping[str, Any], folder: Path | None = None) -> list[Path]:
     curve = result["energies"]["nve"]
     axes[1].plot(curve["times"], curve["energies"], linewidth=0.8)
     axes[1].set(xlabel="time (ps)", ylabel="total energy less its start (kJ mol$^{-1}$), NVE")
+    axes[1].locator_params(axis="x", nbins=5)
     return save(figure, "dipeptide", result["preset"], folder)

@@ -95,6 +95,7 @@ def _draw(path: Path, table: dict[str, np.ndarray], lengths: np.ndarray, names: 
     for key, (distances, values) in curves.items():
         axes[1, 1].plot(distances, values, linewidth=1.0, label=key.replace("-", "–"))
     axes[1, 1].set(xlabel="distance (Å)", ylabel="g(r), solute – water")
+    axes[1, 1].set_visible(bool(curves))  # a molecule alone has none
     for axis in axes.flat:
         if 0 < len(axis.get_legend_handles_labels()[0]) <= 8:
             axis.legend(frameon=False, fontsize=7)
