@@ -27,6 +27,7 @@ def draw(result: Mapping[str, Any], folder: Path | None = None) -> list[Path]:
     axes[1, 0].legend(frameon=False)
     axes[1, 1].plot(result["conservation"]["times"], result["conservation"]["energies"], linewidth=0.8)
     axes[1, 1].set(xlabel="time (ps)", ylabel="total energy less its start (kJ mol$^{-1}$), NVE")
+    axes[1, 1].locator_params(axis="x", nbins=5)
     return save(figure, "dynamics", result["preset"], folder)
 
 
