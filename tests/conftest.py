@@ -1,5 +1,6 @@
 """Options and fixtures of the whole test suite."""
 
+import gc
 import os
 import sys
 
@@ -35,6 +36,18 @@ def fresh_workers():
         from joblib.externals.loky import get_reusable_executor
 
         get_reusable_executor().shutdown(wait=True, kill_workers=True)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def no_graphs_left():
+    """TensorFlow keeps the gradients of every custom_gradient that it traced, and with these the whole graph, for ever: gigabytes."""
+    yield
+    if "tensorflow" in sys.modules:
+        from tensorflow.python.framework.ops import gradient_registry
+
+        for name in [name for name in gradient_registry.list() if name.startswith("CustomGradient-")]:
+            del gradient_registry._registry[name]
+        gc.collect()
 
 
 @pytest.fixture
