@@ -81,7 +81,10 @@ def predict(
     typer.echo(f"{output}: {predict_file(load_potential(potential), source, output, command, pc, cell)} frames")
 
 
-_FORM_HELP = "amp_qmmm (a folder of orca_coordinates.npy and so on), hdf5, emle (qm.xyz with energies, and pc.xyz) or xyz (extended)."
+_FORM_HELP = (
+    "amp_qmmm (a folder of orca_coordinates.npy and so on), hdf5, emle (qm.xyz with energies, and pc.xyz), xyz (extended) or qm9 "
+    "(dsgdb9nsd.xyz.tar.bz2 or a folder of its members)."
+)
 _KEY_HELP = (
     f"OURS=NAME, such as energies=E; hdf5: of {', '.join(KEYS)} or, instead of gradients, qm_forces and mm_forces, where energies=*/E "
     "takes one group for each molecule; xyz, emle: of energies, qm_forces, qm_gradients, charges, dipoles; repeat it."
@@ -93,7 +96,9 @@ def convert(
     source: Annotated[Path, typer.Argument(help="A folder (amp_qmmm) or a file.")],
     output: Annotated[Path, typer.Argument(help="Reference data to write, *.h5.")],
     form: Annotated[str, typer.Option("--format", help=_FORM_HELP)],
-    level_of_theory: Annotated[str, typer.Option(help="Of the energies, as text; recorded.")],
+    level_of_theory: Annotated[
+        str | None, typer.Option(help="Of the energies, as text; recorded. Only qm9's is known: B3LYP/6-31G(2df,p).")
+    ] = None,
     key: Annotated[list[str] | None, typer.Option(help=_KEY_HELP)] = None,
     length_unit: Annotated[str | None, typer.Option(help="hdf5: angstrom, bohr or nm.")] = None,
     energy_unit: Annotated[str | None, typer.Option(help="kJ/mol, kcal/mol, eV or hartree; eV by default for xyz and emle.")] = None,
@@ -106,18 +111,23 @@ def convert(
     prefix: Annotated[str | None, typer.Option(help="amp_qmmm: orca or xtb; orca by default.")] = None,
     pc: Annotated[Path | None, typer.Option(help="emle: the file of point charges; pc.xyz beside the source by default.")] = None,
     allow_pickle: Annotated[bool, typer.Option(help="amp_qmmm: read arrays of objects, which may run code.")] = False,
+    uncharacterized: Annotated[
+        Path | None, typer.Option(help="qm9: the published list of molecules that failed the consistency check; they are left out.")
+    ] = None,
     plausibility_check: Annotated[
         bool, typer.Option(help="Find wrong units and signs by the size of distances, gradients and energies, and by sums of gradients.")
     ] = True,
 ) -> None:
     """Reference data of others as ours."""
     from amp_tf.data import convert as readers
+    from amp_tf.data import qm9
     from amp_tf.data.frames import left_out
     from amp_tf.data.hdf5 import write_reference_data
     from amp_tf.data.plausibility import check_plausible
 
-    of_folder = {f"the source {path.name}": path for path in source.glob("*.npy")}
-    check_outputs([output], {"the source": source, "the point charges": pc or source.parent / "pc.xyz", **of_folder})
+    of_folder = {f"the source {path.name}": path for pattern in ("*.npy", "dsgdb9nsd_*.xyz") for path in source.glob(pattern)}
+    read_too = {"the point charges": pc or source.parent / "pc.xyz", "the list of molecules": uncharacterized}
+    check_outputs([output], {"the source": source, **read_too, **of_folder})
     pairs = [text.partition("=") for text in key or []]
     if any(not separator for _, separator, _ in pairs):
         raise InputError("--key has the form OURS=NAME, for example energies=E.")
@@ -127,12 +137,19 @@ def convert(
         raise InputError(f"--key {twice}=… is given twice; leave one of them out.")
     given = {
         "--key": key, "--length-unit": length_unit, "--energy-unit": energy_unit, "--gradient-unit": gradient_unit, "--pc": pc,
-        "--prefix": prefix, "--allow-pickle": allow_pickle or None,
+        "--prefix": prefix, "--allow-pickle": allow_pickle or None, "--charge": charge, "--uncharacterized": uncharacterized,
+        "--level-of-theory": level_of_theory,
     }  # fmt: skip
-    of_xyz = {"--key", "--energy-unit", "--gradient-unit"}
-    taken = {"hdf5": {*of_xyz, "--length-unit"}, "xyz": of_xyz, "emle": {*of_xyz, "--pc"}, "amp_qmmm": {"--prefix", "--allow-pickle"}}
+    of_all = {"--charge", "--level-of-theory"}
+    of_xyz = {"--key", "--energy-unit", "--gradient-unit", *of_all}
+    taken = {
+        "amp_qmmm": {"--prefix", "--allow-pickle", *of_all}, "hdf5": {*of_xyz, "--length-unit"}, "emle": {*of_xyz, "--pc"}, "xyz": of_xyz,
+        "qm9": {"--uncharacterized"},
+    }  # fmt: skip
     if form not in taken:
-        raise InputError(f"--format must be amp_qmmm, hdf5, emle or xyz, got {form!r}.")
+        raise InputError(f"--format must be one of {', '.join(taken)}, got {form!r}.")
+    if level_of_theory is None and form != "qm9":
+        raise InputError("--level-of-theory is missing; give that of the energies, as text.")
     if ignored := [option for option, value in given.items() if value not in (None, []) and option not in taken[form]]:
         raise InputError(f"{', '.join(ignored)} has no meaning for --format {form}; leave it out.")
     prefix = "orca" if prefix is None and form == "amp_qmmm" else prefix
@@ -142,19 +159,24 @@ def convert(
         frames = readers.read_hdf5(source, keys, length_unit, energy_unit, gradient_unit, charge or 0.0)
     elif form == "xyz":
         frames = readers.read_xyz(source, energy_unit, charge, gradient_unit, keys)
+    elif form == "qm9":
+        frames = qm9.read_qm9(source, uncharacterized, progress=True)
     else:
         frames = readers.read_emle(source, pc or source.with_name("pc.xyz"), energy_unit, charge, gradient_unit, keys)
     said = {"length-unit": length_unit, "energy-unit": energy_unit, "gradient-unit": gradient_unit, "charge": charge, "prefix": prefix}
     options = [f"--{name}={value}" for name, value in said.items() if value is not None]
-    options += [f"--key={pair}" for pair in key or []] + ([] if pc is None else [f"--pc={pc.name}"])
+    options += [f"--key={pair}" for pair in key or []]
+    options += [f"--{name}={path.name}" for name, path in {"pc": pc, "uncharacterized": uncharacterized}.items() if path is not None]
     command = shlex.join(["amp-tf", "convert", source.name, output.name, f"--format={form}", *options])
-    data = readers.as_reference_data(frames, str(source), level_of_theory, command)
+    of_qm9 = {"level_of_theory": qm9.LEVEL_OF_THEORY, "energy_reference": qm9.ENERGY_REFERENCE} if form == "qm9" else {}
+    described = {"level_of_theory": level_of_theory, "energy_reference": "as in the source"} | of_qm9
+    data = readers.as_reference_data(frames, str(source), command=command, **described)
     if plausibility_check:
         check_plausible(data)
     digest = write_reference_data(output, data.provenance, data.groups)
     charges = ", ".join(f"{total:g}" for total in sorted({group.total_charge for group in data.groups}))
     names = [name for name in KEYS[2:] if name not in ("mm_positions", "mm_charges")]
-    labels = ", ".join(name for name in names if any(getattr(group, name) is not None for group in data.groups))
+    labels = ", ".join([name for name in names if any(getattr(group, name) is not None for group in data.groups)] + data.target_names)
     typer.echo(f"{output}: {len(data)} frames in {len(data.groups)} group(s) with {labels}; total charge {charges} e; sha256 {digest}")
     if names := left_out(frames, data):
         typer.echo(f"not taken over, because it is no number or not in all frames of a group: {', '.join(names)}")

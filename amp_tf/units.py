@@ -31,6 +31,9 @@ KCAL_PER_MOL: float = _CODATA["kcal"] / _CODATA["kJ"]
 COULOMB_CONSTANT: float = HARTREE * BOHR
 """Energy of two elementary charges one angstrom apart, kJ/mol (e²/4πε₀ is one hartree·bohr)."""
 
+DEBYE: float = _CODATA["Debye"]
+"""One debye in e*angstrom."""
+
 JOULE_PER_KILOJOULE = 1000.0
 
 GAS_CONSTANT: float = _CODATA["kB"] / _KJ_PER_MOL_IN_EV

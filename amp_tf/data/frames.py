@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import ase
 import numpy as np
@@ -30,13 +30,19 @@ class RawFrame:
     charge: float = 0.0
     atoms: ase.Atoms | None = None
     """The frame as an extended xyz file has it, with all that it states."""
+    targets: Mapping[str, float] = field(default_factory=dict)
+    """Of :data:`amp_tf.data.targets.TARGET_UNITS`."""
+    properties: Mapping[str, float] = field(default_factory=dict)
+    """Further numbers of the frame."""
 
 
 SOURCE_FRAME = "source_frame"
 """The frame property that tells which frame of the source, counted from 0, a frame is."""
 
 
-def as_reference_data(frames: Sequence[RawFrame], source: str, level_of_theory: str, command: str) -> ReferenceData:
+def as_reference_data(
+    frames: Sequence[RawFrame], source: str, level_of_theory: str, command: str, energy_reference: str = "as in the source"
+) -> ReferenceData:
     """The frames as reference data, one group for each composition and charge, in the order in which they first come.
 
     The frame property :data:`SOURCE_FRAME` keeps the order of the source; numbers that all frames of a group state are properties too.
@@ -74,7 +80,10 @@ def as_reference_data(frames: Sequence[RawFrame], source: str, level_of_theory: 
                     charges=None if any(of_frame is None for of_frame in charges) else np.stack(charges),
                     dipoles=None if columns["dipole"] is None else np.stack(columns["dipole"]),
                     total_charge=charge,
-                    frame_properties=numbers_of([frame.atoms for frame in of_system]) | {SOURCE_FRAME: np.array(members)},
+                    frame_properties=numbers_of([frame.atoms for frame in of_system])
+                    | {name: np.array([frame.properties[name] for frame in of_system]) for name in of_system[0].properties}
+                    | {SOURCE_FRAME: np.array(members)},
+                    targets={name: np.array([frame.targets[name] for frame in of_system]) for name in of_system[0].targets},
                     **mm,
                 )
             )
@@ -84,7 +93,7 @@ def as_reference_data(frames: Sequence[RawFrame], source: str, level_of_theory: 
         level_of_theory=level_of_theory,
         builder_command=command,
         random_seed=None,
-        energy_reference="as in the source",
+        energy_reference=energy_reference,
         settings={"source": os.path.basename(source)},
     )
     return ReferenceData(provenance, tuple(groups), source)

@@ -15,6 +15,8 @@ mm_charges          [n_mm_total]        e
 mm_gradients        [n_mm_total, 3]     optional; kJ/mol/angstrom
 charges             [n, n_qm]           optional; partial charges of the QM atoms, e
 dipoles             [n, 3]              optional; e*angstrom
+targets/*           [n]                 optional; properties to train on, each with its attribute ``unit``
+                                        (:data:`amp_tf.data.targets.TARGET_UNITS`)
 frame_properties/*  [n]                 optional; any further number per frame, for example ``angle`` (degrees)
 ==================  ==================  =======================================================================
 
@@ -34,6 +36,7 @@ import pydantic
 from amp_tf import units
 from amp_tf.arrays import as_number, as_plain
 from amp_tf.data.hdf5_file import WatchedDataset, check_stored, item, open_for_reading, open_for_writing
+from amp_tf.data.targets import checked_units
 from amp_tf.errors import DataFileError
 from amp_tf.files import no_file, whole_file
 from amp_tf.graph import System
@@ -44,6 +47,8 @@ _UNITS = {"length": units.LENGTH, "energy": units.ENERGY, "gradient": units.GRAD
 _INTEGERS = {"qm_atomic_numbers": "<i4", "mm_offsets": "<i8"}
 
 OF_MM_PARTICLES = ("mm_positions", "mm_charges", "mm_gradients")
+_BY_NAME = ("frame_properties", "targets")
+_NO_ARRAYS = ("name", "total_charge", "target_units")
 
 HELD_PARTICLES = 2_000_000
 """A file with more MM particles than this over all its frames keeps them; they are read frame by frame."""
@@ -94,18 +99,26 @@ class FrameGroup:
     dipoles: np.ndarray | None = None
     total_charge: float = 0.0
     frame_properties: Mapping[str, np.ndarray] = field(default_factory=dict)
+    targets: Mapping[str, np.ndarray] = field(default_factory=dict)
+    target_units: Mapping[str, str] = field(default_factory=dict)
+    """The unit of each target; may be left out for those of :data:`amp_tf.data.targets.TARGET_UNITS`."""
 
     def __post_init__(self):
         if missing := [name for name in ("qm_atomic_numbers", "qm_positions", "energies") if getattr(self, name) is None]:
             raise DataFileError(f"group {self.name!r} has no {' and no '.join(missing)}; give them.")
-        if not isinstance(self.frame_properties, Mapping):
-            raise DataFileError(f"group {self.name!r}: frame_properties are arrays by their names, a dict; got {self.frame_properties!r}.")
         for entry in fields(self):
             value = getattr(self, entry.name)
-            if entry.name not in ("name", "total_charge", "frame_properties") and not isinstance(value, h5py.Dataset | None):
+            if entry.name in _BY_NAME:
+                if not isinstance(value, Mapping):
+                    raise DataFileError(f"group {self.name!r}: {entry.name} are arrays by their names, a dict; got {value!r}.")
+                object.__setattr__(self, entry.name, {name: as_plain(values, str(name)) for name, values in value.items()})
+            elif entry.name not in _NO_ARRAYS and not isinstance(value, h5py.Dataset | None):
                 object.__setattr__(self, entry.name, as_plain(value, entry.name))
         object.__setattr__(self, "total_charge", as_number(self.total_charge, "total_charge"))
-        object.__setattr__(self, "frame_properties", {name: as_plain(values, str(name)) for name, values in self.frame_properties.items()})
+        try:
+            object.__setattr__(self, "target_units", checked_units(self.targets, self.target_units))
+        except ValueError as error:
+            raise DataFileError(f"group {self.name!r}: {error}.") from error
         _check_group(self)
 
     def __len__(self) -> int:
@@ -131,14 +144,14 @@ class FrameGroup:
             of_mm = {name: getattr(self, name) for name in OF_MM_PARTICLES if getattr(self, name) is not None}
             changes |= {name: np.concatenate([array[self.mm_particles(frame)] for frame in frames]) for name, array in of_mm.items()}
             changes["mm_offsets"] = np.concatenate([[0], np.cumsum(np.diff(self.mm_offsets)[frames])])
-        properties = {name: values[frames] for name, values in self.frame_properties.items()}
-        return replace(self, **changes, frame_properties=properties)
+        changes |= {by: {name: values[frames] for name, values in getattr(self, by).items()} for by in _BY_NAME}
+        return replace(self, **changes)
 
     def arrays(self) -> dict[str, np.ndarray | h5py.Dataset]:
         """The datasets of the group by name, those that are absent left out."""
         named = {entry.name: getattr(self, entry.name) for entry in fields(self)}
         plain = {name: array for name, array in named.items() if isinstance(array, np.ndarray | h5py.Dataset)}
-        return plain | {f"frame_properties/{name}": array for name, array in self.frame_properties.items()}
+        return plain | {f"{by}/{name}": array for by in _BY_NAME for name, array in getattr(self, by).items()}
 
 
 @dataclass(frozen=True)
@@ -152,6 +165,11 @@ class ReferenceData:
 
     def __len__(self) -> int:
         return sum(len(group) for group in self.groups)
+
+    @property
+    def target_names(self) -> list[str]:
+        """Of the targets that all groups have, in alphabetical order."""
+        return sorted(set.intersection(*({*group.targets} for group in self.groups))) if self.groups else []
 
     @property
     def frame_groups(self) -> list[str]:
@@ -169,6 +187,8 @@ def content_sha256(provenance: Provenance, groups: tuple[FrameGroup, ...]) -> st
             digest.update(f"{name} {stored.str} {array.shape}".encode())
             for block in _blocks(array):
                 digest.update(block.astype(stored, order="C").tobytes())
+        if group.target_units:
+            digest.update(json.dumps(group.target_units, sort_keys=True).encode())
     return digest.hexdigest()
 
 
@@ -234,6 +254,8 @@ def _write_group(target: h5py.Group, group: FrameGroup) -> None:
         dataset = target.create_dataset(
             name, array.shape, _INTEGERS.get(name, "<f8"), chunks=chunks or True, compression="gzip", shuffle=True
         )
+        if name.startswith("targets/"):
+            dataset.attrs["unit"] = _fixed(group.target_units[name.removeprefix("targets/")])
         for number, block in enumerate(_blocks(array)):
             dataset[number * _BLOCK : number * _BLOCK + len(block)] = block
 
@@ -310,12 +332,13 @@ def _as_text(value: object) -> object:
 def _datasets(path: Path, name: str, group: h5py.Group) -> dict[str, h5py.Dataset]:
     """The datasets of a group by name, after checking that their numbers lie in the file."""
     where = f"{path}: group {name!r}"
-    known = {entry.name for entry in fields(FrameGroup)} - {"name", "total_charge"}
+    known = {entry.name for entry in fields(FrameGroup)} - set(_NO_ARRAYS)
     if unknown := set(group) - known:
         raise DataFileError(f"{where} holds unknown datasets {sorted(unknown)}; known are {sorted(known)}.")
     entries = {key: item(group, key, where) for key in group}
-    properties = entries.pop("frame_properties", {})
-    entries |= {f"frame_properties/{key}": item(properties, key, where) for key in properties}
+    for by in _BY_NAME:
+        named = entries.pop(by, {})
+        entries |= {f"{by}/{key}": item(named, key, where) for key in named}
     for key, dataset in entries.items():
         check_stored(dataset, f"{where}: {key}")
     return entries
@@ -323,14 +346,17 @@ def _datasets(path: Path, name: str, group: h5py.Group) -> dict[str, h5py.Datase
 
 def _read_group(path: Path, name: str, group: h5py.Group, datasets: dict[str, h5py.Dataset], stays: bool) -> FrameGroup:
     arrays: dict[str, object] = {}
-    properties: dict[str, np.ndarray] = {}
+    by_name: dict[str, dict] = {by: {} for by in (*_BY_NAME, "target_units")}
     for key, dataset in datasets.items():
-        if key.startswith("frame_properties/"):
-            properties[key.removeprefix("frame_properties/")] = dataset[()]
+        by, _, key_within = key.rpartition("/")
+        if by:
+            by_name[by][key_within] = dataset[()]
         else:
             arrays[key] = WatchedDataset(dataset) if stays and key in OF_MM_PARTICLES else dataset[()]
+        if by == "targets":
+            by_name["target_units"][key_within] = _as_text(np.asarray(dataset.attrs.get("unit", "")).item())
     try:
-        return FrameGroup(name=name, total_charge=float(group.attrs["total_charge"]), frame_properties=properties, **arrays)
+        return FrameGroup(name=name, total_charge=float(group.attrs["total_charge"]), **by_name, **arrays)
     except TypeError as error:
         raise DataFileError(f"{path}: group {name!r} lacks a required dataset ({error}); build the file again.") from error
     except DataFileError as error:
@@ -342,9 +368,9 @@ def _first_line(error: Exception) -> str:
 
 
 def _check_group(group: FrameGroup) -> None:
-    for name in (group.name, *group.frame_properties):
+    for name in (group.name, *group.frame_properties, *group.targets):
         if not isinstance(name, str) or name in ("", ".", "..") or set(name) & {"/", "\0"} or not name.isprintable():
-            raise DataFileError(f"the name {name!r} of a group or frame property must be a word without '/'.")
+            raise DataFileError(f"the name {name!r} of a group, target or frame property must be a word without '/'.")
     n_frames, n_qm = len(np.atleast_1d(group.energies)), len(np.atleast_1d(group.qm_atomic_numbers))
     if n_frames == 0:
         raise DataFileError(f"group {group.name!r} holds no frame; build it again with at least one.")
