@@ -6,7 +6,7 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 
 .PHONY: help install lint format test fuzz lock benchmark dataset-water-dimer dataset-water-clusters dataset-uracil dataset-retinoic-acid \
-  dataset-sam-cysteine readme ship-weights clean
+  dataset-sam-cysteine dataset-qm9 readme ship-weights clean
 
 help:
 	@echo "make reproduce-figure2   train, evaluate, draw and print Figure 2 (likewise -figure5, -figure6; PRESET=smoke, laptop or paper)"
@@ -21,6 +21,7 @@ help:
 	@echo "make dataset-water-dimer build the water dimer's reference data anew (ENGINE=pyscf or psi4)"
 	@echo "make dataset-water-clusters   build the water clusters' minima and reference data anew (ENGINE=psi4 or pyscf)"
 	@echo "make dataset-uracil      QM/MM data of uracil in water (likewise -retinoic-acid, -sam-cysteine; PRESET and ENGINE=xtb or pyscf)"
+	@echo "make dataset-qm9         QM9, fetched and converted for Table 3"
 	@echo "make benchmark           time of energies, gradients and training steps beside the matrix-product limit"
 	@echo "make install             the virtual environment .venv alone"
 
@@ -60,6 +61,9 @@ benchmark: $(INSTALLED)
 
 dataset-water-dimer dataset-water-clusters: $(INSTALLED)
 	$(BIN)/python -m datasets.$(subst -,_,$(@:dataset-%=%)) $(if $(ENGINE),--engine $(ENGINE)) $(OPTIONS)
+
+dataset-qm9: $(INSTALLED)
+	$(BIN)/python -m datasets.qm9 $(OPTIONS)
 
 dataset-uracil dataset-retinoic-acid dataset-sam-cysteine: $(INSTALLED)
 	$(BIN)/python -m datasets.qmmm_solutes sample $(@:dataset-%=%) --preset $(PRESET) $(if $(ENGINE),--engine $(ENGINE)) $(OPTIONS)
