@@ -13,6 +13,9 @@ from amp_tf.errors import DataFileError, InputError
 from amp_tf.files import as_folder, check_outputs, no_file
 from amp_tf.silence import silent
 
+MOST_GROUPS = 40
+"""Groups of a data file that ``amp-tf info`` describes."""
+
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help="Anisotropic message passing potentials."
 )
@@ -54,7 +57,7 @@ def evaluate(
 
     model, reference = load_potential(potential), read_reference_data(data)
     model.check_charges([group.system(0) for group in reference.groups])
-    _print_metrics([{"split": "all", **row} for row in run(model, Frames.from_reference_data(reference))])
+    _print_metrics([{"split": "all", **row} for row in run(model, Frames.from_reference_data(reference, model.target))])
 
 
 @app.command()
@@ -248,13 +251,15 @@ def _data_lines(file: Path) -> list[tuple[str, object]]:
     data = read_reference_data(file)
     lines: list[tuple[str, object]] = [("reference data", f"{len(data)} frames in {len(data.groups)} group(s)"), ("sha256", data.sha256)]
     lines += [("units", f"{units.LENGTH}, {units.ENERGY}, {units.GRADIENT}, {units.CHARGE}")]
-    for group in data.groups:
+    for group in data.groups[:MOST_GROUPS]:
         formula = Formula(Symbols(group.qm_atomic_numbers).get_chemical_formula())
-        labels = ", ".join(name for name in group.arrays() if name not in ("qm_atomic_numbers", "qm_positions"))
+        labels = ", ".join(name for name in group.arrays() if not name.startswith(("qm_atomic_numbers", "qm_positions", "targets/")))
         lines.append((f"group {group.name}", f"{len(group)} frames of {formula}, charge {group.total_charge:g} e; {labels}"))
-        lines.append(
-            ("  energies", f"{group.energies.min():.6g} to {group.energies.max():.6g}, mean {group.energies.mean():.6g} {units.ENERGY}")
-        )
+        values = {} if group.energies is None else {"energies": (group.energies, units.ENERGY)}
+        values |= {name: (array, group.target_units[name]) for name, array in group.targets.items()}
+        lines += [(f"  {name}", f"{x.min():.6g} to {x.max():.6g}, mean {x.mean():.6g} {unit}") for name, (x, unit) in values.items()]
+    if len(data.groups) > MOST_GROUPS:
+        lines.append(("further groups", len(data.groups) - MOST_GROUPS))
     return lines + [(f"provenance: {key}", value) for key, value in data.provenance.model_dump().items()]
 
 

@@ -20,6 +20,7 @@ from amp_tf.files import check_outputs, no_file, whole_file
 from amp_tf.geometry import geometry_complaint
 from amp_tf.graph import System, naming
 from amp_tf.models import Potential
+from amp_tf.targets import ENERGY
 from amp_tf.training.evaluation import predict
 
 XYZ = (".xyz", ".extxyz")
@@ -44,10 +45,10 @@ def predict_file(potential: Potential, source: Path, output: Path, command: str 
     Args:
         potential: a loaded potential.
         source: reference data (``.h5``, whose labels are not used) or extended xyz (``charge=…`` of a frame is its total charge).
-        output: ``.h5``: reference data of ours: energies, all gradients, charges, dipoles; kJ/mol, angstrom; the frame property
-            ``source_frame`` keeps the order of the source, and numbers that its frames state are properties too. ``.xyz`` or ``.extxyz``:
-            ASE's units, eV and eV/angstrom; energies, forces, charges, dipoles of the QM atoms, beside all that the frames of an
-            extended xyz state; MM particles do not fit this format.
+        output: ``.h5``: reference data of ours: energies, all gradients (or the model's other target), charges, dipoles; kJ/mol,
+            angstrom; the frame property ``source_frame`` keeps the order of the source, and numbers that its frames state are properties
+            too. ``.xyz`` or ``.extxyz``: ASE's units, eV and eV/angstrom; energies, forces, charges, dipoles of the QM atoms, beside all
+            that the frames of an extended xyz state; MM particles do not fit this format.
         command: recorded in ``.h5``.
         pc: the MM particles of the frames of an extended xyz: for each a count, then lines ``q x y z``.
         cell: [3] edges, angstrom, of the box in which these are periodic; whole molecules are taken from the image nearest to the atoms.
@@ -74,7 +75,8 @@ def predict_file(potential: Potential, source: Path, output: Path, command: str 
         _write_hdf5(potential, output, frames, of_frames, source, command)
     else:
         with whole_file(output) as partial:
-            ase.io.write(partial, list(map(_as_atoms, frames, of_frames)), format="extxyz")
+            of_source = [_as_atoms(potential, frame, result) for frame, result in zip(frames, of_frames, strict=True)]
+            ase.io.write(partial, of_source, format="extxyz")
     return len(frames)
 
 
@@ -118,10 +120,14 @@ def _warn_of_frames(source: Path, frames: list[Frame]) -> None:
             warnings.warn(f"{source}, {complaints[0][0]}{others}: {complaints[0][1]}; check the source.", stacklevel=3)
 
 
-def _as_atoms(frame: Frame, result: dict) -> ase.Atoms:
+def _as_atoms(potential: Potential, frame: Frame, result: dict) -> ase.Atoms:
     atoms = frame.atoms.copy()
     atoms.info["charge"] = frame.system.total_charge
-    known = {"energy": result["energy"] / units.EV, "forces": -np.asarray(result["qm_gradients"], dtype=float) / units.EV}
+    known = {}
+    if potential.target == ENERGY:
+        known = {"energy": result["energy"] / units.EV, "forces": -np.asarray(result["qm_gradients"], dtype=float) / units.EV}
+    else:
+        atoms.info |= {potential.target: float(result["energy"]), f"{potential.target}_unit": potential.target_unit}
     known |= {key: np.asarray(result[key], dtype=float) for key in ("charges", "dipole") if key in result}
     atoms.calc = SinglePointCalculator(atoms, **known)
     return atoms
@@ -139,9 +145,11 @@ def _write_hdf5(potential: Potential, output: Path, frames: list[Frame], of_fram
                 "mm_offsets": np.concatenate([[0], np.cumsum([len(system.mm_charges) for system in systems])]),
                 "mm_positions": np.concatenate([system.mm_positions for system in systems]),
                 "mm_charges": np.concatenate([system.mm_charges for system in systems]),
-                "mm_gradients": np.concatenate(results["mm_gradients"]),
             }
-        stated = numbers_of(atoms)
+            if "mm_gradients" in results:
+                mm["mm_gradients"] = np.concatenate(results["mm_gradients"])
+        stated, values = numbers_of(atoms), np.array(results["energy"])
+        is_energy = potential.target == ENERGY
         left_out |= {key for of_frame in atoms for key in (*of_frame.info, *of_frame.arrays)} - set(stated)
         order = [of_frame.info.get(SOURCE_FRAME, number) for of_frame, number in zip(atoms, members, strict=True)]
         groups.append(
@@ -149,12 +157,14 @@ def _write_hdf5(potential: Potential, output: Path, frames: list[Frame], of_fram
                 name,
                 systems[0].atomic_numbers,
                 np.stack([system.positions for system in systems]),
-                np.array(results["energy"]),
-                np.stack(results["qm_gradients"]),
+                values if is_energy else None,
+                np.stack(results["qm_gradients"]) if is_energy else None,
                 charges=np.stack(results["charges"]) if "charges" in results else None,
                 dipoles=np.stack(results["dipole"]) if "dipole" in results else None,
                 total_charge=systems[0].total_charge,
                 frame_properties=stated | {SOURCE_FRAME: np.array(order)},
+                targets={} if is_energy else {potential.target: values},
+                target_units={} if is_energy else {potential.target: potential.target_unit},
                 **mm,
             )
         )

@@ -21,6 +21,7 @@ RANK = {
     "geometry": 0,
     "neighbours": 0,
     "systems": 0,
+    "targets": 0,
     "ops": 1,
     "graph": 1,
     "layers": 2,

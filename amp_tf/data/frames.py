@@ -31,7 +31,7 @@ class RawFrame:
     atoms: ase.Atoms | None = None
     """The frame as an extended xyz file has it, with all that it states."""
     targets: Mapping[str, float] = field(default_factory=dict)
-    """Of :data:`amp_tf.data.targets.TARGET_UNITS`."""
+    """Of :data:`amp_tf.targets.TARGET_UNITS`."""
     properties: Mapping[str, float] = field(default_factory=dict)
     """Further numbers of the frame."""
 

@@ -7,7 +7,7 @@ dataset             shape               meaning and unit
 ==================  ==================  =======================================================================
 qm_atomic_numbers   [n_qm]              int32
 qm_positions        [n, n_qm, 3]        angstrom
-energies            [n]                 kJ/mol, relative to what the file's ``energy_reference`` says
+energies            [n]                 kJ/mol, relative to what the file's ``energy_reference`` says; optional beside targets
 qm_gradients        [n, n_qm, 3]        optional; dE/dr, kJ/mol/angstrom
 mm_offsets          [n + 1]             int64; frame f owns the MM particles mm_offsets[f]:mm_offsets[f + 1]
 mm_positions        [n_mm_total, 3]     angstrom
@@ -16,7 +16,7 @@ mm_gradients        [n_mm_total, 3]     optional; kJ/mol/angstrom
 charges             [n, n_qm]           optional; partial charges of the QM atoms, e
 dipoles             [n, 3]              optional; e*angstrom
 targets/*           [n]                 optional; properties to train on, each with its attribute ``unit``
-                                        (:data:`amp_tf.data.targets.TARGET_UNITS`)
+                                        (:data:`amp_tf.targets.TARGET_UNITS`)
 frame_properties/*  [n]                 optional; any further number per frame, for example ``angle`` (degrees)
 ==================  ==================  =======================================================================
 
@@ -36,10 +36,10 @@ import pydantic
 from amp_tf import units
 from amp_tf.arrays import as_number, as_plain
 from amp_tf.data.hdf5_file import WatchedDataset, check_stored, item, open_for_reading, open_for_writing
-from amp_tf.data.targets import checked_units
 from amp_tf.errors import DataFileError
 from amp_tf.files import no_file, whole_file
 from amp_tf.graph import System
+from amp_tf.targets import checked_units
 
 FORMAT = "amp_tf reference data"
 FORMAT_VERSION = 1
@@ -89,7 +89,7 @@ class FrameGroup:
     name: str
     qm_atomic_numbers: np.ndarray
     qm_positions: np.ndarray
-    energies: np.ndarray
+    energies: np.ndarray | None = None
     qm_gradients: np.ndarray | None = None
     mm_offsets: np.ndarray | None = None
     mm_positions: np.ndarray | h5py.Dataset | None = None
@@ -101,10 +101,11 @@ class FrameGroup:
     frame_properties: Mapping[str, np.ndarray] = field(default_factory=dict)
     targets: Mapping[str, np.ndarray] = field(default_factory=dict)
     target_units: Mapping[str, str] = field(default_factory=dict)
-    """The unit of each target; may be left out for those of :data:`amp_tf.data.targets.TARGET_UNITS`."""
+    """The unit of each target; may be left out for those of :data:`amp_tf.targets.TARGET_UNITS`."""
 
     def __post_init__(self):
-        if missing := [name for name in ("qm_atomic_numbers", "qm_positions", "energies") if getattr(self, name) is None]:
+        needed = ("qm_atomic_numbers", "qm_positions") + (() if self.targets else ("energies",))
+        if missing := [name for name in needed if getattr(self, name) is None]:
             raise DataFileError(f"group {self.name!r} has no {' and no '.join(missing)}; give them.")
         for entry in fields(self):
             value = getattr(self, entry.name)
@@ -122,7 +123,7 @@ class FrameGroup:
         _check_group(self)
 
     def __len__(self) -> int:
-        return len(self.energies)
+        return len(self.qm_positions)
 
     def system(self, frame: int) -> System:
         """The system of one frame."""
@@ -371,7 +372,7 @@ def _check_group(group: FrameGroup) -> None:
     for name in (group.name, *group.frame_properties, *group.targets):
         if not isinstance(name, str) or name in ("", ".", "..") or set(name) & {"/", "\0"} or not name.isprintable():
             raise DataFileError(f"the name {name!r} of a group, target or frame property must be a word without '/'.")
-    n_frames, n_qm = len(np.atleast_1d(group.energies)), len(np.atleast_1d(group.qm_atomic_numbers))
+    n_frames, n_qm = len(np.atleast_1d(group.qm_positions)), len(np.atleast_1d(group.qm_atomic_numbers))
     if n_frames == 0:
         raise DataFileError(f"group {group.name!r} holds no frame; build it again with at least one.")
     mm_arrays = (group.mm_offsets, group.mm_positions, group.mm_charges)

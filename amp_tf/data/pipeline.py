@@ -42,7 +42,7 @@ class Frames:
 
     Attributes:
         systems: n systems.
-        energies: [n], kJ/mol.
+        energies: [n], kJ/mol; or the values of another target of training.
         qm_gradients: n arrays [n_atoms, 3], kJ/mol/angstrom, or None where the data have none.
         mm_gradients: n arrays [n_mm, 3], kJ/mol/angstrom, or None.
     """
@@ -62,15 +62,19 @@ class Frames:
         return Frames(systems, self.energies[indices], *gradients)
 
     @classmethod
-    def from_reference_data(cls, data: ReferenceData) -> "Frames":
-        """All frames of a file, group by group in the order of the file.
+    def from_reference_data(cls, data: ReferenceData, target: str = "energy") -> "Frames":
+        """All frames of a file, group by group in the order of the file, with energies and gradients or the values of another target.
 
         Raises:
-            DataFileError: if some groups have gradients and others lack them.
+            DataFileError: if some groups have gradients and others lack them, or if some lack the target.
         """
+        values = [group.energies if target == "energy" else group.targets.get(target) for group in data.groups]
+        if any(of_group is None for of_group in values):
+            held = [*(["energy"] if all(group.energies is not None for group in data.groups) else []), *data.target_names]
+            raise DataFileError(f"{data.source}: no {target} in all of its frames, which have {', '.join(held)}; choose one of these.")
         numbers = [(group, frame) for group in data.groups for frame in range(len(group))]
         gradients: dict[str, Sequence | None] = {"qm_gradients": None, "mm_gradients": None}
-        for name, read in {"qm_gradients": _qm_gradients, "mm_gradients": _mm_gradients}.items():
+        for name, read in {"qm_gradients": _qm_gradients, "mm_gradients": _mm_gradients}.items() if target == "energy" else ():
             if all(getattr(group, name) is None for group in data.groups):
                 continue
             if any(getattr(group, name) is None and (name == "qm_gradients" or group.mm_offsets is not None) for group in data.groups):
@@ -79,7 +83,7 @@ class Frames:
                 )
             gradients[name] = _Each(read, numbers)
         systems = _Each(lambda number: number[0].system(number[1]), numbers)
-        return cls(systems, np.concatenate([group.energies for group in data.groups]), **gradients)
+        return cls(systems, np.concatenate(values), **gradients)
 
 
 class _Each(Sequence):

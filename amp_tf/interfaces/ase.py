@@ -13,6 +13,7 @@ from amp_tf.errors import InputError
 from amp_tf.interfaces.zone import Zone, compute_embedded
 from amp_tf.models import Potential, load_potential
 from amp_tf.systems import System
+from amp_tf.targets import require_energy
 
 
 class AMPCalculator(Calculator):
@@ -119,7 +120,8 @@ class AMPCalculator(Calculator):
 
 def _in_precision(potential: Potential | Path | str, dtype: str | None) -> Potential:
     if not isinstance(potential, Potential):
-        return load_potential(potential, dtype)
+        potential = load_potential(potential, dtype)
+    require_energy(potential, "a calculator")
     return potential if dtype in (None, potential.compute_dtype) else potential.copy_for_inference(dtype)
 
 

@@ -19,7 +19,8 @@ from amp_tf.errors import InputError, SimulationError
 from amp_tf.interfaces.zone import Zone, compute_alone, compute_embedded
 from amp_tf.models import load_potential
 from amp_tf.models.ranges import MARGIN
-from amp_tf.systems import System
+from amp_tf.systems import System, naming
+from amp_tf.targets import require_energy
 
 ANGSTROM_PER_NM = 10.0
 
@@ -287,6 +288,8 @@ class EmbeddedPotential:
         InputError: if a potential does not embed charges, or does not know an element or the charge.
         """
         for path, member in zip(self.paths, self.members, strict=True):
+            with naming(str(path)):
+                require_energy(member, "OpenMM")
             if len(self.others) and (not member.embeds_charges or member.mm_nodes):
                 raise InputError(f"{path} does not embed charges; use a potential with -D or -P.")
             systems = [System(self.numbers, 3.0 * np.arange(len(self.numbers))[:, None] * np.ones(3), self.charge)]

@@ -21,6 +21,7 @@ from amp_tf.data.text import plain_count, plain_number, read_lines
 from amp_tf.errors import AmpTFError, DataFileError, InputError
 from amp_tf.files import as_folder, write_text
 from amp_tf.models import Potential
+from amp_tf.targets import require_energy
 
 JOB, ATOMS, CHARGES = "orc_job.inp", "inpfile.xyz", "ptchrg.xyz"
 
@@ -58,6 +59,7 @@ def serve(potential: Potential, folder: Path, xla: bool = True, tell: Callable[[
     Raises:
         InputError: if another server works in the folder, or its path is too long for a socket.
     """
+    require_energy(potential, "sander")
     folder = as_folder(folder).resolve()
     folder.mkdir(parents=True, exist_ok=True)
     address = folder / "socket"

@@ -29,6 +29,7 @@ from amp_tf.ops.expansion import order_for
 from amp_tf.ops.interactions import n_interaction_terms
 from amp_tf.ops.radial import smooth_step
 from amp_tf.ops.repulsion import zbl_energies
+from amp_tf.targets import DIPOLE_MOMENT
 
 EXPANSION_ORDER = order_for(tolerance=1e-6, ratio=EXPANSION_RATIO)
 """Of the field of particles far from all atoms, where these are many; the tolerance is that of the potential."""
@@ -128,9 +129,7 @@ class AMP(MessagePassingPotential):
             )
             for number in range(self.n_layers)
         ]
-        self.readout = self._perceptron("readout", state_size)
-        if self.pairwise_coulomb:
-            self.charge_readout = self._perceptron("charge_readout", state_size)
+        self._make_readouts(state_size)
         if self.near_cutoff is not None:
             self.polarization = NearFarPolarization(
                 self.max_order, self.n_features, n_elements, self.n_radial, self.n_long_range_weights, self.coefficient_scale,
@@ -159,6 +158,8 @@ class AMP(MessagePassingPotential):
                 added, of_pairs = self._polarize(features, one_hot, multipoles, sources, graph)
                 multipoles = multipoles + added
             features, pair_features = pass_messages(features, one_hot, multipoles, radial_weights, edges)
+        if self.target == DIPOLE_MOMENT:
+            of_pairs["atomic_dipoles"] = multipoles[:, 1:4]
         terms, properties = self._read_out(self._state(features, multipoles, one_hot), graph, **of_pairs)
         if self.repulsion:
             terms["repulsion"] = self._repulsion(graph, one_hot, edges)

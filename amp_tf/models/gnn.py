@@ -30,4 +30,4 @@ class GNN(NodePotential):
         features = self.embedding(one_hot)
         for layer, edges in zip(self.message_layers, layer_edges, strict=True):
             features = layer(features, one_hot, edges)
-        return features
+        return features, None

@@ -13,6 +13,7 @@ from amp_tf.models.potential import Potential
 from amp_tf.models.settings import check_sizes, require, require_positive
 from amp_tf.ops import safe
 from amp_tf.ops.electrostatics import conserve_charge
+from amp_tf.targets import DIPOLE_MOMENT
 
 
 class MessagePassingPotential(Potential):
@@ -21,6 +22,8 @@ class MessagePassingPotential(Potential):
     ``n_types`` is the size of the one-hot vector of a node: the elements, then ``n_mm_types`` types of MM particles; ``more_sizes`` are
     those that a subclass adds to ``n_layers``, ``n_features`` and ``n_radial``, checked with them.
     """
+
+    predicts_targets = True
 
     def __init__(
         self, elements, cutoff: float, n_layers: int, n_features: int, pairwise_coulomb: bool, long_range_partners: str,
@@ -38,6 +41,14 @@ class MessagePassingPotential(Potential):
         self.embedding = keras.layers.Dense(self.n_features, kernel_initializer="he_normal", dtype=self.dtype_policy, name="embedding")
         self.embedding.build((None, self.n_types))
 
+    def _make_readouts(self, state_size: int) -> None:
+        """Of energies, or another sum over atoms, and, with -P and for dipole moments, of charges; both see the final state of an atom."""
+        self.readout = self.charge_readout = None
+        if self.target != DIPOLE_MOMENT:
+            self.readout = self._perceptron("readout", state_size)
+        if self.pairwise_coulomb or self.target == DIPOLE_MOMENT:
+            self.charge_readout = self._perceptron("charge_readout", state_size)
+
     def _set_long_range(self, is_long_ranged: bool) -> None:
         """Say which long-range pairs the graph must hold."""
         self.embeds_charges = is_long_ranged and self.long_range_partners == "mm"
@@ -54,15 +65,20 @@ class MessagePassingPotential(Potential):
         The untrained potential then spreads the total charge evenly and adds nothing else to the atomic energies. Charges of QM atoms that
         only polarize (``source_charges``) stay as they are.
         """
-        for readout in (self.readout, *([self.charge_readout] if self.pairwise_coulomb else [])):
+        for readout in filter(None, (self.readout, self.charge_readout)):
             kernel = readout.dense[-1].kernel
             kernel.assign(ops.zeros_like(kernel))
 
-    def _read_out(self, state, graph: MolecularGraph, distances=None, potentials=None) -> tuple[dict[str, Any], dict[str, Any]]:
+    def _read_out(
+        self, state, graph: MolecularGraph, distances=None, potentials=None, atomic_dipoles=None
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Energy terms and properties from the final state [n_atoms, …] of the atoms.
 
-        ``distances`` of the long-range pairs [n_pairs] or ``potentials`` at the atoms [n_atoms] are worked out where they are not given.
+        ``distances`` of the long-range pairs [n_pairs] or ``potentials`` at the atoms [n_atoms] are worked out where they are not given;
+        ``atomic_dipoles`` [n_atoms, 3] (e*angstrom) are taken to be zero.
         """
+        if self.target == DIPOLE_MOMENT:
+            return self._read_out_dipole(state, graph, atomic_dipoles)
         n_systems = ops.shape(graph.total_charge)[0]
         terms = {"atomic": self.energy_scale * safe.segment_sum(self.readout(state)[:, 0], graph.system, n_systems)}
         if not self.pairwise_coulomb:
@@ -73,6 +89,16 @@ class MessagePassingPotential(Potential):
             potentials = long_range.potentials_at_atoms(charges, graph, partners, self.cutoff, smooth, distances)
         terms[f"coulomb_qm_{partners}"] = safe.segment_sum(charges * potentials, graph.system, n_systems)
         return terms, {"charges": charges}
+
+    def _read_out_dipole(self, state, graph: MolecularGraph, atomic_dipoles) -> tuple[dict[str, Any], dict[str, Any]]:
+        """|Σ_i q_i r_i + μ_i|, the charges being neutral together (Eq. 14)."""
+        n_systems = ops.shape(graph.total_charge)[0]
+        charges = conserve_charge(self.charge_readout(state)[:, 0], graph.system, ops.zeros_like(graph.total_charge))
+        of_atoms = charges[:, None] * graph.positions
+        if atomic_dipoles is not None:
+            of_atoms = of_atoms + atomic_dipoles
+        dipole = safe.segment_sum(of_atoms, graph.system, n_systems)
+        return {"dipole_moment": safe.norm(dipole)}, {"charges": charges, "dipole": dipole}
 
     def get_config(self):
         return super().get_config() | {

@@ -11,6 +11,7 @@ from amp_tf.graph import MolecularGraph
 from amp_tf.layers.edges import Edges, joined, make_edges
 from amp_tf.models.message_passing_potential import MessagePassingPotential
 from amp_tf.models.settings import require
+from amp_tf.targets import DIPOLE_MOMENT
 
 CHARGE_TOLERANCE = 1e-4
 """An MM particle is of a type when its charge is within this of the type's, e."""
@@ -43,16 +44,21 @@ class NodePotential(MessagePassingPotential):
         super().__init__(
             elements, cutoff, n_layers, n_features, pairwise_coulomb, long_range_partners, energy_scale, n_mm_types=len(types), **kwargs
         )
+        require(
+            self.target != DIPOLE_MOMENT or pairwise_coulomb or self.has_atomic_dipoles,
+            f"{type(self).__name__} has no atomic dipoles to predict mu with; set pairwise_coulomb=True for charges, or take AMP or PaiNN.",
+        )
         self.mm_types = tuple(float(charge) for charge in types)
         self.mm_nodes = bool(types)
         self._set_long_range(pairwise_coulomb)
         self.embeds_charges = self.embeds_charges or self.mm_nodes
-        self.readout = self._perceptron("readout", self.n_features + self.n_types)
-        if pairwise_coulomb:
-            self.charge_readout = self._perceptron("charge_readout", self.n_features + self.n_types)
+        self._make_readouts(self.n_features + self.n_types)
+
+    has_atomic_dipoles = False
+    """Whether :meth:`pass_messages` gives vectors too, from which :meth:`atomic_dipoles` makes dipoles."""
 
     def pass_messages(self, one_hot, layer_edges: Sequence[Edges]):
-        """Final features [n_nodes, n_features] of all nodes from their one-hot types and the edges of each layer."""
+        """Final features [n_nodes, n_features] of all nodes from their one-hot types and the edges of each layer, and vectors or None."""
         raise TypeError(f"{type(self).__name__} does not define pass_messages.")
 
     def energy_terms(self, graph: MolecularGraph):
@@ -60,8 +66,11 @@ class NodePotential(MessagePassingPotential):
         one_hot, n_atoms = self.one_hot(graph), ops.shape(graph.positions)[0]
         if self.mm_nodes:
             one_hot = ops.concatenate([ops.pad(one_hot, ((0, 0), (0, len(self.mm_types)))), self._mm_one_hot(graph)], axis=0)
-        features = self.pass_messages(one_hot, self.layer_edges(graph))
-        return self._read_out(ops.concatenate([features[:n_atoms], one_hot[:n_atoms]], axis=-1), graph)
+        features, vectors = self.pass_messages(one_hot, self.layer_edges(graph))
+        state = ops.concatenate([features[:n_atoms], one_hot[:n_atoms]], axis=-1)
+        is_dipole = self.target == DIPOLE_MOMENT and self.has_atomic_dipoles
+        dipoles = self.atomic_dipoles(features[:n_atoms], vectors[:n_atoms]) if is_dipole else None
+        return self._read_out(state, graph, atomic_dipoles=dipoles)
 
     def layer_edges(self, graph: MolecularGraph) -> list[Edges]:
         """The edges of each layer: the last one, after which only QM atoms are read out, takes those alone that end at QM atoms.

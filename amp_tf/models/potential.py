@@ -7,6 +7,7 @@ import functools
 import os
 import threading
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +35,17 @@ from amp_tf.layers import Edges, make_edges
 from amp_tf.models.checking import Checked
 from amp_tf.models.processes import require_no_fork, unpickled
 from amp_tf.models.results import require_finite
-from amp_tf.models.settings import checked_elements, checked_energies, checked_provenance, require, require_positive, require_whole
+from amp_tf.models.settings import (
+    checked_elements,
+    checked_energies,
+    checked_provenance,
+    require,
+    require_positive,
+    require_whole,
+)
 from amp_tf.models.training import GRADIENTS, Trainable
 from amp_tf.systems import System, make_systems, naming, warn_of_geometry
+from amp_tf.targets import ENERGY, checked_target
 
 # on newer GPUs matrix products would keep ten bits, with which fields of distant charges lose all digits that matter
 tf.config.experimental.enable_tensor_float_32_execution(False)
@@ -64,6 +73,10 @@ class Potential(Checked, Trainable):
             ``"none"`` lets edges end abruptly (the paper).
         n_radial: number of Bessel functions.
         atomic_energies: kJ/mol by element, the energy reference; added in float64 to what the network gives.
+        target: what is predicted: ``"energy"``, or another property of molecules as a sum over atoms, or ``"mu"``, the magnitude of the
+            dipole moment (Eq. 14). Where it is no energy, read its unit for kJ/mol here and elsewhere.
+        target_unit: of ``target``; may be left out for those of :data:`amp_tf.targets.TARGET_UNITS`.
+        constant: added in float64 once a system, such as the mean of the training data.
         provenance: JSON-able record of the data and settings that the model was trained with; saved with it.
         dtype: ``"float32"`` or ``"float64"``, of every layer.
 
@@ -73,7 +86,8 @@ class Potential(Checked, Trainable):
 
     def __init__(
         self, elements: Sequence[str], cutoff: float, message_cutoff: str = "smooth", n_radial: int = 20,
-        atomic_energies: Mapping[str, float] | None = None, provenance: Mapping[str, Any] | None = None, dtype: str = "float32", **kwargs,
+        atomic_energies: Mapping[str, float] | None = None, provenance: Mapping[str, Any] | None = None, dtype: str = "float32",
+        target: str = ENERGY, target_unit: str | None = None, constant: float = 0.0, **kwargs,
     ):  # fmt: skip
         precision = getattr(dtype, "name", dtype)
         require(precision in PRECISIONS, f"dtype must be one of {', '.join(PRECISIONS)}, got {precision!r}.")
@@ -86,9 +100,14 @@ class Potential(Checked, Trainable):
         self.cutoff, self.message_cutoff, self.n_radial = float(cutoff), str(message_cutoff), int(n_radial)
         self.atomic_energies = checked_energies(atomic_energies, self.elements)
         self.provenance = checked_provenance(provenance)
+        self.target, self.target_unit = checked_target(target, target_unit)
+        known = self.target == ENERGY or self.predicts_targets
+        require(known, f"{type(self).__name__} predicts energies alone, not {self.target}; take AMP, GNN, PaiNN or SchNet.")
+        require(isinstance(constant, Real) and np.isfinite(constant), f"constant must be a number, got {constant!r}.")
+        self.constant = float(constant)
         self._element_numbers = [NUMBER_OF_SYMBOL[symbol] for symbol in self.elements]
         self._set_ranges()
-        self._compiled: dict[tuple[bool, bool, bool, bool], tuple[Any, Any]] = {}
+        self._compiled: dict[tuple[bool, ...], tuple[Any, Any]] = {}
 
     # What a subclass gives ---------------------------------------------------------------------------------------------------------------
 
@@ -112,6 +131,9 @@ class Potential(Checked, Trainable):
 
     pairs_at_once: int | None = None
     """How many QM-MM pairs such a model takes at a time; None, as in training, takes all."""
+
+    predicts_targets: bool = False
+    """Whether the model can be made for targets other than the energy."""
 
     @property
     def lists_near_pairs(self) -> bool:
@@ -181,14 +203,15 @@ class Potential(Checked, Trainable):
         return build_graph(systems, self.cutoff, self.compute_dtype, self.far_from, self.mm_nodes, self.near_cutoff, expands)
 
     def reference_energies(self, systems: Sequence[System]) -> np.ndarray:
-        """Sum of the atomic energies of each system, [n_systems] float64, kJ/mol."""
-        return np.array([sum(self.atomic_energies[chemical_symbols[number]] for number in system.atomic_numbers) for system in systems])
+        """Sum of the atomic energies of each system and the constant, [n_systems] float64, kJ/mol."""
+        sums = [sum(self.atomic_energies[chemical_symbols[number]] for number in system.atomic_numbers) for system in systems]
+        return np.array(sums, dtype=float) + self.constant
 
     def compute(
         self, atomic_numbers, positions, mm_positions=None, mm_charges=None, total_charge=0.0, mm_total_charge=None,
-        mm_potentials: bool = False, xla: bool = False, cell=None,
+        mm_potentials: bool = False, xla: bool = False, cell=None, gradients: bool | None = None,
     ) -> dict[str, Any]:  # fmt: skip
-        """Energy, gradients and properties of one system or a list of systems.
+        """Energy, gradients and properties of one system or a list of systems; or the model's other target.
 
         Warnings tell where a geometry is no chemistry: lengths in another unit, or molecules that a periodic box has torn; and, once each,
         where distances or MM charges are outside those of the training data (:mod:`amp_tf.models.ranges`).
@@ -206,13 +229,15 @@ class Potential(Checked, Trainable):
                 (:func:`amp_tf.graph.filled_graph`); compiled anew is what does not fit.
             cell: [3] edges of a box or [3, 3] vectors, angstrom, in which the MM particles of all systems are periodic: whole molecules
                 are taken from the image nearest to the atoms. Atoms are never shifted.
+            gradients: whether to compute them; by default those of energies alone.
 
         Returns:
             ``energy`` (float, kJ/mol, atomic energies included), ``energy_terms`` (its parts by name; ``reference``: the atomic energies),
             ``qm_gradients`` [n_atoms, 3] and, with MM particles, ``mm_gradients`` [n_mm, 3] (kJ/mol/angstrom), on request
             ``mm_potentials`` [n_mm] (kJ/mol/e), and where the model has them
             ``charges`` [n_atoms] (e), ``dipole`` [3] (e*angstrom, about the centroid of the atoms) and ``multipoles`` (a tuple over
-            orders). For a list of systems: energies [n_systems], lists of the rest.
+            orders). For a list of systems: energies [n_systems], lists of the rest. A model of another target gives that by its name
+            (``homo``, float) and ``unit`` instead of energies.
 
         Raises:
             InputError: for wrong shapes, units other than OpenMM's, masked, NaN, infinite or absurdly large values, particles too close to
@@ -234,14 +259,19 @@ class Potential(Checked, Trainable):
         self.check_charges(systems)
         warn_of_geometry(systems)
         self.warn_of_ranges(systems)
-        batch = self.compute_systems(systems, mm_potentials, xla)
-        if is_batch:
-            return batch
-        terms = {name: float(term[0]) for name, term in batch.pop("energy_terms").items()}
-        return {"energy": float(batch.pop("energy")[0]), "energy_terms": terms, **{key: value[0] for key, value in batch.items()}}
+        batch = self.compute_systems(systems, mm_potentials, xla, self.target == ENERGY if gradients is None else gradients)
+        energies, terms = batch.pop("energy"), batch.pop("energy_terms")
+        if not is_batch:
+            energies, terms = float(energies[0]), {name: float(term[0]) for name, term in terms.items()}
+            batch = {key: value[0] for key, value in batch.items()}
+        if self.target != ENERGY:
+            return {self.target: energies, "unit": self.target_unit, **batch}
+        return {ENERGY: energies, "energy_terms": terms, **batch}
 
-    def compute_systems(self, systems: Sequence[System], mm_potentials: bool = False, xla: bool = False) -> dict[str, Any]:
-        """:meth:`compute` of a list of :class:`~amp_tf.systems.System`."""
+    def compute_systems(
+        self, systems: Sequence[System], mm_potentials: bool = False, xla: bool = False, gradients: bool = True
+    ) -> dict[str, Any]:
+        """:meth:`compute` of a list of :class:`~amp_tf.systems.System`; other targets too are called ``energy``."""
         _require_eager()
         require_no_fork()
         if mm_potentials:
@@ -251,7 +281,7 @@ class Potential(Checked, Trainable):
         expands = self.near_cutoff is not None and n_pairs > EXPANDED
         graph = self._filled_graph(systems, expands) if xla else self.build_graph(systems, expands)
         in_chunks = self.sums_in_chunks and len(graph.mm_senders) > CHUNK
-        raw = self._compile(mm_potentials, in_chunks, expands, xla)(*map(tf.constant, graph))
+        raw = self._compile(mm_potentials, in_chunks, expands, xla, gradients)(*map(tf.constant, graph))
         raw = tf.nest.map_structure(lambda tensor: tensor.numpy(), raw)
         if xla:
             is_real = real_particles(graph, systems)
@@ -265,30 +295,33 @@ class Potential(Checked, Trainable):
         atom_splits = np.cumsum([len(system.atomic_numbers) for system in systems])[:-1]
         mm_splits = np.cumsum([len(system.mm_charges) for system in systems])[:-1]
         of_mm = {name: np.split(raw.pop(name), mm_splits) for name in ("mm_gradients", "mm_potentials") if name in raw}
+        vectors = raw.pop("dipole", None)
         if self.embeds_charges:
             result |= of_mm
         if "multipoles" in raw:
             split_orders = [np.split(moment, atom_splits) for moment in raw.pop("multipoles")]
             result["multipoles"] = list(zip(*split_orders, strict=True))
         result |= {name: np.split(values, atom_splits) for name, values in raw.items()}
-        if "charges" in result:
+        if vectors is not None:
+            result["dipole"] = list(vectors)
+        elif "charges" in result:
             result["dipole"] = [
                 charges.astype(np.float64) @ (system.positions - system.positions.mean(axis=0))
                 for charges, system in zip(result["charges"], systems, strict=True)
             ]
         return result
 
-    def _compile(self, mm_potentials: bool, in_chunks: bool, expands: bool, xla: bool):
+    def _compile(self, mm_potentials: bool, in_chunks: bool, expands: bool, xla: bool, gradients: bool):
         """The traced :meth:`with_gradients`, called with the fields of a graph one by one (which spares binding them to names)."""
-        key = mm_potentials, in_chunks, expands, xla
+        key = mm_potentials, in_chunks, expands, xla, gradients
         if key not in self._compiled:
             with _TRACING:
                 if key not in self._compiled:
                     self._compiled[key] = self._trace(*key)
         return self._compiled[key][1]
 
-    def _trace(self, mm_potentials: bool, in_chunks: bool, expands: bool, xla: bool):
-        names = ("qm_gradients", "mm_gradients", *(["mm_potentials"] if mm_potentials else []))
+    def _trace(self, mm_potentials: bool, in_chunks: bool, expands: bool, xla: bool, gradients: bool):
+        names = (*(("qm_gradients", "mm_gradients") if gradients else ()), *(("mm_potentials",) if mm_potentials else ()))
         evaluation = functools.partial(self.with_gradients, names=names)
         traced = tf.function(evaluation, input_signature=[graph_signature(self.compute_dtype)], jit_compile=xla)
         self.pairs_at_once, self.expands = CHUNK if in_chunks else None, expands
@@ -314,7 +347,8 @@ class Potential(Checked, Trainable):
     @property
     def n_traces(self) -> int:
         """How often :meth:`compute` was traced by TensorFlow: once, whatever the sizes of the systems, once with
-        ``mm_potentials``, with ``xla``, and for systems of more than :data:`CHUNK` or :data:`EXPANDED` QM-MM pairs."""
+        ``mm_potentials``, with ``xla``, without ``gradients``, and for systems of more than :data:`CHUNK` or :data:`EXPANDED` QM-MM
+        pairs."""
         return sum(evaluation.experimental_get_tracing_count() for evaluation, _ in self._compiled.values())
 
     # Saving ------------------------------------------------------------------------------------------------------------------------------
@@ -328,6 +362,9 @@ class Potential(Checked, Trainable):
             "atomic_energies": self.atomic_energies,
             "provenance": self.provenance,
             "dtype": self.dtype_policy.name,
+            "target": self.target,
+            "target_unit": self.target_unit,
+            "constant": self.constant,
             "name": self.name,
             "units": UNITS,
         }

@@ -29,7 +29,7 @@ class SchNet(NodePotential):
         features = self.embedding(one_hot)
         for interaction, edges in zip(self.interactions, layer_edges, strict=True):
             features = interaction(features, edges)
-        return features
+        return features, None
 
     def get_config(self):
         return super().get_config() | {"n_filters": self.n_filters}

@@ -181,10 +181,10 @@ class Progress(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         self._bar.update(int(self.model.optimizer.iterations.numpy()) - self._bar.n)
-        self._bar.set_postfix({"loss": f"{logs['loss']:.3g}"} | _errors(logs, "", "MAE") | self._validation, refresh=False)
+        self._bar.set_postfix({"loss": f"{logs['loss']:.3g}"} | _errors(self.model, logs, "", "MAE") | self._validation, refresh=False)
 
     def on_epoch_end(self, epoch, logs=None):
-        self._validation = _errors(logs or {}, "val_", "validation MAE")
+        self._validation = _errors(self.model, logs or {}, "val_", "validation MAE")
 
     def on_train_end(self, logs=None):
         self._bar.close()
@@ -197,10 +197,11 @@ def _not_finite(what: str, model: keras.Model) -> str:
     )
 
 
-def _errors(logs: dict[str, float], prefix: str, title: str) -> dict[str, str]:
-    """``title`` of each label in its unit, from Keras's logs."""
-    keys = {label: f"{prefix}{label}_mae" for label in UNIT_OF_LABEL}
-    return {f"{title} {label}": f"{logs[key]:.3g} {UNIT_OF_LABEL[label]}" for label, key in keys.items() if key in logs}
+def _errors(model, logs: dict[str, float], prefix: str, title: str) -> dict[str, str]:
+    """``title`` of each label in its unit, from Keras's logs, where all that is trained but gradients is called energy."""
+    keys = {f"{prefix}{label}_mae": (label, unit) for label, unit in UNIT_OF_LABEL.items()}
+    keys[f"{prefix}energy_mae"] = model.target, model.target_unit
+    return {f"{title} {name}": f"{logs[key]:.3g} {unit}" for key, (name, unit) in keys.items() if key in logs}
 
 
 class StopOnNaN(keras.callbacks.Callback):

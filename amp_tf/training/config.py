@@ -16,6 +16,7 @@ from amp_tf.graph import naming
 from amp_tf.models import Potential
 from amp_tf.models.saving import MODELS
 from amp_tf.models.settings import checked_elements
+from amp_tf.targets import ENERGY
 from amp_tf.training.strict_yaml import read_yaml
 
 LARGEST_BATCH, MOST_SYSTEMS = 10_000, 200_000_000
@@ -41,6 +42,11 @@ class TrainingConfig(pydantic.BaseModel):
         description="a trained potential (*.keras) that knows the elements and total charges of the data, whose weights and settings "
         "are those at the start: to train longer, on other data or at another level of theory; the optimizer starts anew (paper: none)",
     )
+    target: str = Field(
+        ENERGY,
+        description="what is predicted: energy, with its gradients where the data have them, or a target of the data such as homo or mu "
+        "(paper: the twelve properties of QM9, each by a model of its own)",
+    )
     split: Split = Field(default_factory=Split, description="assignment of the frames")
     steps: int = Field(50_000, ge=1, description="optimizer steps (paper: 10 000 dimer, 50 000 clusters, 400 000 solutes)")
     batch_size: int = Field(16, ge=1, le=LARGEST_BATCH, description="systems a step (paper: 5 dimer and uracil, 16 clusters, 100 QM9)")
@@ -62,10 +68,11 @@ class TrainingConfig(pydantic.BaseModel):
         description="start with zero readouts of energies and charges (paper: random); random charges among many MM particles err by "
         "1 000 kJ/mol",
     )
-    energy_reference: Literal["fit", "none"] = Field(
+    energy_reference: Literal["fit", "mean", "none"] = Field(
         "fit",
-        description="atomic energies: least-squares fit to the training set (for one composition, its mean), or none; with start_from the "
-        "energies that its potential leaves over are fitted by the smallest change of its atomic energies, and none keeps these",
+        description="what the network's values are added to: fit, atomic energies by a least-squares fit to the training set (for one "
+        "composition, its mean); mean, the mean of the training set (paper: QM9); or none, as always for mu; with start_from what its "
+        "potential leaves over is fitted by the smallest change of its atomic energies, and none keeps these",
     )
     seed: int = Field(0, ge=0, le=LARGEST_SEED, description="of initial weights and order of the batches")
     interval: int = Field(
@@ -94,7 +101,7 @@ class TrainingConfig(pydantic.BaseModel):
             raise ValueError(f"model: type must be one of {', '.join(MODELS)}, got {kind!r}")
         models = [MODELS[kind]] if kind else MODELS.values()
         known = {name for model in (Potential, *models) for name in inspect.signature(model).parameters}
-        known -= {"kwargs", "provenance", "atomic_energies"}
+        known -= {"kwargs", "provenance", "atomic_energies", "target", "target_unit", "constant"}
         if unknown := set(self.model) - known - {"type"}:
             named = _first_of(sorted(map(repr, unknown)))
             raise ValueError(f"model: unknown keys {named} for {kind or 'any type'}; known are {sorted(known)}")

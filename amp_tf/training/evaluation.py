@@ -8,6 +8,7 @@ import numpy as np
 from amp_tf.data.pipeline import MAXIMUM_PAIRS, Frames
 from amp_tf.graph import System, naming
 from amp_tf.models import Potential
+from amp_tf.targets import ENERGY
 from amp_tf.training.callbacks import UNIT_OF_LABEL
 
 BATCH = 100
@@ -21,7 +22,7 @@ def predict(potential: Potential, systems: Sequence[System], everything: bool = 
     results, first = [], 0
     for batch in _batches(systems):
         with naming(f"frames {first} to {first + len(batch) - 1}"):
-            results.append(potential.compute_systems(batch))
+            results.append(potential.compute_systems(batch, gradients=potential.target == ENERGY))
         first += len(batch)
     keys = ("energy", "qm_gradients", "mm_gradients") + (("charges", "dipole") if everything else ())
     return {key: [value for result in results for value in result[key]] for key in keys if key in results[0]}
@@ -29,7 +30,9 @@ def predict(potential: Potential, systems: Sequence[System], everything: bool = 
 
 def energy_residuals(potential: Potential, frames: Frames) -> np.ndarray:
     """What the potential leaves of the energies, reference less predicted, [n_frames] float64, kJ/mol."""
-    return frames.energies - np.concatenate([potential.compute_systems(batch)["energy"] for batch in _batches(frames.systems)])
+    return frames.energies - np.concatenate(
+        [potential.compute_systems(batch, gradients=False)["energy"] for batch in _batches(frames.systems)]
+    )
 
 
 def _batches(systems: Sequence[System]) -> Iterator[list[System]]:
@@ -57,14 +60,15 @@ def evaluate(potential: Potential, frames: Frames, null_energy: float | None = N
     Returns:
         A record for each label of which ``frames`` have a value: ``metric``, ``unit``, ``value`` and ``null_model``.
     """
-    from_atoms = null_energy is None and any(potential.atomic_energies.values())
+    from_atoms = null_energy is None and has_reference(potential)
     if null_energy is None and not from_atoms:
         null_energy = float(np.mean(frames.energies))
-    labels = [label for label in UNIT_OF_LABEL if label == "energy" or getattr(frames, label) is not None]
+    is_energy = potential.target == ENERGY
+    labels = [label for label in UNIT_OF_LABEL if label == "energy" or (is_energy and getattr(frames, label) is not None)]
     sums = {label: np.zeros(3) for label in labels}  # absolute errors, those of the null model, how many
     first = 0
     for batch in _batches(frames.systems):
-        predicted = potential.compute_systems(batch)
+        predicted = potential.compute_systems(batch, gradients=is_energy)
         numbers = range(first, first + len(batch))
         first += len(batch)
         for label in labels:
@@ -75,8 +79,14 @@ def evaluate(potential: Potential, frames: Frames, null_energy: float | None = N
                 reference = np.concatenate([getattr(frames, label)[number] for number in numbers])
                 found, null = np.concatenate(predicted[label]), 0.0
             sums[label] += np.abs(found - reference).sum(), np.abs(null - reference).sum(), reference.size
+    named = {label: (label, unit) for label, unit in UNIT_OF_LABEL.items()} | {"energy": (potential.target, potential.target_unit)}
     return [
-        {"metric": f"{label}_mae", "unit": UNIT_OF_LABEL[label], "value": float(error / count), "null_model": float(null / count)}
+        {"metric": f"{named[label][0]}_mae", "unit": named[label][1], "value": float(error / count), "null_model": float(null / count)}
         for label, (error, null, count) in sums.items()
         if count
     ]
+
+
+def has_reference(potential: Potential) -> bool:
+    """Whether anything is added to what the network gives."""
+    return any(potential.atomic_energies.values()) or potential.constant != 0.0

@@ -19,9 +19,10 @@ from amp_tf.errors import DataFileError, InputError, TrainingError
 from amp_tf.files import PARTIAL, as_folder, check_outputs, locked, sha256_of, whole_file, write_text
 from amp_tf.models import Potential, load_potential
 from amp_tf.models.ranges import training_ranges
+from amp_tf.targets import DIPOLE_MOMENT, ENERGY
 from amp_tf.training.callbacks import CHECKPOINT_FILES, Checkpoint, Progress, StopOnNaN, Validation, read_history
 from amp_tf.training.config import MODELS, TrainingConfig
-from amp_tf.training.evaluation import energy_residuals, evaluate
+from amp_tf.training.evaluation import energy_residuals, evaluate, has_reference
 from amp_tf.training.start import Start, check_data, read_start
 
 EVALUATION_BATCH = 200
@@ -91,7 +92,7 @@ def _train(config: TrainingConfig, folder: Path, progress: bool, start: Start | 
             )
         if config.model.get("near_cutoff") is not None:
             raise InputError(f"model.near_cutoff: {data.source} has no MM particles; leave it out, with direct_polarization: false.")
-    frames = Frames.from_reference_data(data)
+    frames = Frames.from_reference_data(data, config.target)
     splits = {name: frames[indices] for name, indices in config.split.assign(data.frame_groups).items() if len(indices)}
     keras.utils.set_random_seed(config.seed)
     potential = make_potential(config, data, splits["train"], start)
@@ -102,7 +103,7 @@ def _train(config: TrainingConfig, folder: Path, progress: bool, start: Start | 
     _fit(potential, config, batches, folder, progress)
     history = read_history(folder / "history.jsonl")
     potential = potential.copy_for_inference()
-    null_energy = None if any(potential.atomic_energies.values()) else float(np.mean(splits["train"].energies))
+    null_energy = None if has_reference(potential) else float(np.mean(splits["train"].energies))
     metrics = [{"split": name, **row} for name, frames in splits.items() for row in evaluate(potential, frames, null_energy)]
     potential.provenance |= {"training_seconds": round(history[-1]["seconds"], 1), "errors": metrics}
     with whole_file(folder / "potential.keras") as partial:
@@ -158,8 +159,11 @@ def make_potential(config: TrainingConfig, data: ReferenceData, training_frames:
     present = sorted({int(number) for group in data.groups for number in group.qm_atomic_numbers})
     elements = tuple(settings.pop("elements", [chemical_symbols[number] for number in present]))
     try:
-        energies = fit_atomic_energies(training_frames, elements) if config.energy_reference == "fit" else None
-        potential = model(elements=elements, atomic_energies=energies, provenance=provenance, **settings)
+        reference = _reference(config, training_frames, elements)
+        unit = None if config.target == ENERGY else data.groups[0].target_units[config.target]
+        potential = model(
+            elements=elements, provenance=provenance, target=config.target, target_unit=unit, **reference, **settings
+        )  # fmt: skip
     except InputError:
         raise
     except (TypeError, ValueError, KeyError) as error:
@@ -169,17 +173,26 @@ def make_potential(config: TrainingConfig, data: ReferenceData, training_frames:
     return potential
 
 
+def _reference(config: TrainingConfig, frames: Frames, elements: tuple[str, ...]) -> dict[str, Any]:
+    """What is added to the network's values: the arguments of a potential that ``energy_reference`` asks for."""
+    if config.energy_reference == "none" or config.target == DIPOLE_MOMENT:
+        return {}
+    if config.energy_reference == "mean":
+        return {"constant": float(np.mean(frames.energies))}
+    return {"atomic_energies": fit_atomic_energies(frames, elements)}
+
+
 def _started(config: TrainingConfig, frames: Frames, start: Start, provenance: dict[str, Any]) -> Potential:
     """A copy of the start potential; to its atomic energies is added the least that fits what it leaves of the energies of ``frames``.
 
     An element that ``frames`` lack keeps its energy.
     """
     potential = start.potential
-    energies = potential.atomic_energies
-    if config.energy_reference == "fit":
-        change = fit_atomic_energies(replace(frames, energies=energy_residuals(potential, frames)), potential.elements)
-        energies = {symbol: energy + change[symbol] for symbol, energy in energies.items()}
-    started = type(potential).from_config(potential.get_config() | {"atomic_energies": energies, "provenance": provenance})
+    left_over = replace(frames, energies=energy_residuals(potential, frames))
+    change = _reference(config, left_over, potential.elements)
+    energies = {symbol: energy + change.get("atomic_energies", {}).get(symbol, 0.0) for symbol, energy in potential.atomic_energies.items()}
+    reference = {"atomic_energies": energies, "constant": potential.constant + change.get("constant", 0.0)}
+    started = type(potential).from_config(potential.get_config() | reference | {"provenance": provenance})
     started.set_weights(potential.get_weights())
     return started
 

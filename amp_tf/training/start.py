@@ -49,6 +49,8 @@ def read_start(config: TrainingConfig, folder: Path) -> Start | None:
         raise InputError(f"start_from: the run would overwrite {path}; choose another run folder.")
     with naming("start_from"):
         potential = load_potential(path)
+    if potential.target != config.target:
+        raise InputError(f"start_from: {path} predicts {potential.target}, not {config.target}; set target to {potential.target}.")
     if differing := _differing(config.as_json()["model"], potential):
         raise InputError(f"model: not that of start_from, {path}, in {', '.join(differing)}; leave these keys out, or start from another.")
     return Start(potential, path.name, hashlib.sha256(path.read_bytes()).hexdigest())

@@ -1,8 +1,12 @@
-"""Properties of molecules other than the energy that a model can be trained on, and their units."""
+"""What a model can be trained to predict: the energy, or another property of molecules, with its unit."""
 
 from collections.abc import Mapping
 
 from amp_tf import units
+from amp_tf.errors import InputError
+
+ENERGY, DIPOLE_MOMENT = "energy", "mu"
+"""Targets that are more than sums over atoms: one has gradients, the other is the length of a vector."""
 
 TARGET_UNITS = {
     "mu": units.DIPOLE,
@@ -38,3 +42,29 @@ def checked_units(names: Mapping[str, object], given: Mapping[str, str]) -> dict
         if name in TARGET_UNITS and unit != TARGET_UNITS[name]:
             raise ValueError(f"the target {name!r} is in {unit}, expected {TARGET_UNITS[name]}; convert it")
     return chosen
+
+
+def checked_target(target: object, unit: object = None) -> tuple[str, str]:
+    """The name of a target and its unit.
+
+    Raises:
+        InputError: for what is no name, and for a missing or another unit than ours.
+    """
+    if not isinstance(target, str) or not target.isidentifier():
+        raise InputError(f"target must be a name such as 'energy' or 'homo', got {target!r}.")
+    if target == ENERGY:
+        if unit not in (None, units.ENERGY):
+            raise InputError(f"energies are in {units.ENERGY}, not {unit}; leave target_unit out.")
+        return target, units.ENERGY
+    try:
+        return target, checked_units({target: None}, {} if unit is None else {target: unit})[target]
+    except ValueError as error:
+        raise InputError(f"{error}.") from error
+
+
+def require_energy(model, what: str) -> None:
+    """Raises:
+    InputError: for a model of another target, which ``what`` cannot take.
+    """
+    if model.target != ENERGY:
+        raise InputError(f"{what} takes potentials; this model predicts {model.target}, no energy. Call its compute.")
