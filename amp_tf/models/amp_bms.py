@@ -254,10 +254,12 @@ class AMPBMS(Potential):
         fading = 1.0 - radial.smooth_step(edges.distances - (self.cutoff - 1.0))
         return safe.segment_sum(0.5 * fading * energies, edges.receivers, ops.shape(numbers)[0])
 
-    def compute_systems(self, systems: Sequence[System], mm_potentials: bool = False, xla: bool = False) -> dict[str, Any]:
+    def compute_systems(
+        self, systems: Sequence[System], mm_potentials: bool = False, xla: bool = False, gradients: bool = True
+    ) -> dict[str, Any]:
         """As :meth:`Potential.compute_systems`; the ``dipole`` holds charges and atomic dipoles, ``multipoles`` the charges, dipoles and
         quadrupoles of the atoms (e angstrom^k), ``c6_factors`` [n_atoms] the factors on the free atoms' C6."""
-        result = super().compute_systems(systems, mm_potentials, xla)
+        result = super().compute_systems(systems, mm_potentials, xla, gradients)
         atomic = [moments[1].astype(np.float64).sum(axis=0) for moments in result["multipoles"]]
         return result | {"dipole": [dipole + more for dipole, more in zip(result["dipole"], atomic, strict=True)]}
 

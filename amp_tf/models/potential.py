@@ -3,7 +3,6 @@
 Beside :mod:`amp_tf.ops.safe` this is the one place of the mathematics that names TensorFlow: for derivatives and compiled functions.
 """
 
-import functools
 import os
 import threading
 from collections.abc import Mapping, Sequence
@@ -312,7 +311,7 @@ class Potential(Checked, Trainable):
         return result
 
     def _compile(self, mm_potentials: bool, in_chunks: bool, expands: bool, xla: bool, gradients: bool):
-        """The traced :meth:`with_gradients`, called with the fields of a graph one by one (which spares binding them to names)."""
+        """The traced :meth:`with_gradients`, called with the fields of a graph one by one."""
         key = mm_potentials, in_chunks, expands, xla, gradients
         if key not in self._compiled:
             with _TRACING:
@@ -322,8 +321,11 @@ class Potential(Checked, Trainable):
 
     def _trace(self, mm_potentials: bool, in_chunks: bool, expands: bool, xla: bool, gradients: bool):
         names = (*(("qm_gradients", "mm_gradients") if gradients else ()), *(("mm_potentials",) if mm_potentials else ()))
-        evaluation = functools.partial(self.with_gradients, names=names)
-        traced = tf.function(evaluation, input_signature=[graph_signature(self.compute_dtype)], jit_compile=xla)
+
+        def evaluation(*fields):  # a call with a tuple, or of a function that takes one, would cost half a millisecond more
+            return self.with_gradients(MolecularGraph(*fields), names=names)
+
+        traced = tf.function(evaluation, input_signature=list(graph_signature(self.compute_dtype)), jit_compile=xla)
         self.pairs_at_once, self.expands = CHUNK if in_chunks else None, expands
         try:
             return traced, traced.get_concrete_function()

@@ -333,7 +333,7 @@ def of_type(kind):
         (change_attribute("surprise", 1), "provenance attributes are incomplete or unknown"),
         (drop_attribute("engine"), "provenance attributes are incomplete or unknown"),
         (drop_attribute("sha256"), "truncated, damaged"),
-        (drop_dataset("pair/energies"), "lacks a required dataset"),
+        (drop_dataset("pair/energies"), "has no energies; give them"),
         (drop_dataset("pair/mm_charges"), "come together or not at all"),
         (add_dataset, r"unknown datasets \['forces'\]"),
         (replace_dataset(external_storage), "energies lies outside the file"),
