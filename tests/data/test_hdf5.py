@@ -363,7 +363,8 @@ def test_damage_is_named(file, damage, sentence):
     ("change", "sentence"),
     [
         ({"energies": np.array([1.0, np.nan, 2.0])}, "energies holds NaN"),
-        ({"energies": np.zeros(0)}, "holds no frame"),
+        ({"energies": np.zeros(0)}, "energies has shape"),
+        ({"energies": np.zeros(0), "qm_positions": np.zeros((0, 2, 3))}, "holds no frame"),
         ({"qm_gradients": np.zeros((3, 3, 3))}, r"qm_gradients has shape \[3, 3, 3\], expected \[3, 2, 3\]"),
         ({"qm_positions": np.zeros((3, 2, 3))}, "frame 0: atoms 0 and 1 lie on one point"),
         ({"mm_offsets": np.array([0, 3, 2, 5])}, "mm_offsets must rise"),

@@ -209,6 +209,6 @@ def test_threads_that_start_together_trace_what_they_ask_for(first, monkeypatch,
     assert results[0] == results[2]
     assert results[1] == results[3]
     assert potential.n_traces == 2
-    for (_, in_chunks, _, _), (_, concrete) in potential._compiled.items():
+    for (_, in_chunks, *_), (_, concrete) in potential._compiled.items():
         loops = [node for node in concrete.graph.as_graph_def().node if node.op in ("While", "StatelessWhile")]
         assert bool(loops) == in_chunks
