@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import joblib
 import numpy as np
@@ -106,7 +107,7 @@ def run_all(
 
 
 def _on_this_machine(compute, waiting: Mapping[str, object], workers: int) -> Iterator[tuple[str, Arrays]]:
-    calls = (joblib.delayed(_in_worker)(os.getpid(), compute, name, task) for name, task in waiting.items())
+    calls = (joblib.delayed(in_worker)(os.getpid(), _named, compute, name, task) for name, task in waiting.items())
     # one task at a time: joblib would send short ones in batches, which kill -9 loses whole
     yield from joblib.Parallel(n_jobs=workers, return_as="generator_unordered", pre_dispatch="2*n_jobs", batch_size=1)(calls)
 
@@ -134,11 +135,11 @@ def _on_dask(compute, waiting: Mapping[str, object], address: str) -> Iterator[t
             raise EngineError(f"Dask at {address} lost its workers ({' '.join(str(error).split())[:200]}).") from error
 
 
-def _in_worker(builder: int, compute: Callable[[object], Arrays], name: str, task: object) -> tuple[str, Arrays]:
-    """:func:`_named` in a process that ends with that of the builder."""
-    if os.getpid() != builder:
-        _end_with(builder)
-    return _named(compute, name, task)
+def in_worker(parent: int, compute: Callable[..., Any], *arguments: object) -> Any:
+    """``compute(*arguments)`` in a process that ends with ``parent``, for joblib, whose workers would outlive a parent that is killed."""
+    if os.getpid() != parent:
+        _end_with(parent)
+    return compute(*arguments)
 
 
 @functools.cache

@@ -26,7 +26,7 @@ from amp_tf.simulation.summary import first_peak
 from amp_tf.simulation.water_box import WATER_CHARGES
 from amp_tf.systems import System
 from datasets.engines import Calculation, EmbeddingEngine, XTBEngine
-from datasets.parts import Parts
+from datasets.parts import Parts, in_worker
 from datasets.qmmm_sampling import Sampling, Trajectory, embedded_zone, relaxed, sampling_record
 from datasets.qmmm_solutes import make_engine, sample, solute_identity
 from figures.dynamics import draw
@@ -251,8 +251,8 @@ def gas_rows(task: Task) -> tuple[list[Row], dict[str, Any]]:
     for temperature, n_seeds in task.size.gas.items():
         settings = {"picoseconds": task.size.gas_time, "temperature": temperature, "interval": 100}
         calls = (
-            joblib.delayed(_gas_run)(task.folder(f"gas-{temperature:g}-{seed}"), task.path, task.reference.solute, task.size.xla,
-                                     settings | {"seed": seed} | task.size.dynamics)
+            joblib.delayed(in_worker)(os.getpid(), _gas_run, task.folder(f"gas-{temperature:g}-{seed}"), task.path,
+                                      task.reference.solute, task.size.xla, settings | {"seed": seed} | task.size.dynamics)
             for seed in range(n_seeds)
         )  # fmt: skip
         ends = joblib.Parallel(n_jobs=min(os.cpu_count() or 1, n_seeds))(calls)

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from amp_tf.data.hdf5 import read_reference_data
 from amp_tf.units import JOULE_PER_KILOJOULE
+from datasets.parts import in_worker
 from datasets.water_dimer import SHIPPED_FILE
 from reproductions.common import RUNS
 
@@ -136,7 +137,7 @@ def train_all(runs: Sequence[Run], preset: str, folder: Path = RUNS, workers: in
         "TF_NUM_INTEROP_THREADS": "1",
         "TF_CPP_MIN_LOG_LEVEL": "2",
     }  # read by the workers' TensorFlow
-    calls = [joblib.delayed(train_one)(run, preset, folder) for run in runs]
+    calls = [joblib.delayed(in_worker)(os.getpid(), train_one, run, preset, folder) for run in runs]
     outcomes = []
     bar = tqdm(total=len(calls), unit="run", desc=f"training, preset {preset}")
     with bar:

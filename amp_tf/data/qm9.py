@@ -10,7 +10,7 @@ import lzma
 import os
 import re
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -156,6 +156,25 @@ def _number_of(member: str) -> int:
     return int(match.group(1))
 
 
+def frame_of(symbols: Sequence[str], positions: np.ndarray, charges: np.ndarray, published: Mapping[str, float], number: int) -> RawFrame:
+    """A molecule in our units.
+
+    Args:
+        symbols: of the atoms, heavy ones first.
+        positions: [n_atoms, 3], angstrom.
+        charges: [n_atoms], e; all zero where they are not known.
+        published: the values of :data:`COLUMNS` in QM9's units, energies as the program gives them.
+        number: of the molecule, the property ``gdb``.
+    """
+    counted = dict(published)
+    for name, energies in ISOLATED_ATOMS.items():
+        counted[name] -= sum(energies[symbol] for symbol in symbols)
+    targets = {name: counted[name] * factor for name, factor in COLUMNS.items()}
+    numbers = np.array([atomic_numbers[symbol] for symbol in symbols])
+    known = charges if np.any(charges) else None
+    return RawFrame(numbers, positions, targets["u0"], charges=known, targets=targets, properties={"gdb": float(number)})
+
+
 def _read_molecule(text: str, number: int) -> RawFrame:
     """Raises:
     ValueError: saying what is missing or does not fit.
@@ -173,17 +192,7 @@ def _read_molecule(text: str, number: int) -> RawFrame:
     rows.sort(key=lambda row: -atomic_numbers[row[0]])
     symbols = [row[0] for row in rows]
     columns = np.array([[_number(word) for word in row[1:]] for row in rows])
-    for name, energies in ISOLATED_ATOMS.items():
-        published[name] -= sum(energies[symbol] for symbol in symbols)
-    targets = {name: published[name] * factor for name, factor in COLUMNS.items()}
-    return RawFrame(
-        np.array([atomic_numbers[symbol] for symbol in symbols]),
-        columns[:, :3],
-        targets["u0"],
-        charges=columns[:, 3] if np.any(columns[:, 3]) else None,
-        targets=targets,
-        properties={"gdb": float(number)},
-    )
+    return frame_of(symbols, columns[:, :3], columns[:, 3], published, number)
 
 
 def _number(word: str) -> float:

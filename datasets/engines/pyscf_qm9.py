@@ -1,0 +1,197 @@
+"""The level of theory of QM9 with PySCF (https://pyscf.org): B3LYP/6-31G(2df,p) as Gaussian computes it, and all its properties.
+
+Three things differ between programs and are fixed here. B3LYP has the functional VWN3 for local correlation. The polarization functions of
+6-31G(2df,p) are those made for 6-31G: d with half and twice the exponent 0.8, p with 1.1 on hydrogen (Hariharan and Pople 1973) and f of
+Frisch, Pople and Binkley (1984). And d shells have six Cartesian functions while f shells have the seven pure ones, which PySCF does not
+mix: the orbitals are Cartesian and kept in the space of pure f. Electronic energies then agree with those of the archive to 0.002 kcal/mol.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.linalg
+from ase import Atoms
+from ase.calculators.calculator import Calculator, all_changes
+from ase.data import chemical_symbols
+from ase.optimize import BFGS
+
+from amp_tf import units
+from amp_tf.errors import EngineError
+from datasets.engines.base import CalculationError
+
+LEVEL_OF_THEORY = "B3LYP/6-31G(2df,p)"
+FUNCTIONAL = "b3lypg"
+F_EXPONENTS = {"C": 0.8, "N": 1.0, "O": 1.4, "F": 1.85}
+ELEMENTS = ("H", *F_EXPONENTS)
+
+TEMPERATURE, PRESSURE = 298.15, 101_325.0
+"""K and Pa, of U, H, G and Cv."""
+
+LARGEST_FORCE = 0.003
+"""On an atom of an optimized geometry, eV/angstrom."""
+
+MOST_STEPS = 200
+
+FIELD = 1e-3
+"""Electric field of the differences that give the polarizability, hartree/(e bohr)."""
+
+SMALLEST_WAVENUMBER = 20.0
+"""A minimum has no vibration below this, 1/cm."""
+
+
+@dataclass(frozen=True)
+class Properties:
+    """What QM9 states of a molecule, in its units: hartree, bohr, debye, cal/mol/K, and the geometry, angstrom."""
+
+    positions: np.ndarray
+    charges: np.ndarray
+    values: dict[str, float]
+
+
+def properties(numbers: np.ndarray, positions: np.ndarray) -> Properties:
+    """Optimize a neutral closed-shell molecule, and compute all twelve properties at its minimum.
+
+    Args:
+        numbers: atomic numbers [n_atoms].
+        positions: [n_atoms, 3], angstrom.
+
+    Raises:
+        CalculationError: if a self-consistent field or the optimization does not converge, or ends at no minimum.
+        EngineError: if PySCF is not installed.
+    """
+    pyscf = _import()
+    if strangers := sorted({chemical_symbols[number] for number in numbers} - set(ELEMENTS)):
+        raise CalculationError(f"{LEVEL_OF_THEORY} is known for {', '.join(ELEMENTS)}, not {', '.join(strangers)}.")
+    positions = _optimized(numbers, positions)
+    state = _converged(numbers, positions)
+    molecule = state.mol
+    n_occupied = molecule.nelectron // 2
+    homo, lumo = state.mo_energy[n_occupied - 1 : n_occupied + 1]
+    center = np.array(numbers) @ positions / np.sum(numbers) / units.BOHR
+    with molecule.with_common_orig(center):
+        extent = np.einsum("ij,ji", molecule.intor("int1e_r2"), state.make_rdm1())
+    values = {
+        "mu": float(np.linalg.norm(state.dip_moment(verbose=0))),
+        "alpha": float(np.trace(_polarizability(numbers, positions)) / 3.0),
+        "homo": float(homo),
+        "lumo": float(lumo),
+        "gap": float(lumo - homo),
+        "r2": float(extent),
+        **_thermochemistry(pyscf, state),
+    }
+    return Properties(positions, state.mulliken_pop(verbose=0)[1], values)
+
+
+def _import():
+    try:
+        import pyscf
+        import pyscf.dft
+        import pyscf.hessian.rks
+        import pyscf.hessian.thermo
+    except ImportError as error:
+        raise EngineError("PySCF is not installed; install it with: pip install 'amp_tf[reference]'") from error
+    return pyscf
+
+
+def basis_set(symbol: str) -> list:
+    """6-31G(2df,p) of an element, in PySCF's form: [angular momentum, [exponent, coefficient], ...] each."""
+    shells = _import().gto.basis.load("6-31g", symbol)
+    if symbol == "H":
+        return [*shells, [1, [1.1, 1.0]]]
+    return [*shells, [2, [1.6, 1.0]], [2, [0.4, 1.0]], [3, [F_EXPONENTS[symbol], 1.0]]]
+
+
+def _molecule(numbers: np.ndarray, positions: np.ndarray):
+    pyscf = _import()
+    symbols = [chemical_symbols[number] for number in numbers]
+    places = np.asarray(positions) / units.BOHR
+    atoms = [(symbol, tuple(place)) for symbol, place in zip(symbols, places, strict=True)]
+    return pyscf.M(atom=atoms, unit="Bohr", basis={symbol: basis_set(symbol) for symbol in set(symbols)}, cart=True, verbose=0)
+
+
+def _pure_f(molecule) -> np.ndarray:
+    """[n_cartesian, n_kept]: the functions that span the basis, Cartesian up to d and pure from f on."""
+    from pyscf import gto
+
+    blocks = []
+    for shell in range(molecule.nbas):
+        order = molecule.bas_angular(shell)
+        block = np.eye((order + 1) * (order + 2) // 2) if order < 3 else gto.cart2sph(order, normalized="sp")
+        blocks += [block] * molecule.bas_nctr(shell)
+    return scipy.linalg.block_diag(*blocks)
+
+
+def _converged(numbers: np.ndarray, positions: np.ndarray, field: np.ndarray | None = None, start: np.ndarray | None = None):
+    """The self-consistent field, in a homogeneous electric ``field`` [3] (atomic units) where one is given, from a density matrix."""
+    pyscf = _import()
+    from pyscf.scf.diis import CDIIS
+
+    molecule = _molecule(numbers, positions)
+    kept = _pure_f(molecule)
+    state = pyscf.dft.RKS(molecule, xc=FUNCTIONAL)
+
+    def within_kept(fock, overlap, *_):
+        energies, coefficients = scipy.linalg.eigh(kept.T @ fock @ kept, kept.T @ overlap @ kept)
+        return energies, kept @ coefficients
+
+    state._eigh = within_kept
+    sizes, directions = np.linalg.eigh(kept.T @ molecule.intor("int1e_ovlp") @ kept)
+    state.diis = CDIIS(state, Corth=kept @ directions / np.sqrt(sizes))  # errors outside of the kept space do not vanish
+    if field is not None:
+        core = state.get_hcore() + np.einsum("x,xij->ij", field, molecule.intor("int1e_r"))
+        state.get_hcore = lambda *_: core
+    state.conv_tol, state.conv_tol_grad = 1e-10, 1e-5
+    state.kernel(dm0=start)
+    if not state.converged:
+        raise CalculationError(f"PySCF: {LEVEL_OF_THEORY} did not converge; look at the geometry.")
+    return state
+
+
+class _Calculator(Calculator):
+    """For the optimization by ASE."""
+
+    implemented_properties = ("energy", "forces")
+    density = None
+
+    def calculate(self, atoms=None, properties=("energy", "forces"), system_changes=all_changes):
+        super().calculate(atoms, properties, system_changes)
+        state = _converged(atoms.numbers, atoms.positions, start=self.density)
+        self.density = state.make_rdm1()
+        gradients = state.nuc_grad_method()
+        gradients.grid_response = True
+        hartree = units.HARTREE / units.EV
+        self.results = {"energy": state.e_tot * hartree, "forces": -gradients.kernel() * hartree / units.BOHR}
+
+
+def _optimized(numbers: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    if len(numbers) == 1:
+        return np.asarray(positions, dtype=float)
+    atoms = Atoms(numbers, positions)
+    atoms.calc = _Calculator()
+    if not BFGS(atoms, logfile=None).run(fmax=LARGEST_FORCE, steps=MOST_STEPS):
+        raise CalculationError(f"the optimization did not converge in {MOST_STEPS} steps; look at the geometry.")
+    return atoms.positions
+
+
+def _polarizability(numbers: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """∂μ/∂F by central differences of the dipole moment, [3, 3], bohr^3."""
+    rows = []
+    for axis in np.eye(3):
+        moments = [_converged(numbers, positions, sign * FIELD * axis).dip_moment(unit="AU", verbose=0) for sign in (1.0, -1.0)]
+        rows.append((moments[0] - moments[1]) / (2.0 * FIELD))
+    return np.array(rows)
+
+
+def _thermochemistry(pyscf, state) -> dict[str, float]:
+    """From the harmonic vibrations, of an ideal gas of rigid rotors."""
+    if state.mol.natm == 1:
+        raise CalculationError("an atom has no vibrations; give a molecule.")
+    vibrations = pyscf.hessian.thermo.harmonic_analysis(state.mol, state.Hessian().kernel())
+    wavenumbers = vibrations["freq_wavenumber"]
+    if np.any(np.imag(wavenumbers)) or np.min(np.real(wavenumbers)) < SMALLEST_WAVENUMBER:
+        lowest = min(wavenumbers, key=lambda value: np.real(value) - np.imag(value))
+        raise CalculationError(f"the optimized geometry is no minimum (a vibration of {lowest:.1f}/cm); start from another.")
+    found = pyscf.hessian.thermo.thermo(state, vibrations["freq_au"], TEMPERATURE, PRESSURE)
+    heat = found["Cv_tot"][0] * units.HARTREE / units.KCAL_PER_MOL * 1000.0
+    names = {"zpve": "ZPE", "u0": "E_0K", "u": "E_tot", "h": "H_tot", "g": "G_tot"}
+    return {ours: float(found[name][0]) for ours, name in names.items()} | {"cv": float(heat)}
