@@ -13,7 +13,7 @@ from amp_tf.errors import DataFileError, InputError
 from amp_tf.files import as_folder, check_outputs, no_file
 from amp_tf.silence import silent
 
-MOST_GROUPS = 40
+MOST_GROUPS = 20
 """Groups of a data file that ``amp-tf info`` describes."""
 
 app = typer.Typer(
@@ -242,6 +242,7 @@ def _potential_lines(file: Path) -> list[tuple[str, object]]:
 
 
 def _data_lines(file: Path) -> list[tuple[str, object]]:
+    import numpy as np
     from ase.formula import Formula
     from ase.symbols import Symbols
 
@@ -255,12 +256,18 @@ def _data_lines(file: Path) -> list[tuple[str, object]]:
         formula = Formula(Symbols(group.qm_atomic_numbers).get_chemical_formula())
         labels = ", ".join(name for name in group.arrays() if not name.startswith(("qm_atomic_numbers", "qm_positions", "targets/")))
         lines.append((f"group {group.name}", f"{len(group)} frames of {formula}, charge {group.total_charge:g} e; {labels}"))
-        values = {} if group.energies is None else {"energies": (group.energies, units.ENERGY)}
-        values |= {name: (array, group.target_units[name]) for name, array in group.targets.items()}
-        lines += [(f"  {name}", f"{x.min():.6g} to {x.max():.6g}, mean {x.mean():.6g} {unit}") for name, (x, unit) in values.items()]
+        if group.energies is not None:
+            lines.append(("  energies", _spread(group.energies, units.ENERGY)))
     if len(data.groups) > MOST_GROUPS:
         lines.append(("further groups", len(data.groups) - MOST_GROUPS))
+    for name in data.target_names:
+        values = np.concatenate([group.targets[name] for group in data.groups])
+        lines.append((f"target {name}", _spread(values, data.groups[0].target_units[name])))
     return lines + [(f"provenance: {key}", value) for key, value in data.provenance.model_dump().items()]
+
+
+def _spread(values, unit: str) -> str:
+    return f"{values.min():.6g} to {values.max():.6g}, mean {values.mean():.6g} {unit}"
 
 
 def _print_metrics(metrics: list[dict]) -> None:

@@ -17,9 +17,10 @@ import typer
 from amp_tf.data.hdf5 import FrameGroup, read_reference_data
 from amp_tf.graph import MolecularGraph
 from amp_tf.training.config import MODELS as CLASSES
-from benchmarks.step_time import QUANTITIES, RESULTS, matrix_product_operations, matrix_product_rate, median_time
+from benchmarks.step_time import QUANTITIES, RESULTS
 from datasets.water_clusters import TRAINING_GROUP
 from reproductions.common import Row, format_table, row, write_result
+from reproductions.timing import matrix_product_operations, matrix_product_rate, median_time
 from reproductions.water_clusters import DATA, MODELS, data_record
 from reproductions.water_clusters import PRESETS as CLUSTER_PRESETS
 

@@ -24,16 +24,13 @@ from amp_tf.graph import System
 from amp_tf.models import potential as potentials
 from amp_tf.simulation.solutes import Solute, solute_by_name
 from amp_tf.simulation.water_box import WATER_CHARGES
-from benchmarks.step_time import RESULTS, largest_memory, median_time
+from benchmarks.step_time import RESULTS
 from reproductions.common import Row, format_table, row, write_result
 from reproductions.solutes import MODEL
+from reproductions.surroundings import CONTACT, DENSITY, NEAR_CUTOFF
+from reproductions.timing import largest_memory, median_time
 
 NUMBERS_OF_PARTICLES = (10_000, 100_000, 1_000_000)
-NEAR_CUTOFF = 4.0
-DENSITY = 0.1
-"""Particles of water in a cubic angstrom."""
-CONTACT = 1.8
-"""No particle stands closer to an atom, angstrom."""
 FMM_PRECISION = 1e-5
 
 

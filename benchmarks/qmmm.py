@@ -12,31 +12,19 @@ import time
 import numpy as np
 import tensorflow as tf
 import typer
-from scipy.spatial import cKDTree
 
 import amp_tf
-from amp_tf.graph import MolecularGraph, System
-from amp_tf.simulation.solutes import Solute, solute_by_name
-from benchmarks.far_charges import CONTACT, DENSITY, NEAR_CUTOFF
-from benchmarks.step_time import QUANTITIES, RESULTS, largest_memory, matrix_product_operations, matrix_product_rate, median_time
+from amp_tf.graph import MolecularGraph
+from amp_tf.simulation.solutes import solute_by_name
+from benchmarks.step_time import QUANTITIES, RESULTS
 from reproductions import paper
 from reproductions.common import Row, format_table, row, write_result
 from reproductions.solutes import MODEL, SOLUTES
+from reproductions.surroundings import NEAR_CUTOFF, surrounded
+from reproductions.timing import largest_memory, matrix_product_operations, matrix_product_rate, median_time
 
 NUMBERS_OF_PARTICLES = {"Uracil": (10, 100, 1_000, 10_000, 100_000), "RA": (2_900,)}
 LARGEST_WITH_LIMIT = 10_000
-
-
-def surrounded(molecule: Solute, n_mm: int, random: np.random.Generator) -> System:
-    """The molecule among the ``n_mm`` closest of charges at random places, at the density of water."""
-    center = molecule.positions.mean(axis=0)
-    edge = 2.0 * np.linalg.norm(molecule.positions - center, axis=1).max() + (2.0 * n_mm / DENSITY) ** (1.0 / 3.0) + 6.0
-    places = center + random.uniform(-0.5 * edge, 0.5 * edge, size=(round(DENSITY * edge**3), 3))
-    distances = cKDTree(molecule.positions).query(places)[0]
-    order = np.argsort(distances)
-    chosen = order[distances[order] > CONTACT][:n_mm]
-    charges = np.resize([-0.8476, 0.4238, 0.4238], n_mm)
-    return System(molecule.atomic_numbers, molecule.positions, molecule.charge, places[chosen], charges)
 
 
 def measure(name: str, n_mm: int, rate: float) -> list[Row]:

@@ -5,16 +5,11 @@ product, measured in the same run in the same precision: what remains are elemen
 operations.
 """
 
-import math
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-import resource
-import statistics
-import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -24,68 +19,16 @@ import tensorflow as tf
 import typer
 
 import amp_tf
-from amp_tf.graph import MolecularGraph, System
+from amp_tf.graph import MolecularGraph
 from amp_tf.models import Potential
 from reproductions.common import Row, format_table, row, write_result
+from reproductions.figure4 import grown
+from reproductions.timing import MATRIX_SIZE, matrix_product_operations, matrix_product_rate, median_time
 
 ELEMENTS = ("H", "C", "N", "O")
 N_LAYERS, CUTOFF, BATCH = 3, 5.0, 10
-MATRIX_SIZE = 3000
 RESULTS = Path(__file__).with_name("results")
 QUANTITIES = {"time": "ms", "operations": "GFLOP", "limit": "ms", "ratio": ""}
-
-
-def grown_molecule(n_atoms: int, random: np.random.Generator) -> System:
-    """A compact random molecule: each atom 1.4 angstrom from an earlier one and at least 1.1 from all others."""
-    positions = np.zeros((1, 3))
-    while len(positions) < n_atoms:
-        direction = random.normal(size=3)
-        candidate = positions[random.integers(len(positions))] + 1.4 * direction / np.linalg.norm(direction)
-        if np.min(np.linalg.norm(positions - candidate, axis=1)) > 1.1:
-            positions = np.concatenate([positions, [candidate]])
-    return System(random.choice([1, 6, 7, 8], size=n_atoms), positions)
-
-
-def median_time(function: Callable[[], object], seconds: float = 2.0) -> float:
-    """Median seconds of a call, after two calls that do not count; at least five calls."""
-    function(), function()
-    times, end = [], time.perf_counter() + seconds
-    while len(times) < 5 or time.perf_counter() < end:
-        start = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
-
-
-def largest_memory() -> float:
-    """The largest memory that this process held, GB; Linux hands ru_maxrss on to the processes that a process starts."""
-    status = Path("/proc/self/status")
-    if status.is_file():
-        return next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM")) * 1024 / 1e9
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e9
-
-
-def matrix_product_rate(dtype: str) -> float:
-    """Floating-point operations a second of one large matrix product."""
-    left, right = (tf.random.normal((MATRIX_SIZE, MATRIX_SIZE), dtype=dtype) for _ in range(2))
-    product = tf.function(lambda: tf.reduce_sum(left @ right))
-    return 2 * MATRIX_SIZE**3 / median_time(lambda: product().numpy())
-
-
-def matrix_product_operations(function: tf.types.experimental.ConcreteFunction) -> int:
-    """Floating-point operations of all matrix products of a function of fixed shapes, 2 m n k each.
-
-    Those inside loops, which sum the field of charges, are left out.
-    """
-    total = 0
-    for operation in function.graph.get_operations():
-        if operation.type == "MatMul" or operation.type.startswith("BatchMatMul"):
-            transposed = "transpose_a" if operation.type == "MatMul" else "adj_x"
-            (*_, rows, inner), (*batch, _, columns) = operation.inputs[0].shape, operation.outputs[0].shape
-            if operation.get_attr(transposed):
-                rows, inner = inner, rows
-            total += 2 * math.prod(batch) * rows * inner * columns
-    return total
 
 
 def make_potential(name: str, dtype: str) -> Potential:
@@ -98,7 +41,7 @@ def measure(name: str, n_atoms: int, dtype: str, rate: float) -> list[Row]:
     """Time, operations, limit and their ratio for energy with gradient and for a training step of one model."""
     random = np.random.default_rng(n_atoms)
     potential = make_potential(name, dtype)
-    arrays = potential.build_graph([grown_molecule(n_atoms, random) for _ in range(BATCH)])
+    arrays = potential.build_graph([grown(n_atoms, random) for _ in range(BATCH)])
     graph = MolecularGraph(*(tf.constant(array) for array in arrays))
     labels = {"energy": tf.zeros(BATCH, dtype), "qm_gradients": tf.zeros(graph.positions.shape, dtype)}
     optimizer = keras.optimizers.Adam(1e-5, global_clipnorm=1.0)
@@ -139,7 +82,7 @@ def count_traces(dtype: str) -> int:
     random = np.random.default_rng(0)
     potential = make_potential("AMP(2)", dtype)
     for n_atoms, n_systems in ((12, 10), (50, 2), (7, 1), (31, 5), (12, 3)):
-        potential.compute_systems([grown_molecule(n_atoms, random) for _ in range(n_systems)])
+        potential.compute_systems([grown(n_atoms, random) for _ in range(n_systems)])
     return potential.n_traces
 
 

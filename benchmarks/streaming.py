@@ -17,10 +17,11 @@ import numpy as np
 import typer
 
 from amp_tf.data.hdf5 import FrameGroup, Provenance, read_reference_data, write_reference_data
-from benchmarks.step_time import RESULTS, largest_memory
+from benchmarks.step_time import RESULTS
 from datasets.qmmm_solutes import SHIPPED_FILE
 from reproductions.common import Row, format_table, row, write_result
 from reproductions.solutes import MODEL, PAPER_SETTINGS
+from reproductions.timing import largest_memory
 
 N_PARTICLES = 2_500
 STEPS = 20

@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 
 from amp_tf.simulation.solutes import solute_by_name
-from benchmarks import far_charges, qmmm
+from benchmarks import far_charges
+from reproductions.surroundings import surrounded
 
 
 def test_charges_stand_where_they_should(random):
     solute = solute_by_name("uracil")
-    near, far = qmmm.surrounded(solute, 300, random), far_charges.in_water(solute, 300, random)
+    near, far = surrounded(solute, 300, random), far_charges.in_water(solute, 300, random)
     for system in (near, far):
         assert len(system.mm_charges) == 300
         assert abs(system.mm_charges.sum()) < 1e-9

@@ -5,6 +5,7 @@ import json
 import tensorflow as tf
 
 from benchmarks import step_time
+from reproductions import timing
 
 
 def test_matrix_products_are_counted_with_their_gradients():
@@ -17,7 +18,7 @@ def test_matrix_products_are_counted_with_their_gradients():
         return result, *tape.gradient(result, (x, right))
 
     concrete = tf.function(product).get_concrete_function(left)
-    assert step_time.matrix_product_operations(concrete) == 3 * 2 * 7 * 3 * 5  # the product and its two gradients
+    assert timing.matrix_product_operations(concrete) == 3 * 2 * 7 * 3 * 5  # the product and its two gradients
 
 
 def test_batched_matrix_products_are_counted():
@@ -25,7 +26,7 @@ def test_batched_matrix_products_are_counted():
         return tf.matmul(x, tf.zeros((4, 5, 6)), transpose_a=True)
 
     concrete = tf.function(product).get_concrete_function(tf.zeros((4, 5, 7)))
-    assert step_time.matrix_product_operations(concrete) == 4 * 2 * 7 * 5 * 6
+    assert timing.matrix_product_operations(concrete) == 4 * 2 * 7 * 5 * 6
 
 
 def test_the_command_prints_ratios(monkeypatch, capsys, tmp_path):

@@ -96,7 +96,7 @@ def test_the_command(tmp_path):
     assert data.target_names == sorted(COLUMNS)
     assert [group.frame_properties["gdb"].tolist() for group in data.groups] == [[1.0], [3.0]]
     assert data.groups[1].target_units["mu"] == "e*angstrom"
-    assert "homo  " in amp_tf("info", tmp_path / "qm9.h5")
+    assert "target homo" in amp_tf("info", tmp_path / "qm9.h5")
 
 
 def test_molecules_of_the_list_are_left_out(tmp_path):

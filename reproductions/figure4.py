@@ -1,0 +1,59 @@
+"""Figure 4: cost per edge of energies and QM gradients of molecules of growing size, the solutes among them. ``make reproduce-figure4``."""
+
+from pathlib import Path
+
+import numpy as np
+
+from amp_tf.graph import System
+from figures.figure4 import draw
+from reproductions.common import RESULTS, Row, format_table, row
+from reproductions.cost import Size, cost_app, make_model, measure_all, measured, solute, timing_rows
+
+BATCH, N_LAYERS, MODELS = 60, 3, ("AMP(2)", "AMP(3)")
+
+
+def reproduce(preset: str, folder: Path = RESULTS) -> Path:
+    """Measure, and write ``figure4.<preset>.json``."""
+    return measure_all("figure4", preset, _tasks, folder)
+
+
+def grown(n_atoms: int, random: np.random.Generator) -> System:
+    """A compact random molecule: each atom 1.4 angstrom from an earlier one and at least 1.1 from all others."""
+    positions = np.zeros((1, 3))
+    while len(positions) < n_atoms:
+        direction = random.normal(size=3)
+        candidate = positions[random.integers(len(positions))] + 1.4 * direction / np.linalg.norm(direction)
+        if np.min(np.linalg.norm(positions - candidate, axis=1)) > 1.1:
+            positions = np.concatenate([positions, [candidate]])
+    return System(random.choice([1, 6, 7, 8], size=n_atoms), positions)
+
+
+def _tasks(size: Size, rate: float) -> list:
+    molecules = {f"{n} atoms": grown(n, np.random.default_rng(n)) for n in size.chain} | {name: solute(name) for name in size.solutes}
+    return [
+        ({"system": name, "model": model}, lambda name=name, model=model: _rows(size, rate, name, molecules[name], model))
+        for name in molecules
+        for model in MODELS
+    ]
+
+
+def _rows(size: Size, rate: float, name: str, molecule: System, model: str) -> list[Row]:
+    batch = max(1, round(BATCH * size.share))
+    potential = make_model(model, N_LAYERS, size.n_features)
+    n_edges = len(potential.build_graph([molecule]).receivers)
+    values = measured(potential, [molecule] * batch, size.seconds, rate, ("qm_gradients",), xla=True)
+    who = {"system": name, "atoms": len(molecule.positions), "edges": n_edges, "model": model}
+    return [*timing_rows(values, batch, **who), row("time_per_edge", "us", 1e3 * values["time"] / batch / n_edges, **who)]
+
+
+def table(rows: list[Row]) -> str:
+    """Microseconds an edge and molecule."""
+    chosen = [entry for entry in rows if entry["metric"] == "time_per_edge"]
+    systems = dict.fromkeys((entry["system"], entry["atoms"], entry["edges"]) for entry in chosen)
+    cells = {(entry["system"], entry["model"]): entry["value"] for entry in chosen}
+    return format_table(["system", "atoms", "edges", *(f"{model}, us" for model in MODELS)],
+                        [[*system, *(cells[system[0], model] for model in MODELS)] for system in systems])  # fmt: skip
+
+
+if __name__ == "__main__":
+    cost_app(reproduce, draw, table)()

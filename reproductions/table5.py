@@ -1,0 +1,50 @@
+"""Table 5: cost of energies and QM gradients of the isolated solutes, in batches of 60. ``make reproduce-table5``."""
+
+from pathlib import Path
+
+from reproductions import paper
+from reproductions.common import RESULTS, Row, format_table
+from reproductions.cost import FORMS, MODELS, Size, cost_app, make_model, measure_all, measured, solute, timing_rows, value_of
+
+BATCH, N_LAYERS = 60, 3
+
+
+def reproduce(preset: str, folder: Path = RESULTS) -> Path:
+    """Measure, and write ``table5.<preset>.json``."""
+    return measure_all("table5", preset, _tasks, folder)
+
+
+def _tasks(size: Size, rate: float) -> list:
+    return [
+        ({"system": name, "model": model}, lambda name=name, model=model: _rows(size, rate, name, model))
+        for name in size.solutes
+        for model in size.models
+    ]
+
+
+def _rows(size: Size, rate: float, name: str, model: str) -> list[Row]:
+    batch = max(1, round(BATCH * size.share))
+    potential, systems = make_model(model, N_LAYERS, size.n_features), [solute(name)] * batch
+    theirs = dict(zip(paper.TABLE_5_MODELS, paper.TABLE_5[name][1], strict=True))[model]
+    rows = []
+    for form, xla in FORMS.items():
+        values = measured(potential, systems, size.seconds, rate, ("qm_gradients",), xla)
+        rows += timing_rows(values, batch, theirs, system=name, atoms=len(systems[0].positions), model=model, form=form)
+    return rows
+
+
+def table(rows: list[Row]) -> str:
+    """Milliseconds a molecule, and in brackets the percentage of the GNN's."""
+    models = [name for name in MODELS if any(entry.get("model") == name for entry in rows)]
+    lines = []
+    for name, n_atoms in dict.fromkeys((entry["system"], entry["atoms"]) for entry in rows if "system" in entry):
+        for form in FORMS:
+            times = [value_of(rows, "time", system=name, model=model, form=form)["value"] for model in models]
+            lines.append([name, n_atoms, f"ours, {form}", *(f"{t:.3g} ms ({100 * t / times[0]:.0f}%)" for t in times)])
+        theirs = [value_of(rows, "time", system=name, model=model)["published"] for model in models]
+        lines.append([name, n_atoms, "published", *(f"{t:.3g} ms ({100 * t / theirs[0]:.0f}%)" for t in theirs)])
+    return format_table(["system", "atoms", "", *models], lines)
+
+
+if __name__ == "__main__":
+    cost_app(reproduce, lambda result: [], table)()
