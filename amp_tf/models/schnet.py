@@ -14,10 +14,24 @@ class SchNet(NodePotential):
         n_features: size of the features and of the readout's layers (paper: 256).
         n_filters: size of the filters (paper: 256).
         mm_types: charges of the MM particles that are nodes of the graph, one type each, e.
+        pairwise_coulomb: as in :class:`amp_tf.AMP`; dipole moments (``target="mu"``) are those of these charges.
     """
 
-    def __init__(self, elements, cutoff=5.0, n_layers=3, n_features=256, n_filters=256, mm_types=(), energy_scale=1.0, **kwargs):
-        super().__init__(elements, cutoff, n_layers, n_features, mm_types, energy_scale, more_sizes={"n_filters": n_filters}, **kwargs)
+    def __init__(
+        self,
+        elements,
+        cutoff=5.0,
+        n_layers=3,
+        n_features=256,
+        n_filters=256,
+        mm_types=(),
+        energy_scale=1.0,
+        pairwise_coulomb=False,
+        **kwargs,
+    ):
+        super().__init__(
+            elements, cutoff, n_layers, n_features, mm_types, energy_scale, pairwise_coulomb, more_sizes={"n_filters": n_filters}, **kwargs
+        )
         self.n_filters = int(n_filters)
         self.interactions = [
             SchNetInteraction(self.n_features, self.n_filters, self.n_radial, dtype=self.dtype_policy, name=f"interaction_{number}")

@@ -107,7 +107,7 @@ def test_pairs_summed_in_chunks_give_the_same(random, monkeypatch, mm_potentials
         chunked = make(order=2)
         chunked.set_weights(potential.get_weights())
         found = chunked.compute_systems(systems, mm_potentials, xla)
-        assert list(chunked._compiled) == [(mm_potentials, True, False, xla)]
+        assert list(chunked._compiled) == [(mm_potentials, True, False, xla, True)]
         np.testing.assert_allclose(found["energy"], expected["energy"], atol=1e-9)
         for name in ("qm_gradients", "mm_gradients", "charges", *(["mm_potentials"] if mm_potentials else [])):
             for ours, wanted in zip(found[name], expected[name], strict=True):
@@ -181,7 +181,7 @@ def test_only_models_that_can_sum_in_chunks_are_traced_for_it(random, monkeypatc
     monkeypatch.setattr("amp_tf.models.potential.CHUNK", 10)
     potential = make(order=0)  # -P alone: no polarization
     potential.compute_systems([embedded(random)])
-    assert list(potential._compiled) == [(False, False, False, False)]
+    assert list(potential._compiled) == [(False, False, False, False, True)]
 
 
 @pytest.mark.parametrize("first", ["chunked", "whole"])

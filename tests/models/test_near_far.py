@@ -120,7 +120,7 @@ def test_expansions_equal_the_direct_sums(random, monkeypatch, xla):
     expected = potential.compute_systems(systems, mm_potentials=True)
     monkeypatch.setattr("amp_tf.models.potential.EXPANDED", 0)
     found = potential.compute_systems(systems, mm_potentials=True, xla=xla)
-    assert (True, False, True, xla) in potential._compiled
+    assert (True, False, True, xla, True) in potential._compiled
     np.testing.assert_allclose(found["energy"], expected["energy"], rtol=1e-6)
     for name in ("qm_gradients", "mm_gradients", "mm_potentials"):
         for ours, wanted in zip(found[name], expected[name], strict=True):

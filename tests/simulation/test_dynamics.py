@@ -43,7 +43,7 @@ def path():
 class FlexibleWater:
     """In place of a potential where the molecule must hold in water: springs between its atoms, and fixed charges."""
 
-    embeds_charges, mm_nodes, training_ranges = True, False, None
+    embeds_charges, mm_nodes, training_ranges, target = True, False, None, "energy"
 
     def __init__(self, scale=1.0):
         self.scale = scale  # of the charges

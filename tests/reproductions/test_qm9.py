@@ -1,0 +1,100 @@
+"""Table 3 in its smoke preset, on molecules that are made up, and what it trains."""
+
+import json
+
+import numpy as np
+import pytest
+
+from amp_tf import units
+from amp_tf.data.hdf5 import FrameGroup, Provenance, write_reference_data
+from amp_tf.errors import InputError
+from amp_tf.targets import TARGET_UNITS
+from amp_tf.training import make_config
+from figures.table3 import draw
+from reproductions import paper, qm9, table3
+from tests.training.test_targets import NUMBERS, POSITIONS
+
+PROVENANCE = Provenance(engine="test", engine_version="1", level_of_theory="test", builder_command="", random_seed=0, energy_reference="0")
+
+
+@pytest.fixture(scope="module")
+def molecules(tmp_path_factory):
+    """Sixty bent molecules whose properties all follow their C=O bond."""
+    random = np.random.default_rng(0)
+    positions = POSITIONS + 0.05 * random.normal(size=(60, 4, 3))
+    bonds = np.linalg.norm(positions[:, 1] - positions[:, 0], axis=1)
+    path = tmp_path_factory.mktemp("qm9") / "molecules.h5"
+    write_reference_data(path, PROVENANCE, (FrameGroup("CH2O", NUMBERS, positions, bonds, targets=dict.fromkeys(TARGET_UNITS, bonds)),))
+    return path
+
+
+@pytest.fixture(scope="module")
+def result(molecules, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("table3")
+    return json.loads(qm9.reproduce("smoke", None, molecules, folder / "runs", folder / "results").read_text())
+
+
+def test_every_model_and_number_of_molecules_has_its_error(result):
+    found = {(row["target"], row["model"], row["n_train"]) for row in result["rows"] if row["metric"] == "test_mae"}
+    whole = {(target, model, 40) for target in ("HOMO", "mu") for model in qm9.MODELS}
+    assert found == whole | {("HOMO", "AMP(3)", 20), ("mu", "AMP(3)", 20)}
+    published = {(row["target"], row["model"]): row["published"] for row in result["rows"] if row["metric"] == "test_mae"}
+    assert published["HOMO", "AMP(3)"] == 13.3
+    assert published["mu", "PaiNN"] == 12.0
+
+
+def test_errors_are_in_the_papers_units(result):
+    """1 kJ/mol is 10.364 meV, and 1 e*angstrom 4.803 D."""
+    null = {row["target"]: row["value"] for row in result["rows"] if row["metric"] == "null_model_test_mae" and row["n_train"] == 40}
+    spread = null["HOMO"] * units.EV / 1000.0
+    assert 0.02 < spread < 0.1  # of bonds that vary by 0.07
+    assert null["mu"] * units.DEBYE / 1000.0 == pytest.approx(spread)
+    assert set(qm9.TARGETS) == set(paper.TABLE_3)
+    assert set(qm9.TARGETS.values()) == set(TARGET_UNITS)
+
+
+def test_the_table_and_the_figure(result, tmp_path):
+    text = table3.table(result["rows"])
+    line = next(line for line in text.splitlines() if line.startswith("| HOMO"))
+    assert "| 13.3" in line
+    assert line.count("|") == 2 + 1 + len(paper.TABLE_3_MODELS) + len(qm9.MODELS) + 1
+    assert all(path.stat().st_size > 5000 for path in draw(result, tmp_path))
+    assert draw(result | {"rows": [row for row in result["rows"] if row["n_train"] == 40]}, tmp_path) == []
+
+
+@pytest.mark.parametrize("preset", qm9.PRESETS)
+def test_configurations_are_valid(preset, molecules):
+    data = qm9.read_reference_data(molecules)
+    for job in qm9.jobs_of(preset):
+        settings = qm9.configuration(job, preset, data)
+        settings["split"] = {"train": 0.5, "validation": 0.2}
+        config = make_config(settings)
+        assert config.model["type"] == job.model.removesuffix("(3)")
+    sizes = qm9.MODELS["AMP(3)"] | qm9.PRESETS["paper"].changes
+    assert sizes == {"type": "AMP", "max_order": 3, "n_layers": 4}  # the widths of the paper are the defaults
+
+
+def test_the_same_molecules_train_all_models(molecules):
+    data = qm9.read_reference_data(molecules)
+    jobs = [job for job in qm9.jobs_of("smoke") if job.n_train == 40]
+    splits = [make_config(qm9.configuration(job, "smoke", data)).split for job in jobs]
+    assert len(set(map(repr, splits))) == 1
+    parts = splits[0].assign(data.frame_groups)
+    assert (len(parts["train"]), len(parts["validation"]), len(parts["test"])) == (40, 8, 12)
+
+
+@pytest.mark.parametrize(
+    ("preset", "targets", "complaint"),
+    [
+        ("laptop", None, "holds 60 molecules, PRESET=laptop needs more than 19000"),
+        ("smoke", ["homo"], "unknown target 'homo'; Table 3 has U0"),
+    ],
+)
+def test_what_cannot_be_trained(molecules, tmp_path, preset, targets, complaint):
+    with pytest.raises(InputError, match=complaint):
+        qm9.reproduce(preset, targets, molecules, tmp_path, tmp_path)
+
+
+def test_without_data_it_says_what_makes_them(tmp_path):
+    with pytest.raises(InputError, match="make dataset-qm9 makes it"):
+        qm9.data_of("laptop", tmp_path / "nowhere.h5")
