@@ -79,7 +79,7 @@ def test_what_is_refused(text, sentence, tmp_path):
         ("batch_size: '5'", "batch_size: Input should be a valid integer"),
         ("batch_size: 5.0", "batch_size: Input should be a valid integer"),
         ("batch_size: 1000000000", "batch_size: Input should be less than or equal to 10000"),
-        ("steps: 1000000000", "are more than 200,000,000 systems"),
+        ("steps: 1000000000", "are more than 400,000,000 systems"),
         ("steps: 1:30", "steps: Input should be a valid integer"),
         ("clip_norm: true", "clip_norm: Input should be a valid number"),
         ("clip_norm: '1.0'", "clip_norm: Input should be a valid number"),
