@@ -123,8 +123,8 @@ def _members(path: Path, progress: bool) -> Iterator[tuple[str, str]]:
                 if not member.isfile():
                     raise DataFileError(f"{path}: {last}: is no file; give QM9's dsgdb9nsd.xyz.tar.bz2.")
                 yield last, _text(member.size, archive.extractfile(member).read, f"{path}: {last}")
-            while stream.read(_BLOCK):  # a tar file that ends too soon may look whole; what packed it knows
-                pass
+            if len(stream.read(_BLOCK)) == _BLOCK:  # a tar file that ends too soon may look whole; what packed it knows
+                raise EOFError("more follows than the end of an archive")
             if stream is file and (file.seek(-min(_TAR_END, file.tell()), os.SEEK_END), file.read())[1] != bytes(_TAR_END):
                 raise EOFError("the end is missing")
     except (tarfile.TarError, lzma.LZMAError, EOFError, OSError, ValueError) as error:

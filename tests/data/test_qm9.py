@@ -1,5 +1,6 @@
 """The raw archive of QM9."""
 
+import bz2
 import io
 import tarfile
 from pathlib import Path
@@ -156,6 +157,13 @@ def test_a_truncated_archive_is_named_with_the_member(tmp_path, mode, size):
     (tmp_path / "short").write_bytes(whole[:size])
     with pytest.raises(DataFileError, match=r"short: no archive, or truncated after (dsgdb9nsd_00000|its first)"):
         read_qm9(tmp_path / "short")
+
+
+def test_what_follows_an_archive_is_not_unpacked(tmp_path):
+    whole = archive(tmp_path / "whole", mode="w").read_bytes()
+    (tmp_path / "long").write_bytes(bz2.compress(whole + bytes(1 << 22)))
+    with pytest.raises(DataFileError, match=r"more follows than the end of an archive"):
+        read_qm9(tmp_path / "long")
 
 
 def test_what_is_no_archive(tmp_path):
