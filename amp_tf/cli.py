@@ -262,7 +262,7 @@ def _data_lines(file: Path) -> list[tuple[str, object]]:
         lines.append(("further groups", len(data.groups) - MOST_GROUPS))
     for name in data.target_names:
         values = np.concatenate([group.targets[name] for group in data.groups])
-        lines.append((f"target {name}", _spread(values, data.groups[0].target_units[name])))
+        lines.append((f"target {name}", _spread(values, data.unit_of(name))))
     return lines + [(f"provenance: {key}", value) for key, value in data.provenance.model_dump().items()]
 
 

@@ -59,12 +59,12 @@ def compute(task: tuple[np.ndarray, np.ndarray]) -> Arrays:
 
 
 def frames_of(molecules: Mapping[str, Solute], results: Mapping[str, Arrays]) -> list[RawFrame]:
-    """The molecules that did not fail, in our units; their property ``gdb`` counts them."""
+    """The molecules that did not fail, in our units."""
     frames = []
-    for number, name in enumerate(results):
-        result, symbols = results[name], [chemical_symbols[number] for number in molecules[name].atomic_numbers]
+    for name, result in results.items():
+        symbols = [chemical_symbols[number] for number in molecules[name].atomic_numbers]
         values = {column: float(result[column]) for column in qm9.COLUMNS}
-        frames.append(qm9.frame_of(symbols, result["positions"], result["charges"], values, number))
+        frames.append(qm9.frame_of(symbols, result["positions"], result["charges"], values, None))
     return frames
 
 

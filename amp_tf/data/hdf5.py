@@ -172,6 +172,17 @@ class ReferenceData:
         """Of the targets that all groups have, in alphabetical order."""
         return sorted(set.intersection(*({*group.targets} for group in self.groups))) if self.groups else []
 
+    def unit_of(self, target: str) -> str:
+        """The unit of a target that all groups have.
+
+        Raises:
+            DataFileError: if groups differ in it.
+        """
+        found = sorted({group.target_units[target] for group in self.groups})
+        if len(found) > 1:
+            raise DataFileError(f"{self.source}: {target} is in {' and in '.join(found)}; convert it to one unit.")
+        return found[0]
+
     @property
     def frame_groups(self) -> list[str]:
         """The name of the group of each frame, in the order of the file."""

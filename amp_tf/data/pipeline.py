@@ -72,6 +72,8 @@ class Frames:
         if any(of_group is None for of_group in values):
             held = [*(["energy"] if all(group.energies is not None for group in data.groups) else []), *data.target_names]
             raise DataFileError(f"{data.source}: no {target} in all of its frames, which have {', '.join(held)}; choose one of these.")
+        if target != "energy":
+            data.unit_of(target)  # which must be one
         numbers = [(group, frame) for group in data.groups for frame in range(len(group))]
         gradients: dict[str, Sequence | None] = {"qm_gradients": None, "mm_gradients": None}
         for name, read in {"qm_gradients": _qm_gradients, "mm_gradients": _mm_gradients}.items() if target == "energy" else ():

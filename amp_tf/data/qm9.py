@@ -156,7 +156,9 @@ def _number_of(member: str) -> int:
     return int(match.group(1))
 
 
-def frame_of(symbols: Sequence[str], positions: np.ndarray, charges: np.ndarray, published: Mapping[str, float], number: int) -> RawFrame:
+def frame_of(
+    symbols: Sequence[str], positions: np.ndarray, charges: np.ndarray, published: Mapping[str, float], number: int | None
+) -> RawFrame:
     """A molecule in our units.
 
     Args:
@@ -164,7 +166,7 @@ def frame_of(symbols: Sequence[str], positions: np.ndarray, charges: np.ndarray,
         positions: [n_atoms, 3], angstrom.
         charges: [n_atoms], e; all zero where they are not known.
         published: the values of :data:`COLUMNS` in QM9's units, energies as the program gives them.
-        number: of the molecule, the property ``gdb``.
+        number: of a molecule of QM9, the property ``gdb``.
     """
     counted = dict(published)
     for name, energies in ISOLATED_ATOMS.items():
@@ -172,7 +174,9 @@ def frame_of(symbols: Sequence[str], positions: np.ndarray, charges: np.ndarray,
     targets = {name: counted[name] * factor for name, factor in COLUMNS.items()}
     numbers = np.array([atomic_numbers[symbol] for symbol in symbols])
     known = charges if np.any(charges) else None
-    return RawFrame(numbers, positions, targets["u0"], charges=known, targets=targets, properties={"gdb": float(number)})
+    return RawFrame(
+        numbers, positions, targets["u0"], charges=known, targets=targets, properties={} if number is None else {"gdb": float(number)}
+    )
 
 
 def _read_molecule(text: str, number: int) -> RawFrame:

@@ -29,7 +29,7 @@ from amp_tf.ops.expansion import order_for
 from amp_tf.ops.interactions import n_interaction_terms
 from amp_tf.ops.radial import smooth_step
 from amp_tf.ops.repulsion import zbl_energies
-from amp_tf.targets import DIPOLE_MOMENT
+from amp_tf.targets import DIPOLE_MOMENT, ENERGY
 
 EXPANSION_ORDER = order_for(tolerance=1e-6, ratio=EXPANSION_RATIO)
 """Of the field of particles far from all atoms, where these are many; the tolerance is that of the potential."""
@@ -85,6 +85,8 @@ class AMP(MessagePassingPotential):
             _check_near_cutoff(near_cutoff, long_range_cutoff, direct_polarization and max_order >= 1 and long_range_partners == "mm")
         require(isinstance(direct_polarization, bool), f"direct_polarization must be true or false, got {direct_polarization!r}.")
         require(isinstance(repulsion, bool), f"repulsion must be true or false, got {repulsion!r}.")
+        target = kwargs.get("target", ENERGY)
+        require(target == ENERGY or not repulsion, f"repulsion is an energy, which has no place in {target}; leave it out.")
         super().__init__(
             elements, cutoff, n_layers, n_features, pairwise_coulomb, long_range_partners, energy_scale,
             more_sizes={"n_radial_weights": n_radial_weights, "max_order": max_order},
@@ -158,7 +160,7 @@ class AMP(MessagePassingPotential):
                 added, of_pairs = self._polarize(features, one_hot, multipoles, sources, graph)
                 multipoles = multipoles + added
             features, pair_features = pass_messages(features, one_hot, multipoles, radial_weights, edges)
-        if self.target == DIPOLE_MOMENT:
+        if self.target == DIPOLE_MOMENT and self.max_order >= 1:
             of_pairs["atomic_dipoles"] = multipoles[:, 1:4]
         terms, properties = self._read_out(self._state(features, multipoles, one_hot), graph, **of_pairs)
         if self.repulsion:

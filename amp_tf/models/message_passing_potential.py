@@ -13,7 +13,7 @@ from amp_tf.models.potential import Potential
 from amp_tf.models.settings import check_sizes, require, require_positive
 from amp_tf.ops import safe
 from amp_tf.ops.electrostatics import conserve_charge
-from amp_tf.targets import DIPOLE_MOMENT
+from amp_tf.targets import DIPOLE_MOMENT, ENERGY
 
 
 class MessagePassingPotential(Potential):
@@ -35,7 +35,12 @@ class MessagePassingPotential(Potential):
         require(isinstance(pairwise_coulomb, bool), f"pairwise_coulomb must be true or false, got {pairwise_coulomb!r}.")
         require(long_range_partners in long_range.PARTNERS, f"long_range_partners must be 'mm' or 'qm', got {long_range_partners!r}.")
         self.n_layers, self.n_features, self.energy_scale = int(n_layers), int(n_features), float(energy_scale)
-        self.sees_total_charge = pairwise_coulomb
+        of_charges = pairwise_coulomb and self.target != DIPOLE_MOMENT  # whose charges alone -P predicts
+        require(
+            self.target == ENERGY or not of_charges,
+            f"pairwise_coulomb adds Coulomb energies, which have no place in {self.target}; leave it out.",
+        )
+        self.sees_total_charge = of_charges
         self.pairwise_coulomb, self.long_range_partners = pairwise_coulomb, long_range_partners
         self.n_types = len(self.elements) + n_mm_types
         self.embedding = keras.layers.Dense(self.n_features, kernel_initializer="he_normal", dtype=self.dtype_policy, name="embedding")

@@ -160,7 +160,7 @@ def make_potential(config: TrainingConfig, data: ReferenceData, training_frames:
     elements = tuple(settings.pop("elements", [chemical_symbols[number] for number in present]))
     try:
         reference = _reference(config, training_frames, elements)
-        unit = None if config.target == ENERGY else data.groups[0].target_units[config.target]
+        unit = None if config.target == ENERGY else data.unit_of(config.target)
         potential = model(
             elements=elements, provenance=provenance, target=config.target, target_unit=unit, **reference, **settings
         )  # fmt: skip

@@ -114,6 +114,28 @@ def test_atomic_dipoles_count():
     np.testing.assert_allclose(answer["dipole"], answer["multipoles"][1].sum(axis=0), rtol=1e-12)
 
 
+def test_charges_alone_make_a_dipole():
+    """AMP(0) has no atomic dipoles."""
+    answer = amp_tf.AMP(("H", "C", "O"), target="mu", dtype="float64", max_order=0, n_features=8).compute(NUMBERS, POSITIONS)
+    np.testing.assert_allclose(answer["dipole"], answer["charges"] @ POSITIONS, rtol=1e-10)
+
+
+@pytest.mark.parametrize(("kind", "settings"), DIPOLES)
+def test_the_dipole_moment_of_an_ion_is_refused(kind, settings):
+    """It depends on the origin, and the charges would be neutral all the same."""
+    model = getattr(amp_tf, kind)(("H", "C", "O"), n_features=8, target="mu", **settings)
+    with pytest.raises(InputError, match="does not see the total charge"):
+        model.compute(NUMBERS, POSITIONS, total_charge=1.0)
+
+
+def test_one_target_has_one_unit(random, tmp_path):
+    first = frames_of(random)
+    second = FrameGroup("other", NUMBERS, first.qm_positions, targets={"logp": np.ones(20)}, target_units={"logp": "percent"})
+    write_reference_data(tmp_path / "two.h5", PROVENANCE, (first, second))
+    with pytest.raises(DataFileError, match="logp is in 1 and in percent; convert it to one unit"):
+        train(config(tmp_path / "two.h5", target="logp"), tmp_path / "run", progress=False)
+
+
 def test_training_on_dipole_moments(data, tmp_path):
     result = train(config(data, target="mu"), tmp_path / "run", progress=False)
     assert result.potential.constant == 0.0
@@ -184,6 +206,8 @@ def test_amp_bms_predicts_energies_alone():
         ({"target": "homo", "target_unit": "eV"}, "is in eV, expected kJ/mol"),
         ({"target_unit": "eV"}, "energies are in kJ/mol, not eV"),
         ({"target": "homo", "constant": "much"}, "constant must be a number"),
+        ({"target": "homo", "pairwise_coulomb": True}, "Coulomb energies, which have no place in homo"),
+        ({"target": "mu", "repulsion": True}, "repulsion is an energy, which has no place in mu"),
     ],
 )
 def test_targets_of_a_model_that_cannot_be(settings, complaint):
