@@ -64,7 +64,7 @@ def frames_of(molecules: Mapping[str, Solute], results: Mapping[str, Arrays]) ->
     for name, result in results.items():
         symbols = [chemical_symbols[number] for number in molecules[name].atomic_numbers]
         values = {column: float(result[column]) for column in qm9.COLUMNS}
-        frames.append(qm9.frame_of(symbols, result["positions"], result["charges"], values, None))
+        frames.append(qm9.frame_of(symbols, result["positions"], result["charges"], values))
     return frames
 
 

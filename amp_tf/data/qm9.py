@@ -157,7 +157,7 @@ def _number_of(member: str) -> int:
 
 
 def frame_of(
-    symbols: Sequence[str], positions: np.ndarray, charges: np.ndarray, published: Mapping[str, float], number: int | None
+    symbols: Sequence[str], positions: np.ndarray, charges: np.ndarray, published: Mapping[str, float], number: int | None = None
 ) -> RawFrame:
     """A molecule in our units.
 
