@@ -5,7 +5,7 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 
-from figures.style import COLORS, save
+from figures.style import COLORS, plain_numbers, save
 
 MODELS = ("AMP(2)", "AMP(3)")
 
@@ -23,6 +23,7 @@ def draw(result: dict[str, Any], folder: Path | None = None) -> list[Path]:
         for row in solutes if model == "AMP(3)" else ():
             axis.annotate(row["system"], (row["edges"], row["value"]), xytext=(0, 7), textcoords="offset points", ha="center", fontsize=8)
     axis.set(xlabel="edges of the molecule", ylabel="time per edge (µs)", xscale="log")
+    plain_numbers(axis.xaxis)
     axis.set_ylim(bottom=0.0)
     axis.legend()
     return save(figure, "figure4", result["preset"], folder)

@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 OUTPUT = Path(__file__).resolve().parent / "output"
 COLORS = {
@@ -13,6 +15,13 @@ COLORS = {
 """Those of the paper's Figure 2: reference grey, AMP(1) orange, AMP(2) red, AMP(2)-DP blue; the other models in distinct ones."""
 
 plt.rcParams.update({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False, "pdf.fonttype": 42})
+
+
+def plain_numbers(axis: Axis) -> None:
+    """Numbers without powers of ten on a logarithmic axis, at 1, 2 and 5 of each decade."""
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def save(figure: Figure, name: str, preset: str, folder: Path | None = None) -> list[Path]:

@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
+from matplotlib.ticker import NullFormatter
 
-from figures.style import COLORS, save
+from figures.style import COLORS, plain_numbers, save
 
 PUBLISHED = 110_000
 """Training molecules of the paper."""
@@ -28,6 +29,9 @@ def draw(result: dict[str, Any], folder: Path | None = None) -> list[Path]:
             if row["target"] == target and row["model"] != "AMP(3)":
                 axis.loglog(row["n_train"], row["value"], "s", color=COLORS[row["model"]], label=row["model"])
         axis.axhline(points[-1]["published"], color=COLORS["AMP(3)"], linestyle="--", linewidth=1.0, label="AMP(3), published")
+        plain_numbers(axis.yaxis)
+        axis.set_xticks(numbers := [row["n_train"] for row in points], [f"{number:g}" for number in numbers])
+        axis.xaxis.set_minor_formatter(NullFormatter())
         axis.set(title=target, xlabel="training molecules", ylabel=f"test MAE ({points[-1]['unit']})")
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8)
     return save(figure, "table3", result["preset"], folder)
