@@ -12,7 +12,7 @@ import numpy as np
 
 from amp_tf import units
 from amp_tf.data.frames import RawFrame
-from amp_tf.data.hdf5_file import open_for_reading
+from amp_tf.data.hdf5_file import open_for_reading, paths
 from amp_tf.data.source_units import ENERGY_UNITS, LENGTH_UNITS, factor, gradient_factor
 from amp_tf.errors import AmpTFError, DataFileError, InputError
 from amp_tf.files import no_file
@@ -129,8 +129,7 @@ def _datasets(path: Path, file: h5py.File, keys: Mapping[str, str]) -> dict[str,
     Raises:
         InputError: for keys that are unknown, missing, or name no dataset.
     """
-    found: list[str] = []
-    file.visititems(lambda name, item: found.append(name) if isinstance(item, h5py.Dataset) else None)
+    found = [name for name in paths(file) if isinstance(file[name], h5py.Dataset)]
     matches = {key: _matching(name, found) for key, name in keys.items()}
     unknown, absent = sorted(set(keys) - {*KEYS, *FORCES}), sorted({keys[key] for key, matching in matches.items() if not matching})
     twice = [forces for forces, gradients in FORCES.items() if {forces, gradients} <= set(keys)]

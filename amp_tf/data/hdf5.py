@@ -35,7 +35,7 @@ import pydantic
 
 from amp_tf import units
 from amp_tf.arrays import as_number, as_plain
-from amp_tf.data.hdf5_file import WatchedDataset, check_stored, item, open_for_reading, open_for_writing
+from amp_tf.data.hdf5_file import WatchedDataset, attributes, check_stored, item, names, open_for_reading, open_for_writing
 from amp_tf.errors import DataFileError
 from amp_tf.files import no_file, whole_file
 from amp_tf.graph import System
@@ -312,24 +312,24 @@ def read_reference_data(path: Path | str) -> ReferenceData:
 
 
 def _read_open_file(path: Path, file: h5py.File) -> tuple[Provenance, tuple[FrameGroup, ...]]:
-    attributes = {key: _as_text(value.item() if isinstance(value, np.generic) else value) for key, value in file.attrs.items()}
-    if attributes.pop("format", None) != FORMAT:
+    found = {key: _as_text(value.item() if isinstance(value, np.generic) else value) for key, value in attributes(file).items()}
+    if found.pop("format", None) != FORMAT:
         raise DataFileError(f"{path}: not a reference data file of amp_tf (attribute 'format' is not {FORMAT!r}); convert it first.")
-    if (version := attributes.pop("format_version", None)) != FORMAT_VERSION:
+    if (version := found.pop("format_version", None)) != FORMAT_VERSION:
         raise DataFileError(f"{path}: format version {version}, this amp_tf reads version {FORMAT_VERSION}; build the file again.")
     for quantity, unit in _UNITS.items():
-        if (found := attributes.pop(f"unit_of_{quantity}", None)) != unit:
-            raise DataFileError(f"{path}: the unit of {quantity} is {found!r}, expected {unit!r}; convert the data.")
-    attributes.pop("sha256")
-    if attributes.get("random_seed") == "none":
-        attributes["random_seed"] = None
+        if (stated := found.pop(f"unit_of_{quantity}", None)) != unit:
+            raise DataFileError(f"{path}: the unit of {quantity} is {stated!r}, expected {unit!r}; convert the data.")
+    found.pop("sha256")
+    if found.get("random_seed") == "none":
+        found["random_seed"] = None
     try:
-        provenance = Provenance(**attributes | {"settings": json.loads(attributes["settings"])})
+        provenance = Provenance(**found | {"settings": json.loads(found["settings"])})
     except (pydantic.ValidationError, json.JSONDecodeError) as error:
         raise DataFileError(
             f"{path}: the provenance attributes are incomplete or unknown ({_first_line(error)}); build the file again."
         ) from error
-    groups = {name: item(file, name, str(path)) for name in file}
+    groups = {name: item(file, name, str(path)) for name in names(file)}
     if strangers := [name for name, group in groups.items() if not isinstance(group, h5py.Group)]:
         raise DataFileError(f"{path}: {strangers[0]!r} is no group of frames; take it out, or build the file again.")
     datasets = {name: _datasets(path, name, group) for name, group in groups.items()}
@@ -345,12 +345,12 @@ def _datasets(path: Path, name: str, group: h5py.Group) -> dict[str, h5py.Datase
     """The datasets of a group by name, after checking that their numbers lie in the file."""
     where = f"{path}: group {name!r}"
     known = {entry.name for entry in fields(FrameGroup)} - set(_NO_ARRAYS)
-    if unknown := set(group) - known:
+    if unknown := set(names(group)) - known:
         raise DataFileError(f"{where} holds unknown datasets {sorted(unknown)}; known are {sorted(known)}.")
-    entries = {key: item(group, key, where) for key in group}
+    entries = {key: item(group, key, where) for key in names(group)}
     for by in _BY_NAME:
-        named = entries.pop(by, {})
-        entries |= {f"{by}/{key}": item(named, key, where) for key in named}
+        if (named := entries.pop(by, None)) is not None:
+            entries |= {f"{by}/{key}": item(named, key, where) for key in names(named)}
     for key, dataset in entries.items():
         check_stored(dataset, f"{where}: {key}")
     return entries

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+from h5py import h5, h5a, h5o
 
 from amp_tf.errors import DataFileError
 
@@ -95,6 +96,35 @@ def check_stored(dataset: h5py.Dataset | h5py.Group | None, what: str) -> None:
     declared, held = max(int(np.prod(dataset.shape, dtype=object)) * dataset.dtype.itemsize, chunk), dataset.id.get_storage_size()
     if declared > max(_HARMLESS, _DEFLATE * held):
         raise DataFileError(f"{what} declares {declared:.3g} bytes, but the file holds {held:.3g} of them; copy or build it again.")
+
+
+# HDF5 (as of 1.14.6), asked for names in their order, first makes a table of them, and where the file is damaged frees pointers of it
+# that were never set: the process dies. Asked in the order of the file it makes none; sorted here, the names come as h5py has them.
+
+
+def names(group: h5py.Group) -> list[str]:
+    """The names in a group, in alphabetical order."""
+    found: list[bytes] = []
+    group.id.links.iterate(found.append, order=h5.ITER_NATIVE)
+    return [_text(name) for name in sorted(found)]
+
+
+def paths(file: h5py.File) -> list[str]:
+    """The paths of all groups and datasets of a file, group by group in alphabetical order."""
+    found: list[bytes] = []
+    h5o.visit(file.id, found.append, order=h5.ITER_NATIVE)
+    return [_text(name) for name in sorted(found, key=lambda name: name.split(b"/"))]
+
+
+def attributes(place: h5py.Group | h5py.Dataset) -> dict[str, object]:
+    """The attributes of a group or dataset by name, in alphabetical order."""
+    found: list[bytes] = []
+    h5a.iterate(place.id, found.append, order=h5.ITER_NATIVE)
+    return {_text(name): place.attrs[_text(name)] for name in sorted(found)}
+
+
+def _text(name: bytes) -> str:
+    return name.decode("utf-8", "surrogateescape")
 
 
 def item(group: h5py.Group, name: str, where: str) -> h5py.Dataset | h5py.Group:

@@ -446,6 +446,37 @@ def test_no_flipped_byte_escapes_as_a_raw_error(file, random):
             assert read_reference_data(file).sha256 == expected
 
 
+def test_damaged_tables_of_names_do_not_end_the_process(file):
+    """HDF5 frees pointers that it never set where the names of a group of more than eight are damaged, and makes a table of them;
+    MALLOC_PERTURB_ fills fresh memory with what is no pointer, so that it would show each time."""
+    code = """
+import pathlib, sys
+from amp_tf.data.arrays import read_hdf5
+from amp_tf.data.hdf5 import read_reference_data
+from amp_tf.errors import AmpTFError
+file = pathlib.Path(sys.argv[1])
+whole = file.read_bytes()
+keys = {"atomic_numbers": "pair/qm_atomic_numbers", "positions": "pair/qm_positions", "energies": "pair/energies"}
+for signature in (b"FRHP", b"FHDB", b"BTHD", b"BTLF"):
+    place = whole.index(signature)
+    while place >= 0:
+        for byte in (place, place + 6, place + 12, place + 20):
+            content = bytearray(whole)
+            content[byte] ^= 165
+            file.write_bytes(bytes(content))
+            for reading in (read_reference_data, lambda path: read_hdf5(path, keys, "angstrom", "kJ/mol")):
+                try:
+                    reading(file)
+                except AmpTFError:
+                    print("refused")
+        place = whole.find(signature, place + 1)
+"""
+    environment = os.environ | {"MALLOC_PERTURB_": "85", "PYTHONMALLOC": "malloc"}
+    ended = subprocess.run([sys.executable, "-c", code, str(file)], capture_output=True, text=True, env=environment)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.count("refused") >= 32  # each of the 8 tables, 4 bytes each, at least by one of the readers
+
+
 @pytest.mark.parametrize(
     ("name", "value", "sentence"),
     [
