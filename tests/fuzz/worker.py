@@ -64,6 +64,7 @@ def run_cases(function: str, cases: Sequence[Sequence], seconds: float = SECONDS
             "PYTHONWARNINGS": "ignore",
             "TF_CPP_MIN_LOG_LEVEL": "3",
             "TMPDIR": folder,
+            "MALLOC_PERTURB_": "85",  # glibc fills fresh memory with this, so that what reads it before it is set shows
         }
         while len(outcomes) < len(cases):
             record.write_text("")
