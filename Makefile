@@ -5,7 +5,7 @@ PYTEST_OPTIONS ?=
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: help install lint format test fuzz lock benchmark dataset-water-dimer dataset-water-clusters dataset-uracil dataset-retinoic-acid \
+.PHONY: help install lint format test docs fuzz lock benchmark dataset-water-dimer dataset-water-clusters dataset-uracil dataset-retinoic-acid \
   dataset-sam-cysteine dataset-qm9 readme ship-weights clean
 
 help:
@@ -18,6 +18,7 @@ help:
 	@echo "make reproduce-dynamics  whether a potential of uracil is fit for dynamics: bonds, gas, water, energy (hours; RETRAIN=1 trains it; PRESET=smoke)"
 	@echo "make reproduce-dipeptide OPTIONS=\"--weights MIN_state_dict\"   alanine dipeptide with the published weights of AMP-BMS, in OpenMM"
 	@echo "make test                lint and tests (PYTEST_OPTIONS=--run-slow for all)"
+	@echo "make docs                the documentation, runs/docs/index.html; its tutorials run as it is built"
 	@echo "make fuzz                damaged files, bad input and killed runs by the hundreds, in minutes"
 	@echo "make dataset-water-dimer build the water dimer's reference data anew (ENGINE=pyscf or psi4)"
 	@echo "make dataset-water-clusters   build the water clusters' minima and reference data anew (ENGINE=psi4 or pyscf)"
@@ -50,6 +51,10 @@ format: $(INSTALLED)
 test: lint
 	$(BIN)/python -m pytest -n 2 $(PYTEST_OPTIONS)
 
+docs: $(INSTALLED)
+	$(BIN)/sphinx-build -W --keep-going -q -b html -j 2 docs runs/docs
+	@echo "open runs/docs/index.html"
+
 fuzz: $(INSTALLED)
 	$(BIN)/python -m pytest -n 2 --run-slow tests/fuzz $(PYTEST_OPTIONS)
 
@@ -70,7 +75,7 @@ dataset-uracil dataset-retinoic-acid dataset-sam-cysteine: $(INSTALLED)
 	$(BIN)/python -m datasets.qmmm_solutes sample $(@:dataset-%=%) --preset $(PRESET) $(if $(ENGINE),--engine $(ENGINE)) $(OPTIONS)
 
 readme: $(INSTALLED)
-	$(BIN)/python -m reproductions.readme
+	$(BIN)/python -m reproductions.report
 
 ship-weights: $(INSTALLED)
 	$(BIN)/python -m reproductions.water_clusters
@@ -78,7 +83,7 @@ ship-weights: $(INSTALLED)
 
 lock: $(INSTALLED)
 	$(BIN)/pip install --quiet --disable-pip-version-check uv
-	$(BIN)/uv pip compile --universal --python-version 3.10 --extra reference --extra cluster --extra tensorboard --extra dev --no-header --no-annotate --output-file requirements.lock setup.cfg
+	$(BIN)/uv pip compile --universal --python-version 3.10 --extra reference --extra cluster --extra tensorboard --extra docs --extra dev --no-header --no-annotate --output-file requirements.lock setup.cfg
 
 clean:
 	rm -rf .venv runs build dist *.egg-info .pytest_cache .ruff_cache

@@ -118,7 +118,7 @@ def outer_features(radial_weights, coefficients):
 
 @REGISTERED
 class AnisotropicMessagePassing(keras.layers.Layer):
-    """Messages on the interaction of the multipoles (Eqs. 7 and 8): h_i ← h_i + φ_h(h_i, Σ_j φ_e(h_i, h_j, a_ij), |M_i|, one-hot_i).
+    """Messages on the interaction of the multipoles (Eqs. 7 and 8): h_i ← h_i + φ_h(h_i, Σ_j φ_e(h_i, h_j, a_ij), ‖M_i‖, one-hot_i).
 
     Args:
         max_order: highest multipole order k.

@@ -93,10 +93,10 @@ class DirectPolarization(keras.layers.Layer):
 
 @REGISTERED
 class NearFarPolarization(keras.layers.Layer):
-    """Charges close by as particles, the rest as a field: for k >= 1, which goes beyond the paper,
+    """Charges close by as particles, the rest as a field: for k >= 1, which goes beyond the paper. ::
 
-    M_i^k ← M_i^k + scale · ( Σ_{j: r_ij < r_near} s(r_ij) q_j b(r_ij)^(k+1) φ^k(h_i, a_ij) R_ij^k
-                              + φ_F^k(h_i, M_i^n·T_i^n, |T_i^n|; n = 1..K) T_i^k )
+        M_i^k ← M_i^k + scale · ( Σ_{j: r_ij < r_near} s(r_ij) q_j b(r_ij)^(k+1) φ^k(h_i, a_ij) R_ij^k
+                                  + φ_F^k(h_i, M_i^n·T_i^n, |T_i^n|; n = 1..K) T_i^k )
 
     T_i^k = Σ_j (1 − s(r_ij)) q_j (r_0/r_ij)^(k+1) R_ij^k is the k-th derivative of the potential of the charges, near ones faded out by the
     switch s, in units of r_0 = 3 Å. φ is the pair network of Eq. 10, b(r) = r_0 / √(r² + 1 Å²) the decay of the field blunted towards a

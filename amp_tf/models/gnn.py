@@ -10,9 +10,9 @@ class GNN(NodePotential):
     """Message passing potential without anisotropy (Eq. 1), with the widths of AMP; GNN-P with ``pairwise_coulomb``.
 
     Args:
-        elements, cutoff, n_layers, n_features, pairwise_coulomb, long_range_partners, energy_scale, message_cutoff, n_radial,
-        atomic_energies, provenance, dtype: as in :class:`amp_tf.AMP`.
         mm_types: charges of the MM particles that are nodes of the graph, one type each, e; with none, MM particles act through -P alone.
+
+    All others are as in :class:`amp_tf.AMP`.
     """
 
     def __init__(

@@ -3,7 +3,7 @@ r"""The electrostatic field of charges outside the graph, as derivatives of thei
 .. math:: T_i^a = \partial_i^a \sum_j \sum_b (-1)^{|b|} m_j^b \, \partial_i^b \frac{1}{|r_j - r_i|}
 
 with multi-indices a, b: a derivative a = (a_x, a_y, a_z) by the position of atom i, moments m_j of the particles j, charges (b = 0),
-dipoles (|b| = 1), and so on. All up to an order stand in that of :func:`amp_tf.ops.multipoles.monomials`: [n, n_monomials(order)].
+dipoles (b of order 1), and so on. All up to an order stand in that of :func:`amp_tf.ops.multipoles.monomials`: [n, n_monomials(order)].
 
 A derivative of 1/r is a sum of products x^a y^b z^c / r^(2n+1), which are monomials of u = r/r² times 1/r: a product for each pair, and the
 rest once an atom. The derivatives of these tensors are such tensors again: by an atom's position those of the next order; by a particle's

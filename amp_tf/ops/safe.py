@@ -29,7 +29,7 @@ def segment_sum(values, segments, n_segments):
 
 
 def sum_in_chunks(function, n_rows, chunk: int, *inputs):
-    """Σ function(start, stop, *inputs) over the chunks [start, stop) of ``n_rows`` rows, with the memory of one chunk.
+    """The sum of ``function(start, stop, *inputs)`` over the chunks [start, stop) of ``n_rows`` rows, with the memory of one chunk.
 
     Nothing of a chunk is kept: the first derivatives by ``inputs`` compute it once more. There are no derivatives by variables, and no
     second ones: this is for inference.
@@ -116,9 +116,9 @@ def norm(vectors, axis: int = -1):
 
 
 def smooth_norm(vectors, width: float, axis: int = -1):
-    """sqrt(|v|² + width²) − width: the norm without its kink at zero.
+    """√(‖v‖² + width²) − width: the norm without its kink at zero.
 
-    All derivatives are continuous; the second is at most 1/width. Deviates from |v| by less than ``width``.
+    All derivatives are continuous; the second is at most 1/width. Deviates from ‖v‖ by less than ``width``.
     """
     return ops.sqrt(ops.sum(ops.square(vectors), axis=axis) + width**2) - width
 

@@ -1,0 +1,53 @@
+"""Settings of the documentation: ``make docs`` builds it into runs/docs, warnings are errors."""
+
+import os
+import sys
+from importlib import metadata
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "docs")]
+
+import generate  # noqa: E402  (found by the path above)
+
+project, author, release = "amp_tf", "The amp_tf developers", metadata.version("amp_tf")
+project_copyright = author
+extensions = [
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.viewcode",
+    "sphinx.ext.mathjax",
+    "sphinx-mathjax-offline",
+    "sphinx_copybutton",
+]
+exclude_patterns = ["_generated"]
+
+html_theme = "furo"
+html_title = f"amp_tf {release}"
+html_static_path: list[str] = []
+html_show_sphinx = False
+html_theme_options = {"footer_icons": [], "navigation_with_keys": True}
+copybutton_exclude = ".linenos, .gp, .go"
+
+myst_enable_extensions = ["dollarmath", "deflist", "colon_fence", "attrs_inline"]
+myst_heading_anchors = 3
+
+# Tutorials run when the site is built, in the checkout, with the programs of this environment; an error in one is an error of the build.
+nb_execution_mode = "force"
+nb_execution_timeout = 600
+nb_execution_raise_on_error = True
+nb_merge_streams = True
+os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+os.environ["PYTHONPATH"] = str(ROOT)
+os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
+os.environ["COLUMNS"] = "100"
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autodoc_typehints_format = "short"
+autodoc_default_options = {"members": True, "show-inheritance": True}
+napoleon_use_ivar = True
+
+generate.write(ROOT / "docs" / "_generated")

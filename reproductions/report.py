@@ -1,0 +1,155 @@
+"""What README and the documentation say of results, written from result files alone. ``make readme`` writes README's table anew."""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from amp_tf.files import write_text
+from benchmarks import embedding, qmmm, step_time, streaming
+from reproductions import cluster_tables, figure2, learning_curves, orders, table1, table2
+from reproductions.common import RESULTS, format_table
+
+README = Path(__file__).resolve().parent.parent / "README.md"
+
+
+def _with_differences(table: Callable[[list], str]) -> Callable[[dict[str, Any]], str]:
+    return lambda result: f"{table(result['rows'])}\n\n{result['differs']}"
+
+
+def _step_time(result: dict[str, Any]) -> str:
+    return (
+        f"One large matrix product ran at {result['matrix_product_gflop_per_second']:.0f} GFLOP/s.\n\n"
+        f"{step_time.table([row for row in result['rows'] if row['model'] in ('GNN', 'AMP(3)')])}"
+    )
+
+
+def _embedding(result: dict[str, Any]) -> str:
+    return f"One large matrix product ran at {result['matrix_product_gflop_per_second']:.0f} GFLOP/s.\n\n{embedding.table(result['rows'])}"
+
+
+def _terms(result: dict[str, Any]) -> str:
+    return cluster_tables.term_table([row for row in result["rows"] if row.get("size") in (6, 8, 10, 15, 20)])
+
+
+def _learning_curve(result: dict[str, Any]) -> str:
+    return learning_curves.table(result["rows"])
+
+
+BLOCKS: dict[str, tuple[Path, Callable[[dict[str, Any]], str]]] = {
+    "dimer": (RESULTS / "figure2.laptop.json", _with_differences(figure2.table)),
+    "curves-a": (RESULTS / "figure5.laptop.json", _learning_curve),
+    "curves-b": (RESULTS / "figure6.laptop.json", _learning_curve),
+    "clusters": (RESULTS / "figure3.laptop.json", _with_differences(cluster_tables.summary_table)),
+    "distances": (RESULTS / "figure3.laptop.json", lambda result: cluster_tables.distance_table(result["rows"])),
+    "orders": (RESULTS / "orders.laptop.json", _with_differences(orders.table)),
+    "terms": (RESULTS / "figure3.laptop.json", _terms),
+    "table1": (RESULTS / "table1-Uracil-RA-SAM.laptop.json", _with_differences(table1.table)),
+    "table2": (RESULTS / "table2.laptop.json", _with_differences(table2.table)),
+    "speed": (step_time.RESULTS / "step_time.float32.json", _step_time),
+    "embedding": (step_time.RESULTS / "embedding.float32.json", _embedding),
+    "qmmm": (step_time.RESULTS / "qmmm.float32.json", lambda result: qmmm.table(result["rows"])),
+    "streaming": (step_time.RESULTS / "streaming.float32.json", lambda result: streaming.table(result["rows"])),
+}
+"""By name: the result file, and the text that is made of it."""
+
+
+def read(path: Path) -> dict[str, Any]:
+    """A result file.
+
+    Raises:
+        SystemExit: if it is missing; names the command that makes it.
+    """
+    if not path.is_file():
+        raise SystemExit(
+            f"error: {path} is missing; make it with make reproduce-{path.name.partition('.')[0]} RETRAIN=1 or make benchmark."
+        )
+    return json.loads(path.read_text())
+
+
+def block(name: str) -> str:
+    """The text of one of :data:`BLOCKS`."""
+    path, render = BLOCKS[name]
+    return f"{render(read(path))}\n"
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of README's table: one number, or a few, of a figure or table of the paper."""
+
+    what: str
+    result: str
+    """The result file without its preset."""
+    rows: Mapping[str, Any]
+    """The fields that rows of the result have for this line."""
+    metrics: tuple[str, ...]
+    command: str
+    takes: str
+    """On two cores, with what ships, and trained anew where that differs."""
+
+
+def _dimer(what: str, panel: str, model: str) -> Line:
+    return Line(what, "figure2", {"panel": panel, "model": model}, ("test_mae",), "make reproduce-figure2", "15 min")
+
+
+def _solute(name: str, system: str, takes: str) -> Line:
+    metrics = ("energy_mae", "qm_gradients_mae", "mm_gradients_mae")
+    chosen = {"system": system, "ordering": "shuffled", "part": "test"}
+    return Line(f"Table 1, {name}: E / F_QM / F_MM", "table1-Uracil-RA-SAM", chosen, metrics, "make reproduce-table1", takes)
+
+
+def _cluster(what: str, metric: str, model: str, command: str) -> Line:
+    return Line(what, "figure3", {"model": model}, (metric,), command, "1 min; 3 h")
+
+
+LINES = (
+    _dimer("Figure 2A, dimer: AMP(2), J/mol", "A", "AMP(2)"),
+    _dimer("Figure 2C, beyond the cut-off: AMP(2)-DP, J/mol", "C", "AMP(2)-DP"),
+    _cluster("Figure 3, clusters: AMP(2), energies", "mean_energy_mae", "AMP(2)", "make reproduce-figure3"),
+    _cluster("Table 7: AMP(3), energies", "mean_energy_mae", "AMP(3)", "make reproduce-table7"),
+    _cluster("Figure 3, clusters: AMP(2), gradients", "mean_qm_gradients_mae", "AMP(2)", "make reproduce-figure3"),
+    _cluster("Table 8: AMP(3), gradients", "mean_qm_gradients_mae", "AMP(3)", "make reproduce-table8"),
+    _solute("uracil in water", "Uracil", "1 min; 2 h"),
+    _solute("retinoic acid", "RA", "1 min; 2 h"),
+    _solute("SAM and cysteine", "SAM", "1 min; 2 h"),
+)
+
+
+def _values(line: Line, rows: list[dict[str, Any]], key: str) -> str:
+    """The numbers of one column by metric, the medians of all seeds."""
+    found = []
+    for metric in line.metrics:
+        values = [row[key] for row in rows if row["metric"] == metric and line.rows.items() <= row.items()]
+        known = [value for value in values if value is not None]
+        found.append(f"{median(known):.2g}" if known else "–")
+    return " / ".join(found)
+
+
+def overview() -> str:
+    """README's table."""
+    lines = []
+    for line in LINES:
+        rows = read(RESULTS / f"{line.result}.laptop.json")["rows"]
+        lines.append([line.what, _values(line, rows, "published"), _values(line, rows, "value"), f"`{line.command}`", line.takes])
+    return format_table(["figure or table", "published", "ours", "command", "takes"], lines)
+
+
+def filled(text: str) -> str:
+    """README with its table written anew.
+
+    Raises:
+        SystemExit: if its place is not there.
+    """
+    text, found = re.subn(
+        r"<!-- results -->\n.*?<!-- /results -->", lambda _: f"<!-- results -->\n{overview()}\n<!-- /results -->", text, flags=re.S
+    )
+    if found != 1:
+        raise SystemExit(f"error: README.md has {found} places for its table of results, expected one.")
+    return text
+
+
+if __name__ == "__main__":
+    write_text(README, filled(README.read_text()))
