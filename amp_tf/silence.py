@@ -9,11 +9,15 @@ from contextlib import contextmanager
 
 @contextmanager
 def silent(descriptor: int) -> Iterator[None]:
-    """Leave out what libraries, in C too, write to standard output (1) or standard error (2)."""
+    """Leave out what libraries, in C too, write to standard output (1) or standard error (2), which may be closed."""
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
             stream.flush()
-    kept = os.dup(descriptor)
+    try:
+        kept = os.dup(descriptor)
+    except OSError:  # it is closed
+        yield
+        return
     with open(os.devnull, "w") as nowhere:
         os.dup2(nowhere.fileno(), descriptor)
     try:

@@ -3,11 +3,8 @@
 A training step takes energies and both gradients as labels; energy, QM and MM gradients and the gradient of the parameters are counted.
 """
 
-import os
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-
 import multiprocessing
+import os
 import time
 
 import keras

@@ -5,10 +5,6 @@ FMM3D (``pip install 'amp_tf[fmm]'``) also the time in which it computes the pot
 atoms at the charges: what an implementation on top of it would need at least.
 """
 
-import os
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-
 import time
 from typing import Annotated
 from unittest import mock
@@ -19,6 +15,7 @@ import typer
 from scipy.spatial import cKDTree
 
 import amp_tf
+from amp_tf.command import tell_error
 from amp_tf.errors import AmpTFError, EngineError
 from amp_tf.graph import System
 from amp_tf.models import potential as potentials
@@ -113,7 +110,7 @@ def main(
             _require_fmm()
         solute = solute_by_name("retinoic-acid")
     except AmpTFError as error:
-        typer.echo(f"error: {error}", err=True)
+        tell_error(error)
         raise typer.Exit(1) from error
     started = time.perf_counter()
     rows = [entry for n_mm in particles or NUMBERS_OF_PARTICLES for entry in measure(solute, n_mm, fmm)]

@@ -3,10 +3,6 @@
 Of uracil and, as in its frames, of retinoic acid among 2 900 particles. :mod:`benchmarks.far_charges` goes on to a million.
 """
 
-import os
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-
 import time
 
 import numpy as np

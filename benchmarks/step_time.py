@@ -6,9 +6,6 @@ operations.
 """
 
 import os
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-
 import time
 from pathlib import Path
 from typing import Annotated

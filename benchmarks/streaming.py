@@ -4,10 +4,6 @@ The data are random numbers in the layout of real ones (uracil, particles at the
 and training on them each run in a process of their own, which reports the largest memory that it held; TensorFlow alone takes 0.6 GB.
 """
 
-import os
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-
 import multiprocessing
 import tempfile
 import time

@@ -14,9 +14,9 @@ from scipy.linalg import eigh
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
-from tqdm import tqdm
 
 from amp_tf import units
+from amp_tf.progress import progress_bar
 from amp_tf.simulation.solutes import Solute, bonds
 from datasets.engines import Calculation, EmbeddingEngine
 from datasets.parts import Parts
@@ -76,7 +76,7 @@ def normal_modes(solute: Solute, engine: EmbeddingEngine, parts: Parts) -> Norma
     if "hessian" not in parts:
         n = solute.positions.size
         hessian = np.empty((n, n))
-        for coordinate in tqdm(range(n), desc="normal modes", unit="coordinate"):
+        for coordinate in progress_bar(range(n), desc="normal modes", unit="coordinate"):
             ends = []
             for sign in (1.0, -1.0):
                 positions = solute.positions.copy()

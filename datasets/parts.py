@@ -16,11 +16,11 @@ from typing import Any
 import joblib
 import numpy as np
 import typer
-from tqdm import tqdm
 
 from amp_tf.errors import AmpTFError, EngineError, InputError
 from amp_tf.files import PARTIAL, check_outputs, whole_file, write_text
 from amp_tf.npz import read_npz
+from amp_tf.progress import progress_bar
 
 Arrays = dict[str, np.ndarray]
 
@@ -88,7 +88,7 @@ def run_all(
         AmpTFError: if the run was interrupted, the disk is full, or ``compute`` raised one; says how many are finished and how to go on.
     """
     waiting = {name: task for name, task in tasks.items() if name not in parts}
-    bar = tqdm(total=len(tasks), initial=len(tasks) - len(waiting), desc=title, unit="calculation", smoothing=0.05)
+    bar = progress_bar(total=len(tasks), initial=len(tasks) - len(waiting), desc=title, unit="calculation", smoothing=0.05)
     finished = _on_dask(compute, waiting, dask) if dask else _on_this_machine(compute, waiting, workers)
     try:
         with bar:

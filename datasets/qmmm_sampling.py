@@ -15,9 +15,9 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from scipy.optimize import minimize
 from scipy.spatial import cKDTree
-from tqdm import tqdm
 
 from amp_tf.errors import AmpTFError, EngineError, InputError
+from amp_tf.progress import progress_bar
 from amp_tf.simulation.solutes import Solute, lennard_jones
 from amp_tf.simulation.water_box import (
     NM,
@@ -150,7 +150,9 @@ class Trajectory:
         if finished == n_blocks:
             return
         simulation = None
-        bar = tqdm(total=n_blocks * self.sampling.block, initial=finished * self.sampling.block, desc="QM/MM dynamics", unit="snapshot")
+        bar = progress_bar(
+            total=n_blocks * self.sampling.block, initial=finished * self.sampling.block, desc="QM/MM dynamics", unit="snapshot"
+        )
         try:
             with bar:
                 for number in range(finished, n_blocks):
@@ -194,7 +196,7 @@ class Trajectory:
         between two, K: twice its excess, which soon is shared with the potential energy.
         """
         n_hot, n_blocks = (-(-number // self.sampling.block) for number in (n_frames, self.sampling.n_frames))
-        bar = tqdm(total=n_hot, desc="hot dynamics", unit="block")
+        bar = progress_bar(total=n_hot, desc="hot dynamics", unit="block")
         for number in range(n_hot):
             name = f"hot{number:05d}"
             if name not in self.parts:

@@ -4,22 +4,19 @@ The paper's times are those of a graphics processor (NVIDIA Titan V); its costs 
 """
 
 import dataclasses
-import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-
 import numpy as np
 import tensorflow as tf
 import typer
-from tqdm import tqdm
 
 import amp_tf
 from amp_tf.graph import MolecularGraph, System
 from amp_tf.models import Potential
+from amp_tf.progress import progress_bar
 from amp_tf.simulation.solutes import solute_by_name, solute_from_smiles
 from reproductions.common import RESULTS, Row, row, write_result
 from reproductions.entry import run_reproduction
@@ -118,7 +115,7 @@ def measure_all(
     started, size = time.perf_counter(), PRESETS[preset]
     rate = matrix_product_rate("float32")
     rows: list[Row] = []
-    for identifiers, measure in (bar := tqdm(tasks(size, rate), desc=name, unit="measurement")):
+    for identifiers, measure in (bar := progress_bar(tasks(size, rate), desc=name, unit="measurement")):
         bar.set_postfix(identifiers, refresh=False)
         rows += measure()
     rows.append(row("matrix_product_rate", "GFLOP/s", 1e-9 * rate))

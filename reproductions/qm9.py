@@ -6,11 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from amp_tf import units
 from amp_tf.data.hdf5 import ReferenceData, read_reference_data
 from amp_tf.errors import InputError
+from amp_tf.progress import progress_bar
 from amp_tf.training import TrainingResult, make_config, train
 from datasets.qm9_like import SHIPPED_FILE
 from reproductions import paper
@@ -146,7 +145,7 @@ def reproduce(preset: str, targets: Sequence[str] | None, given: Path | None, ru
     """Train every run and write ``table3.<preset>.json``."""
     started, jobs, data = time.perf_counter(), jobs_of(preset, targets), data_of(preset, given)
     rows: list[Row] = []
-    for job in tqdm(jobs, desc="table3", unit="run"):
+    for job in progress_bar(jobs, desc="table3", unit="run"):
         rows += rows_of(job, train_job(job, preset, data, runs))
     settings = PRESETS[preset]
     return write_result(

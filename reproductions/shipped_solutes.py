@@ -1,7 +1,6 @@
 """The potentials of Tables 1 and 2 that ship, with test frames of their data: shipping them, and the tables that they answer at once."""
 
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -271,7 +270,6 @@ def answers(jobs: Sequence[Job], published: Callable[[Job], Any], folder: Path =
     Returns:
         Rows of every run, and for each system of which a potential ships where its numbers come from.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     rows, records = [], {}
     for job in jobs:
         shipped, started = Shipped.load(job, folder), now()

@@ -256,7 +256,6 @@ def configuration(job: Job, preset: str, data: Path) -> dict[str, Any]:
 
 def run(job: Job, preset: str, data: Path, runs: Path = RUNS) -> Outcome:
     """Train, or go on, or load what is finished."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     import keras
 
     from amp_tf.training import make_config, train

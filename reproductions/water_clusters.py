@@ -1,6 +1,5 @@
 """The eight potentials on water clusters that Figure 3 and Tables 7 and 8 share: trained in turn, or loaded from the weights that ship."""
 
-import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -185,7 +184,6 @@ def outcomes(preset: str, retrain: bool = False, folder: Path = RUNS) -> list[Ou
         retrain: train even where weights ship. A finished run in ``folder`` comes before the weights that ship in any case.
         folder: holds one run folder each, ``water_clusters/<preset>/<run>``, that an interrupted call goes on with.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     data = read_reference_data(data_file(preset, folder))
     found = []
     for model, seed in runs_of(preset):

@@ -9,9 +9,9 @@ from typing import Any
 
 import joblib
 import numpy as np
-from tqdm import tqdm
 
 from amp_tf.data.hdf5 import read_reference_data
+from amp_tf.progress import progress_bar
 from amp_tf.units import JOULE_PER_KILOJOULE
 from datasets.parts import in_worker
 from datasets.water_dimer import SHIPPED_FILE
@@ -132,14 +132,10 @@ def train_all(runs: Sequence[Run], preset: str, folder: Path = RUNS, workers: in
         folder: holds one run folder each, ``water_dimer/<preset>/<panel>-<model>-<seed>``.
         workers: processes; by default one a core.
     """
-    os.environ |= {
-        "TF_NUM_INTRAOP_THREADS": "1",
-        "TF_NUM_INTEROP_THREADS": "1",
-        "TF_CPP_MIN_LOG_LEVEL": "2",
-    }  # read by the workers' TensorFlow
+    os.environ |= {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}  # read by the workers' TensorFlow
     calls = [joblib.delayed(in_worker)(os.getpid(), train_one, run, preset, folder) for run in runs]
     outcomes = []
-    bar = tqdm(total=len(calls), unit="run", desc=f"training, preset {preset}")
+    bar = progress_bar(total=len(calls), unit="run", desc=f"training, preset {preset}")
     with bar:
         for outcome in joblib.Parallel(n_jobs=workers or os.cpu_count(), return_as="generator_unordered")(calls):
             outcomes.append(outcome)

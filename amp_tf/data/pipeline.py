@@ -6,6 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
+import amp_tf.backend  # noqa: F401
+
+# isort: split
 import tensorflow as tf
 
 from amp_tf.data.hdf5 import HELD_PARTICLES, FrameGroup, ReferenceData

@@ -16,12 +16,12 @@ from typing import BinaryIO
 
 import numpy as np
 from ase.data import atomic_numbers
-from tqdm import tqdm
 
 from amp_tf import units
 from amp_tf.data.frames import RawFrame
 from amp_tf.data.text import plain_count, plain_number, read_lines
 from amp_tf.errors import DataFileError
+from amp_tf.progress import progress_bar
 
 LEVEL_OF_THEORY = "B3LYP/6-31G(2df,p)"
 
@@ -110,12 +110,12 @@ def read_uncharacterized(path: Path) -> set[int]:
 def _members(path: Path, progress: bool) -> Iterator[tuple[str, str]]:
     """Name and text of each member, one after the other."""
     if path.is_dir():
-        for file in tqdm(sorted(path.iterdir()), desc=path.name, unit="molecule", disable=not progress):
+        for file in progress_bar(sorted(path.iterdir()), desc=path.name, unit="molecule", disable=not progress):
             yield file.name, _text(file.stat().st_size, file.read_bytes, f"{path}: {file.name}")
         return
     last = "its first member"
     try:
-        bar = tqdm(total=path.stat().st_size, desc=path.name, unit="B", unit_scale=True, disable=not progress)
+        bar = progress_bar(total=path.stat().st_size, desc=path.name, unit="B", unit_scale=True, disable=not progress)
         with bar, open(path, "rb") as file, _unpacked(file) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
             for member in archive:
                 last = member.name

@@ -12,9 +12,9 @@ import numpy as np
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 from scipy.spatial.distance import pdist
-from tqdm import tqdm
 
 from amp_tf.errors import EngineError
+from amp_tf.progress import progress_bar
 from amp_tf.simulation.solutes import Solute, bonds, lennard_jones
 
 WATER_CHARGES = (-0.8476, 0.4238, 0.4238)
@@ -171,7 +171,7 @@ def equilibrated(
     openmm.LocalEnergyMinimizer.minimize(simulation.context, maxIterations=200)
     simulation.context.setVelocitiesToTemperature(temperature, seeds[2])
     n_steps = round(picoseconds * 1e3 / 2.0)
-    with tqdm(total=n_steps, desc="equilibration", unit="step") as bar:
+    with progress_bar(total=n_steps, desc="equilibration", unit="step") as bar:
         for first in range(0, n_steps, 100):
             n = min(100, n_steps - first)
             simulation.step(n)

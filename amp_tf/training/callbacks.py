@@ -11,12 +11,12 @@ from pathlib import Path
 import keras
 import numpy as np
 import tensorflow as tf
-from tqdm import tqdm
 
 from amp_tf import units
 from amp_tf.data.pipeline import GraphBatches
 from amp_tf.errors import DataFileError, TrainingError
 from amp_tf.files import require_space, sha256_of, whole_file, write_text
+from amp_tf.progress import progress_bar
 
 UNIT_OF_LABEL = {"energy": units.ENERGY, "qm_gradients": units.GRADIENT, "mm_gradients": units.GRADIENT}
 
@@ -176,7 +176,7 @@ class Progress(keras.callbacks.Callback):
 
     def __init__(self, steps: int, first_step: int):
         super().__init__()
-        self._bar = tqdm(total=steps, initial=first_step, unit="step", smoothing=0.1, dynamic_ncols=True)
+        self._bar = progress_bar(total=steps, initial=first_step, unit="step", smoothing=0.1)
         self._validation: dict[str, str] = {}
 
     def on_train_batch_end(self, batch, logs=None):
