@@ -18,6 +18,7 @@ from amp_tf.errors import InputError, SimulationError
 from amp_tf.files import sha256_of
 from amp_tf.interfaces.zone import Zone, compute_embedded
 from amp_tf.models import Potential, load_potential
+from amp_tf.shipped import FOLDER
 from amp_tf.simulation.dynamics import COLUMNS, Dynamics, Run
 from amp_tf.simulation.observables import CHUNK, Curves, RadialDistributions
 from amp_tf.simulation.scene import SoluteInWater
@@ -31,10 +32,10 @@ from datasets.qmmm_sampling import Sampling, Trajectory, embedded_zone, relaxed,
 from datasets.qmmm_solutes import make_engine, sample, solute_identity
 from figures.dynamics import draw
 from reproductions.bond_scans import Scan, barrier_error, deepest_hole, scans
-from reproductions.common import RESULTS, RUNS, WEIGHTS, Row, copy_compressed, format_table, row, write_result
+from reproductions.common import RESULTS, RUNS, Row, copy_compressed, format_table, row, write_result
 from reproductions.entry import run_reproduction
 
-SHIPPED = WEIGHTS / "dynamics" / "uracil.keras"
+SHIPPED = FOLDER / "uracil.keras"
 SOLUTE = "uracil"
 BARRIER_LENGTH, HOLES_BETWEEN = 1.9, (0.7, 2.5)
 """Where barriers are compared, and holes looked for, angstrom."""

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from amp_tf.command import tell_error
 from amp_tf.errors import AmpTFError
 from reproductions.common import Row, check_preset
 
@@ -24,7 +25,7 @@ def run_reproduction(
         result = json.loads(path.read_text())
         pictures = draw(result)
     except AmpTFError as error:
-        typer.echo(f"error: {error}", err=True)
+        tell_error(error)
         raise typer.Exit(1) from error
     typer.echo(f"\n{table(result['rows'])}\n\n{result['differs']}\n")
     for written in (path, *pictures):

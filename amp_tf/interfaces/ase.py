@@ -25,7 +25,7 @@ class AMPCalculator(Calculator):
     The total charge is that of ``atoms.info["charge"]``, otherwise ``charge``.
 
     Args:
-        potentials: a trained potential or the path of one, or a sequence of these.
+        potentials: a trained potential, or the path or name (:func:`amp_tf.load_potential`) of one, or a sequence of these.
         dtype: ``"float32"`` or ``"float64"``, in which the potentials compute; None: their own.
         charge: total charge, e, of atoms that do not tell their own.
         xla: compile, which takes seconds and is then faster: for dynamics.

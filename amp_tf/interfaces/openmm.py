@@ -19,6 +19,7 @@ from amp_tf.errors import InputError, SimulationError
 from amp_tf.interfaces.zone import Zone, compute_alone, compute_embedded
 from amp_tf.models import load_potential
 from amp_tf.models.ranges import MARGIN
+from amp_tf.shipped import potential_file
 from amp_tf.systems import System, naming
 from amp_tf.targets import require_energy
 
@@ -48,7 +49,7 @@ def make_mixed_system(
         topology: of the system; tells the elements.
         system: of a force field, with one :class:`openmm.NonbondedForce`; not changed.
         atoms: numbers of the QM atoms: whole molecules.
-        potentials: path of a trained potential that embeds charges, or of several, whose mean it is.
+        potentials: path or name (:func:`amp_tf.load_potential`) of a potential that embeds charges, or of several, whose mean it is.
         charge: total charge of the QM atoms, e; None: what their charges in the force field sum to.
         zone: which molecules the potential sees.
         xla: compile the potential, which takes seconds at the first step and is then faster.
@@ -144,7 +145,7 @@ def add_force(
 
 
 def _paths(potentials: Path | str | Sequence[Path | str]) -> tuple[str, ...]:
-    return tuple(str(Path(path).resolve()) for path in ([potentials] if isinstance(potentials, Path | str) else potentials))
+    return tuple(str(potential_file(path).resolve()) for path in ([potentials] if isinstance(potentials, Path | str) else potentials))
 
 
 def _add(system: openmm.System, function: "EmbeddedPotential", force_group: int) -> None:

@@ -21,7 +21,7 @@ class PotentialImpl:
     """Of an isolated molecule, mechanically embedded by OpenMM-ML, or, for which it is made, embedded electrostatically.
 
     Args:
-        path: of a trained potential.
+        path: of a trained potential, or the name of one that ships.
     """
 
     def __init__(self, path: Path | str):

@@ -15,7 +15,7 @@ import h5py
 import numpy as np
 
 from amp_tf.errors import DataFileError, InputError
-from amp_tf.files import check_archive, no_file
+from amp_tf.files import check_archive
 from amp_tf.models.amp import AMP
 from amp_tf.models.amp_bms import AMPBMS
 from amp_tf.models.gnn import GNN
@@ -24,6 +24,7 @@ from amp_tf.models.potential import Potential
 from amp_tf.models.processes import require_no_fork
 from amp_tf.models.schnet import SchNet
 from amp_tf.models.settings import LARGEST, check_sizes, least_weights
+from amp_tf.shipped import potential_file
 
 MODELS: dict[str, type[Potential]] = {model.__name__: model for model in (AMP, GNN, PaiNN, SchNet, AMPBMS)}
 
@@ -38,7 +39,7 @@ def load_potential(path: Path | str, dtype: str | None = None) -> Potential:
     """Load a saved potential; no code that a file names is run.
 
     Args:
-        path: a ``.keras`` file that :meth:`Potential.save` wrote.
+        path: a ``.keras`` file that :meth:`Potential.save` wrote, or the name of a potential that ships (``"uracil"``).
         dtype: ``"float32"`` or ``"float64"``, in which the potential computes; None: that of the file.
 
     Raises:
@@ -49,7 +50,7 @@ def load_potential(path: Path | str, dtype: str | None = None) -> Potential:
     require_no_fork()
     if not isinstance(path, str | os.PathLike):
         raise InputError(f"load_potential takes the path of a .keras file, got {path!r}.")
-    path = Path(path)
+    path = potential_file(path)
     config = require_potential_file(path)
     model, settings = MODELS[config["class_name"]], config["config"]
     try:
@@ -78,8 +79,6 @@ def require_potential_file(path: Path) -> dict[str, Any]:
     Raises:
         DataFileError: as :func:`load_potential`.
     """
-    if stands := no_file(path):
-        raise DataFileError(f"{path}: {stands}; give the path of a .keras file that amp_tf saved.")
     if path.suffix != ".keras":
         raise DataFileError(f"{path}: the ending of a saved potential is .keras; rename the file if it is one.")
     try:

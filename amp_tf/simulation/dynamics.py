@@ -14,13 +14,14 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from tqdm import tqdm
 
 from amp_tf.errors import AmpTFError, DataFileError, InputError, SimulationError
 from amp_tf.files import PARTIAL, as_folder, locked, whole_file, write_text
 from amp_tf.interfaces.zone import Zone
 from amp_tf.models.ranges import MARGIN
 from amp_tf.npz import read_npz
+from amp_tf.progress import progress_bar
+from amp_tf.shipped import potential_file
 from amp_tf.simulation.collect import Collection
 from amp_tf.simulation.observables import Curves, bonded_pairs, import_mdtraj, temperature
 from amp_tf.simulation.scene import Setup
@@ -102,7 +103,7 @@ class Run:
 
     Args:
         folder: of the run; one that holds a run with the same settings goes on.
-        potentials: paths; several are a committee.
+        potentials: paths or names (:func:`amp_tf.load_potential`); several are a committee.
         setup: what moves, :class:`amp_tf.simulation.scene.SoluteInWater` or :class:`amp_tf.simulation.scene.PreparedSystem`.
         dynamics: how.
         xla: compile the potential.
@@ -127,7 +128,8 @@ class Run:
         import_openmm()
         import_mdtraj()
         self.curves: Curves = {}
-        self.folder, self.potentials, self.setup, self.dynamics = as_folder(folder), potentials, setup, dynamics
+        self.folder, self.setup, self.dynamics = as_folder(folder), setup, dynamics
+        self.potentials = [potential_file(path) for path in potentials]
         self.solute = setup.solute
         self.xla, self.n_threads = xla, n_threads
         if collect is not None and len(potentials) < 2:
@@ -141,7 +143,7 @@ class Run:
     def _take_folder(self) -> None:
         settings = {
             "dynamics": {key: value for key, value in asdict(self.dynamics).items() if key not in CHANGEABLE},
-            "potentials": [hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in self.potentials],
+            "potentials": [hashlib.sha256(path.read_bytes()).hexdigest() for path in self.potentials],
             "system": self.setup.record(),
         }
         record = self.folder / "settings.json"
@@ -251,7 +253,7 @@ class Run:
                 original_errors(),
             ):
                 writer = csv.writer(table)
-                bar = tqdm(total=chosen.n_frames, initial=first, desc="dynamics", unit="frame", disable=not progress)
+                bar = progress_bar(total=chosen.n_frames, initial=first, desc="dynamics", unit="frame", disable=not progress)
                 with bar:
                     for frame in range(first, chosen.n_frames):
                         simulation.step(chosen.interval)

@@ -11,6 +11,7 @@ from amp_tf.data.hdf5 import ReferenceData
 from amp_tf.errors import InputError
 from amp_tf.graph import naming
 from amp_tf.models import Potential, load_potential
+from amp_tf.shipped import potential_file
 from amp_tf.training.config import TrainingConfig
 
 
@@ -44,7 +45,8 @@ def read_start(config: TrainingConfig, folder: Path) -> Start | None:
     """
     if config.start_from is None:
         return None
-    path = Path(config.start_from)
+    with naming("start_from"):
+        path = potential_file(config.start_from)
     if path.resolve() == (folder / "potential.keras").resolve():
         raise InputError(f"start_from: the run would overwrite {path}; choose another run folder.")
     with naming("start_from"):
