@@ -7,21 +7,39 @@ from typing import Annotated
 
 import typer
 
+import amp_tf
 from amp_tf.command import run_command
-from amp_tf.data.arrays import KEYS
 from amp_tf.errors import DataFileError, InputError
 from amp_tf.files import as_folder, check_outputs, no_file
-from amp_tf.silence import silent
+from amp_tf.shipped import FILES, potential_file
 
 MOST_GROUPS = 20
 """Groups of a data file that ``amp-tf info`` describes."""
 
-app = typer.Typer(
-    add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help="Anisotropic message passing potentials."
-)
+TRAINING, PREDICTION, FILES_OF_OTHERS = "Train and test", "Predict and simulate", "Data and weights"
+"""Under which ``amp-tf --help`` lists the commands."""
+
+PotentialArgument = Annotated[
+    Path, typer.Argument(help=f"A saved potential, *.keras, or the name of one that ships: {', '.join(FILES)}.", show_default=False)
+]
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 
 
-@app.command()
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"amp-tf {amp_tf.__version__}")
+        raise typer.Exit
+
+
+@app.callback(epilog="amp-tf COMMAND --help tells the arguments of a command, with an example.")
+def of_all(
+    version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")] = False,
+) -> None:
+    """Anisotropic message passing potentials."""
+
+
+@app.command(rich_help_panel=TRAINING, epilog="Example: amp-tf train examples/water_dimer.yaml runs/dimer steps=2000")
 def train(
     config: Annotated[Path, typer.Argument(help="YAML configuration; unknown keys are refused.")],
     folder: Annotated[str, typer.Argument(help="Run folder; an interrupted run in it goes on, a finished one is only reported.")],
@@ -41,9 +59,9 @@ def train(
     typer.echo(f"potential: {place / 'potential.keras'}")
 
 
-@app.command()
+@app.command(rich_help_panel=TRAINING, epilog="Example: amp-tf evaluate uracil datasets/uracil_sample.h5")
 def evaluate(
-    potential: Annotated[Path, typer.Argument(help="A saved potential, *.keras.")],
+    potential: PotentialArgument,
     data: Annotated[Path, typer.Argument(help="Reference data, *.h5.")],
 ) -> None:
     """Errors of a saved potential on all frames of a data file, beside the null model.
@@ -60,9 +78,9 @@ def evaluate(
     _print_metrics([{"split": "all", **row} for row in run(model, Frames.from_reference_data(reference, model.target))])
 
 
-@app.command()
+@app.command(rich_help_panel=PREDICTION, epilog="Example: amp-tf predict uracil datasets/uracil_sample.h5 predicted.h5")
 def predict(
-    potential: Annotated[Path, typer.Argument(help="A saved potential, *.keras.")],
+    potential: PotentialArgument,
     source: Annotated[Path, typer.Argument(help="Systems: reference data (*.h5) or extended xyz (charge=... a frame, else 0).")],
     output: Annotated[
         Path,
@@ -78,6 +96,7 @@ def predict(
     from amp_tf.models import load_potential
     from amp_tf.predict import predict_file
 
+    potential = potential_file(potential)
     check_outputs([output], {"the potential": potential, "the source": source, "the point charges": pc})
     options = ([] if pc is None else [f"--pc={pc.name}"]) + ([] if cell is None else ["--cell", *map(str, cell)])
     command = shlex.join(["amp-tf", "predict", potential.name, source.name, output.name, *options])
@@ -89,12 +108,13 @@ _FORM_HELP = (
     "(dsgdb9nsd.xyz.tar.bz2 or a folder of its members)."
 )
 _KEY_HELP = (
-    f"OURS=NAME, such as energies=E; hdf5: of {', '.join(KEYS)} or, instead of gradients, qm_forces and mm_forces, where energies=*/E "
+    "OURS=NAME, such as energies=E; hdf5: of atomic_numbers, positions, energies, qm_gradients, mm_positions, mm_charges, mm_gradients, "
+    "charges, dipoles or, instead of gradients, qm_forces and mm_forces, where energies=*/E "
     "takes one group for each molecule; xyz, emle: of energies, qm_forces, qm_gradients, charges, dipoles; repeat it."
 )
 
 
-@app.command()
+@app.command(rich_help_panel=FILES_OF_OTHERS, epilog="Example: amp-tf convert water.xyz water.h5 --format xyz --level-of-theory MP2")
 def convert(
     source: Annotated[Path, typer.Argument(help="A folder (amp_qmmm) or a file.")],
     output: Annotated[Path, typer.Argument(help="Reference data to write, *.h5.")],
@@ -124,6 +144,7 @@ def convert(
     """Reference data of others as ours."""
     from amp_tf.data import convert as readers
     from amp_tf.data import qm9
+    from amp_tf.data.arrays import KEYS
     from amp_tf.data.frames import left_out
     from amp_tf.data.hdf5 import write_reference_data
     from amp_tf.data.plausibility import check_plausible
@@ -185,7 +206,7 @@ def convert(
         typer.echo(f"not taken over, because it is no number or not in all frames of a group: {', '.join(names)}")
 
 
-@app.command()
+@app.command(rich_help_panel=FILES_OF_OTHERS, epilog="Example: amp-tf import-weights MIN_state_dict amp_bms.keras --mode md")
 def import_weights(
     source: Annotated[Path, typer.Argument(help="The published weights of AMP-BMS, the PyTorch file MIN_state_dict.")],
     output: Annotated[Path, typer.Argument(help="Potential to write, *.keras.")],
@@ -213,10 +234,17 @@ def import_weights(
     typer.echo(f"{output}: weights of {origin['weights']}; licence: {origin['license']}; md5 {origin['md5']}")
 
 
-@app.command()
-def info(file: Annotated[Path, typer.Argument(help="A saved potential (*.keras) or reference data (*.h5).")]) -> None:
-    """What a file is: elements, order, cut-offs, units, parameters, provenance."""
-    if stands := no_file(file):
+@app.command(rich_help_panel=FILES_OF_OTHERS, epilog="Example: amp-tf info uracil")
+def info(
+    file: Annotated[
+        Path,
+        typer.Argument(help=f"A saved potential (*.keras, or the name of one that ships: {', '.join(FILES)}) or reference data (*.h5)."),
+    ],
+) -> None:
+    """What a file is: elements, order, cut-offs, units, parameters, provenance, model card."""
+    if file.suffix in ("", ".keras"):
+        file = potential_file(file)
+    elif stands := no_file(file):
         raise DataFileError(f"{file}: {stands}; give a potential (*.keras) or reference data (*.h5).")
     lines = _potential_lines(file) if file.suffix == ".keras" else _data_lines(file)
     width = max(len(name) for name, _ in lines)
@@ -225,10 +253,9 @@ def info(file: Annotated[Path, typer.Argument(help="A saved potential (*.keras) 
 
 
 def _potential_lines(file: Path) -> list[tuple[str, object]]:
-    with silent(2):  # what TensorFlow writes as it starts, before its own settings of what to write hold
-        from amp_tf.models import load_potential
+    from amp_tf.models import load_potential
 
-        potential = load_potential(file)
+    potential, card = load_potential(file), file.with_suffix(".md")
     config = potential.get_config()
     provenance, unit = config.pop("provenance"), config.pop("units")
     lines = [("potential", type(potential).__name__), ("parameters", f"{potential.count_params():,}".replace(",", " "))]
@@ -238,7 +265,8 @@ def _potential_lines(file: Path) -> list[tuple[str, object]]:
         lines.append((f"{row['split']} {row['metric']}", f"{row['value']:.4g} {row['unit']} (null model {row['null_model']:.4g})"))
     if provenance.pop("ranges", None) is not None:
         lines += potential.training_ranges.lines()
-    return lines + [(f"provenance: {key}", value) for key, value in provenance.items()]
+    lines += [(f"provenance: {key}", value) for key, value in provenance.items()]
+    return lines + ([("model card", card)] if card.is_file() else [])
 
 
 def _data_lines(file: Path) -> list[tuple[str, object]]:
@@ -276,9 +304,9 @@ def _print_metrics(metrics: list[dict]) -> None:
         typer.echo(f"{row['split']:<12}{row['metric']:<20}{row['value']:>12.4g}{row['null_model']:>12.4g}  {row['unit']}")
 
 
-@app.command()
+@app.command(rich_help_panel=PREDICTION, epilog="Example: amp-tf md uracil uracil runs/md --time 1")
 def md(
-    potential: Annotated[Path, typer.Argument(help="A saved potential, *.keras.")],
+    potential: PotentialArgument,
     solute: Annotated[
         str,
         typer.Argument(
@@ -306,7 +334,7 @@ def md(
     interval: Annotated[int, typer.Option(help="Steps between two frames.")] = 50,
     zone: Annotated[float, typer.Option(help="Water within this of the solute is seen by the potential, angstrom.")] = 14.0,
     seed: Annotated[int, typer.Option(help="Of velocities and thermostat.")] = 0,
-    committee: Annotated[list[Path] | None, typer.Option(help="Further potentials; the mean of all moves the atoms.")] = None,
+    committee: Annotated[list[Path] | None, typer.Option(help="Further ones, named likewise; the mean of all moves the atoms.")] = None,
     collect: Annotated[
         Path | None,
         typer.Option(help="Extended xyz to write frames to where the committee disagrees, the charges around them beside it as *.pc.xyz."),
@@ -351,9 +379,9 @@ def md(
         typer.echo(f"wrote {collect}: {run.n_collected} frames worth labelling")
 
 
-@app.command()
+@app.command(rich_help_panel=PREDICTION, epilog="Example: amp-tf serve uracil --folder amp_tf_orca")
 def serve(
-    potential: Annotated[Path, typer.Argument(help="A saved potential that embeds charges, *.keras.")],
+    potential: PotentialArgument,
     folder: Annotated[
         str, typer.Option(help="In which the program orca is made, to be put in front of PATH where sander runs.")
     ] = "amp_tf_orca",
@@ -367,7 +395,6 @@ def serve(
 
 def main() -> None:
     """Run the ``amp-tf`` command."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     run_command(app)
 
 

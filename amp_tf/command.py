@@ -12,6 +12,14 @@ INTERRUPTED = 128 + signal.SIGINT
 SAID_INTERRUPTED = "interrupted; run the same command again."
 
 
+def tell_error(error: object) -> None:
+    """Print the sentence of an error to standard error, red where that is a terminal and NO_COLOR is not set."""
+    import typer  # here, so that Ctrl-C is caught from the start
+
+    sentence = f"error: {error}"
+    typer.echo(sentence if os.environ.get("NO_COLOR") else typer.style(sentence, fg=typer.colors.RED), err=True)
+
+
 def run_command(app: Callable[[], None]) -> None:
     """Run ``app`` and exit. Errors that amp_tf raises on purpose, and those of the system, end with their sentence and exit status 1.
 
@@ -42,16 +50,19 @@ def run_command(app: Callable[[], None]) -> None:
         # an import that is interrupted may raise something else
         stopped = interrupted and not isinstance(error, AmpTFError)
         status = INTERRUPTED if stopped else 1
-        print(SAID_INTERRUPTED if stopped else f"error: {error}", file=sys.stderr)
+        if stopped:
+            print(SAID_INTERRUPTED, file=sys.stderr)
+        else:
+            tell_error(error)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.stdout is None:  # it is closed
-        print("error: the output cannot be printed (standard output is closed).", file=sys.stderr)
+        tell_error("the output cannot be printed (standard output is closed).")
         raise SystemExit(status or 1)
     try:
         sys.stdout.flush()
     except OSError as error:
         if not status:  # else the reason was told
-            print(f"error: the output cannot be printed ({error.strerror}).", file=sys.stderr)
+            tell_error(f"the output cannot be printed ({error.strerror}).")
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python would try again, and complain
         status = status or 1
     raise SystemExit(status)
@@ -72,5 +83,4 @@ def main() -> None:
 
         app()
 
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     run_command(app)

@@ -7,13 +7,16 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+import typer
 import yaml
 from typer.testing import CliRunner
 
 from amp_tf import cli
+from amp_tf.data.arrays import KEYS
 from amp_tf.errors import AmpTFError
 from datasets import qmmm_solutes
 
@@ -64,15 +67,41 @@ def test_info_of_a_potential(trained):
         assert part in output
 
 
-def test_info_says_nothing_else(trained):
-    command = [sys.executable, "-m", "amp_tf.cli", "info"]
-    settings = {key: value for key, value in os.environ.items() if key != "TF_CPP_MIN_LOG_LEVEL"}
-    finished = subprocess.run(
-        [*command, str(trained[0] / "potential.keras")], env=settings, capture_output=True, text=True, check=True, cwd=ROOT
-    )
-    assert finished.stderr == ""
-    finished = subprocess.run([*command, __file__ + ".keras"], env=settings, capture_output=True, text=True, check=False, cwd=ROOT)
-    assert finished.stderr.startswith("error: ")
+def test_info_tells_the_model_card():
+    folder = ROOT / "reproductions" / "weights" / "solutes"
+    output = CliRunner().invoke(cli.app, ["info", str(folder / "uracil.keras")]).output
+    assert re.search(rf"model card +{re.escape(str(folder / 'uracil.md'))}\n", output)
+    assert "model card" not in CliRunner().invoke(cli.app, ["info", str(folder / "uracil-unshuffled.keras")]).output
+
+
+def test_the_version():
+    assert CliRunner().invoke(cli.app, ["--version"]).output == f"amp-tf {version('amp_tf')}\n"
+
+
+def test_help_groups_the_commands_and_starts_nothing():
+    code = "import sys\nfrom amp_tf import cli\ntry:\n cli.app(['--help'])\nfinally:\n assert not {'numpy', 'tensorflow'} & {*sys.modules}"
+    text = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    parts = re.split("Train and test|Predict and simulate|Data and weights", text)[1:]
+    listed = [re.findall(r"^\W ([a-z][a-z-]*) +\S", part, re.MULTILINE) for part in parts]
+    assert listed == [["train", "evaluate"], ["predict", "md", "serve"], ["convert", "import-weights", "info"]]
+
+
+@pytest.mark.parametrize("command", typer.main.get_command(cli.app).commands)
+def test_help_of_a_command_ends_with_an_example(command):
+    output = CliRunner().invoke(cli.app, [command, "--help"], env={"COLUMNS": "80"}).output
+    assert output.strip().splitlines()[-1].strip().startswith(f"Example: amp-tf {command} ")
+
+
+def test_help_of_convert_tells_every_key():
+    output = CliRunner().invoke(cli.app, ["convert", "--help"], env={"COLUMNS": "200"}).output
+    assert ", ".join(KEYS) in " ".join(re.sub("[│|]", " ", output).split())
+
+
+def test_completion():
+    settings = os.environ | {"_AMP_TF_COMPLETE": "complete_bash", "COMP_WORDS": "amp-tf pre", "COMP_CWORD": "1"}
+    command = [sys.executable, "-c", "import sys; sys.argv[0] = 'amp-tf'; from amp_tf.command import main; main()"]
+    finished = subprocess.run(command, env=settings, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert (finished.stdout.split(), finished.stderr) == (["predict"], "")
 
 
 def test_info_of_data(water_dimer_file):

@@ -1,6 +1,7 @@
 """How commands end: Ctrl-C at any time, twice, and an output that cannot be printed."""
 
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -77,6 +78,18 @@ def test_errors_and_exit_statuses(body, status, sentence):
     process = start(f"{STARTED}; {body}")
     _, complaints = process.communicate(timeout=20)
     assert (process.returncode, complaints) == (status, sentence)
+
+
+@pytest.mark.parametrize(("settings", "start"), [({}, b"\x1b[31m"), ({"NO_COLOR": "1"}, b"")])
+def test_errors_are_red_on_a_terminal(settings, start):
+    ours, theirs = pty.openpty()
+    environment = {key: value for key, value in os.environ.items() if key != "NO_COLOR"} | settings
+    code = CODE.format(body="raise InputError('a sentence.')")
+    subprocess.run([sys.executable, "-c", code], stderr=theirs, cwd=ROOT, env=environment, check=False)
+    written = os.read(ours, 1000)
+    os.close(theirs), os.close(ours)
+    assert written.startswith(start + b"error: a sentence.")
+    assert (b"\x1b" in written) == bool(start)
 
 
 def test_ctrl_c_that_typer_makes_an_exit_of_is_one_sentence():
