@@ -1,11 +1,12 @@
 # Every target makes the virtual environment .venv on first use; PYTHON chooses the interpreter, PRESET the size of a reproduction.
 PYTHON ?= python3
+OLDEST_PYTHON ?= $(shell for python in python3.10 python3.11 python3; do $$python -c '' 2>/dev/null && command -v $$python && break; done)
 PRESET ?= laptop
 PYTEST_OPTIONS ?=
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: help install lint format test docs fuzz lock benchmark dataset-water-dimer dataset-water-clusters dataset-uracil dataset-retinoic-acid \
+.PHONY: help install lint format test test-oldest docs fuzz lock benchmark dataset-water-dimer dataset-water-clusters dataset-uracil dataset-retinoic-acid \
   dataset-sam-cysteine dataset-qm9 readme ship-weights clean
 
 help:
@@ -19,6 +20,7 @@ help:
 	@echo "make reproduce-dipeptide OPTIONS=\"--weights MIN_state_dict\"   alanine dipeptide with the published weights of AMP-BMS, in OpenMM"
 	@echo "make test                lint and tests (PYTEST_OPTIONS=--run-slow for all)"
 	@echo "make docs                the documentation, runs/docs/index.html; its tutorials run as it is built"
+	@echo "make test-oldest         the tests of mathematics, models and data with the lowest versions that setup.cfg allows"
 	@echo "make fuzz                damaged files, bad input and killed runs by the hundreds, in minutes"
 	@echo "make dataset-water-dimer build the water dimer's reference data anew (ENGINE=pyscf or psi4)"
 	@echo "make dataset-water-clusters   build the water clusters' minima and reference data anew (ENGINE=psi4 or pyscf)"
@@ -54,6 +56,12 @@ test: lint
 docs: $(INSTALLED)
 	$(BIN)/sphinx-build -W --keep-going -q -b html -j 2 docs runs/docs
 	@echo "open runs/docs/index.html"
+# warnings there are those of old libraries about newer ones
+test-oldest: $(INSTALLED)
+	$(BIN)/pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv venv --quiet --clear --python $(OLDEST_PYTHON) .venv-oldest
+	$(BIN)/uv pip install --quiet --python .venv-oldest/bin/python --resolution lowest-direct --editable '.[reference,dev]'
+	.venv-oldest/bin/python -m pytest -n 2 -W ignore::DeprecationWarning tests/ops tests/layers tests/models tests/data $(PYTEST_OPTIONS)
 
 fuzz: $(INSTALLED)
 	$(BIN)/python -m pytest -n 2 --run-slow tests/fuzz $(PYTEST_OPTIONS)
@@ -86,4 +94,4 @@ lock: $(INSTALLED)
 	$(BIN)/uv pip compile --universal --python-version 3.10 --extra reference --extra cluster --extra tensorboard --extra docs --extra dev --no-header --no-annotate --output-file requirements.lock setup.cfg
 
 clean:
-	rm -rf .venv runs build dist *.egg-info .pytest_cache .ruff_cache
+	rm -rf .venv .venv-oldest runs build dist *.egg-info .pytest_cache .ruff_cache
