@@ -56,12 +56,13 @@ test: lint
 docs: $(INSTALLED)
 	$(BIN)/sphinx-build -W --keep-going -q -b html -j 2 docs runs/docs
 	@echo "open runs/docs/index.html"
+
 # warnings there are those of old libraries about newer ones
 test-oldest: $(INSTALLED)
 	$(BIN)/pip install --quiet --disable-pip-version-check uv
 	$(BIN)/uv venv --quiet --clear --python $(OLDEST_PYTHON) .venv-oldest
 	$(BIN)/uv pip install --quiet --python .venv-oldest/bin/python --resolution lowest-direct --editable '.[reference,dev]'
-	.venv-oldest/bin/python -m pytest -n 2 -W ignore::DeprecationWarning tests/ops tests/layers tests/models tests/data $(PYTEST_OPTIONS)
+	.venv-oldest/bin/python -m pytest -n 2 -W ignore::DeprecationWarning tests/test_units.py tests/ops tests/layers tests/models tests/data $(PYTEST_OPTIONS)
 
 fuzz: $(INSTALLED)
 	$(BIN)/python -m pytest -n 2 --run-slow tests/fuzz $(PYTEST_OPTIONS)

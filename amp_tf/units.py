@@ -2,7 +2,7 @@
 
 Inside the package and in every file that it writes: angstrom, kJ/mol, kJ/mol/angstrom, elementary charge.
 Source of the constants: CODATA 2018 as tabulated by :func:`ase.units.create_units`, fixed to that year so that a newer ASE does not change
-a stored energy.
+a stored energy; ASE 3.23 had another magnetic constant of that year, in the tenth digit.
 """
 
 from ase.units import create_units
