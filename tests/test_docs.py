@@ -1,5 +1,7 @@
-"""README and the documentation say what is so: examples run, commands and their options exist, links lead somewhere, tables are those of the
-result files. The tutorials run, and links within the documentation are checked, when it is built: ``make docs``."""
+"""README and the documentation say what is so: examples run, commands and options exist, links lead somewhere, tables are up to date.
+
+The tutorials run, and links within the documentation are checked, when it is built: ``make docs``.
+"""
 
 import importlib
 import os
@@ -43,7 +45,8 @@ def commands():
 def test_the_examples_run(tmp_path):
     """All of them one after the other, as a user would paste them, in a process of their own: some set TensorFlow up."""
     pages = [page for page in PAGES if blocks(page, "python")]
-    assert README in pages and len(pages) > 5
+    assert README in pages
+    assert len(pages) > 5
     code = "\n".join(f"print({name(page)!r}, flush=True)\n{block}" for page in pages for block in blocks(page, "python"))
     (tmp_path / "examples.py").write_text(code)
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
