@@ -18,8 +18,8 @@ from amp_tf.data.hdf5 import FrameGroup, Provenance, read_reference_data, write_
 from amp_tf.errors import DataFileError, InputError
 from amp_tf.files import check_outputs, no_file, whole_file
 from amp_tf.geometry import geometry_complaint
-from amp_tf.graph import System, naming
 from amp_tf.models import Potential
+from amp_tf.systems import System, naming
 from amp_tf.targets import ENERGY
 from amp_tf.training.evaluation import predict
 

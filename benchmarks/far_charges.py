@@ -17,10 +17,10 @@ from scipy.spatial import cKDTree
 import amp_tf
 from amp_tf.command import tell_error
 from amp_tf.errors import AmpTFError, EngineError
-from amp_tf.graph import System
-from amp_tf.models import potential as potentials
+from amp_tf.models import computing
 from amp_tf.simulation.solutes import Solute, solute_by_name
 from amp_tf.simulation.water_box import WATER_CHARGES
+from amp_tf.systems import System
 from benchmarks.step_time import RESULTS
 from reproductions.common import Row, format_table, row, write_result
 from reproductions.solutes import MODEL
@@ -62,7 +62,7 @@ def measure(solute: Solute, n_mm: int, fmm: bool) -> list[Row]:
         def compute(work=work):
             results[work] = potential.compute_systems([system])
 
-        with mock.patch.object(potentials, "EXPANDED", threshold):
+        with mock.patch.object(computing, "EXPANDED", threshold):
             seconds = median_time(compute)
         who = {"mm_particles": len(system.mm_charges), "work": work}
         rows += [row("time", "s", seconds, **who), row("time_per_charge", "µs", 1e6 * seconds / len(system.mm_charges), **who)]

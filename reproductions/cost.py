@@ -14,10 +14,11 @@ import tensorflow as tf
 import typer
 
 import amp_tf
-from amp_tf.graph import MolecularGraph, System
+from amp_tf.graph import MolecularGraph
 from amp_tf.models import Potential
 from amp_tf.progress import progress_bar
 from amp_tf.simulation.solutes import solute_by_name, solute_from_smiles
+from amp_tf.systems import System
 from reproductions.common import RESULTS, Row, row, write_result
 from reproductions.entry import run_reproduction
 from reproductions.timing import matrix_product_operations, matrix_product_rate, median_time

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from amp_tf.graph import System
+from amp_tf.systems import System
 from figures.figure4 import draw
 from reproductions.common import RESULTS, Row, format_table, row
 from reproductions.cost import Size, cost_app, make_model, measure_all, measured, solute, timing_rows

@@ -3,8 +3,8 @@
 import numpy as np
 from scipy.spatial import cKDTree
 
-from amp_tf.graph import System
 from amp_tf.simulation.solutes import Solute
+from amp_tf.systems import System
 
 NEAR_CUTOFF = 4.0
 """Of the potentials that are measured, angstrom."""

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from amp_tf.graph import System
+from amp_tf.systems import System
 from datasets.water_dimer import SHIPPED_FILE, dimer_positions
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")

@@ -5,8 +5,9 @@ import pytest
 from scipy.spatial.distance import cdist
 
 from amp_tf.errors import InputError
-from amp_tf.graph import MolecularGraph, System, build_graph, join_graphs
+from amp_tf.graph import MolecularGraph, build_graph, join_graphs
 from amp_tf.neighbours import near_pairs, pairs
+from amp_tf.systems import System
 
 
 def brute_force_pairs(positions, cutoff):

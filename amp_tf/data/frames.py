@@ -11,7 +11,7 @@ from ase.data import chemical_symbols
 
 from amp_tf.data.hdf5 import FrameGroup, Provenance, ReferenceData
 from amp_tf.errors import DataFileError, InputError
-from amp_tf.graph import naming
+from amp_tf.systems import naming
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ from amp_tf.arrays import as_number, as_plain
 from amp_tf.data.hdf5_file import WatchedDataset, attributes, check_stored, item, names, open_for_reading, open_for_writing
 from amp_tf.errors import DataFileError
 from amp_tf.files import no_file, whole_file
-from amp_tf.graph import System
+from amp_tf.systems import System
 from amp_tf.targets import checked_units
 
 FORMAT = "amp_tf reference data"

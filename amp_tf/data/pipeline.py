@@ -14,19 +14,11 @@ import tensorflow as tf
 
 from amp_tf.data.hdf5 import HELD_PARTICLES, FrameGroup, ReferenceData
 from amp_tf.errors import DataFileError, InputError
-from amp_tf.graph import (
-    ATOM_INDICES,
-    MM_INDICES,
-    TABLES,
-    MolecularGraph,
-    System,
-    count_neighbours,
-    filled_particles,
-    nearest_pairs,
-    off_atoms,
-    with_node_pairs,
-)
-from amp_tf.models.potential import Potential, graph_signature
+from amp_tf.filling import filled_particles, nearest_pairs, with_node_pairs
+from amp_tf.graph import ATOM_INDICES, MM_INDICES, TABLES, MolecularGraph, count_neighbours, off_atoms
+from amp_tf.models.computing import graph_signature
+from amp_tf.models.potential import Potential
+from amp_tf.systems import System
 
 LABELS = ("energy", "qm_gradients", "mm_gradients")
 
@@ -127,7 +119,7 @@ class GraphBatches:
         frames: the data.
         labels: which of ``energy``, ``qm_gradients``, ``mm_gradients`` come with a batch.
         one_shape: give every frame as many edges and MM particles (one more where these are nodes) as the largest has, so that XLA compiles
-            a step once. What is added changes nothing (:func:`amp_tf.graph.filled_graph`; the mean of the MM gradients' loss counts the
+            a step once. What is added changes nothing (:func:`amp_tf.filling.filled_graph`; the mean of the MM gradients' loss counts the
             added particles, whose gradients are zero). Only for one number of atoms, and only where edges end smoothly; otherwise the
             frames stay as they are.
 

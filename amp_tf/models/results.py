@@ -1,6 +1,7 @@
-"""Results that are no numbers become one sentence that names the system and the particle."""
+"""What is computed of a batch, flat over its atoms and MM particles, checked and split by system."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -32,3 +33,30 @@ def _sentence(systems: Sequence[System], name: str, values: np.ndarray) -> str:
 
 
 _REMEDY = "; check that the weights of the potential are finite numbers, and the geometry and charges of this system."
+
+
+def split_by_system(systems: Sequence[System], raw: Mapping[str, Any], embeds_charges: bool) -> dict[str, list]:
+    """Lists, one entry a system, of the arrays [n_atoms, ...] or [n_mm, ...] of a batch.
+
+    ``mm_gradients`` and ``mm_potentials`` are left out where the model embeds no charges; ``multipoles`` become tuples over orders;
+    ``dipole`` [n_systems, 3] is that of ``charges`` about the centroid of the atoms, e*angstrom, where the model gives charges alone.
+    """
+    rest, result = dict(raw), {}
+    atom_splits = np.cumsum([len(system.atomic_numbers) for system in systems])[:-1]
+    mm_splits = np.cumsum([len(system.mm_charges) for system in systems])[:-1]
+    of_mm = {name: np.split(rest.pop(name), mm_splits) for name in ("mm_gradients", "mm_potentials") if name in rest}
+    vectors = rest.pop("dipole", None)
+    if embeds_charges:
+        result |= of_mm
+    if "multipoles" in rest:
+        split_orders = [np.split(moment, atom_splits) for moment in rest.pop("multipoles")]
+        result["multipoles"] = list(zip(*split_orders, strict=True))
+    result |= {name: np.split(values, atom_splits) for name, values in rest.items()}
+    if vectors is not None:
+        result["dipole"] = list(vectors)
+    elif "charges" in result:
+        result["dipole"] = [
+            charges.astype(np.float64) @ (system.positions - system.positions.mean(axis=0))
+            for charges, system in zip(result["charges"], systems, strict=True)
+        ]
+    return result

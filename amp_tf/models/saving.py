@@ -1,142 +1,51 @@
-"""Loading of saved potentials, after checks that name what is wrong with a file.
+"""How a potential is saved: to files that are whole or not there. :mod:`amp_tf.models.loading` reads them."""
 
-A ``.keras`` file names the classes that it is made of. Keras would import them; here the class must be one of ours, its settings must be
-plain values, and Keras reads nothing but the weights.
-"""
-
-import io
-import json
 import os
-import zipfile
 from pathlib import Path
-from typing import Any
 
-import h5py
-import numpy as np
+import keras
 
-from amp_tf.errors import DataFileError, InputError
-from amp_tf.files import check_archive
-from amp_tf.models.amp import AMP
-from amp_tf.models.amp_bms import AMPBMS
-from amp_tf.models.gnn import GNN
-from amp_tf.models.painn import PaiNN
-from amp_tf.models.potential import Potential
-from amp_tf.models.processes import require_no_fork
-from amp_tf.models.schnet import SchNet
-from amp_tf.models.settings import LARGEST, check_sizes, least_weights
-from amp_tf.shipped import potential_file
-
-MODELS: dict[str, type[Potential]] = {model.__name__: model for model in (AMP, GNN, PaiNN, SchNet, AMPBMS)}
-
-SIZES = (*LARGEST, "n_features", "n_filters")
-"""The settings that decide how much memory a potential takes."""
-
-LARGEST_CONFIG, LARGEST_RATIO = 10_000_000, 20
-"""Bytes of the configuration in a file, and how many times larger than the file its parts may be: Keras does not compress them."""
+from amp_tf.errors import AmpTFError
+from amp_tf.files import whole_file
+from amp_tf.models.processes import unpickled
+from amp_tf.models.settings import require
 
 
-def load_potential(path: Path | str, dtype: str | None = None) -> Potential:
-    """Load a saved potential; no code that a file names is run.
+class Saved(keras.Model):
+    """Saving and pickling of a model."""
 
-    Args:
-        path: a ``.keras`` file that :meth:`Potential.save` wrote, or the name of a potential that ships (``"uracil"``).
-        dtype: ``"float32"`` or ``"float64"``, in which the potential computes; None: that of the file.
+    def save(self, filepath: Path | str, overwrite: bool = True, **settings) -> None:
+        """Save to a ``.keras`` file, which is whole or not there, whatever happens.
 
-    Raises:
-        DataFileError: if the file is missing, damaged, or not a potential of amp_tf.
-        InputError: for another ``dtype``.
-        AmpTFError: in a process that was forked after TensorFlow ran.
-    """
-    require_no_fork()
-    if not isinstance(path, str | os.PathLike):
-        raise InputError(f"load_potential takes the path of a .keras file, got {path!r}.")
-    path = potential_file(path)
-    config = require_potential_file(path)
-    model, settings = MODELS[config["class_name"]], config["config"]
-    try:
-        n_held = _count_weights(path)
-        sizes = {name: settings[name] for name in SIZES if name in settings}
-        check_sizes(**sizes)
-        if least_weights(**sizes) > n_held:
-            raise ValueError(f"its sizes {sizes} do not fit the {n_held} weights that it holds")
-        potential = model.from_config(settings)
-        if potential.count_params() != n_held:
-            raise ValueError(f"it holds {n_held} weights, not {potential.count_params()}")
-        potential.load_weights(path)
-    except Exception as error:  # whatever zipfile, h5py and Keras make of damaged bytes
-        reason = " ".join(str(error).split())[:300]
-        raise DataFileError(
-            f"{path}: the saved potential cannot be read ({reason}); copy it again, or install the amp_tf that wrote it."
-        ) from error
-    if not all(np.all(np.isfinite(values)) for values in potential.get_weights()):
-        raise DataFileError(f"{path}: weights of the potential are NaN or infinite; train it again.")
-    return potential if dtype in (None, potential.compute_dtype) else potential.copy_for_inference(dtype)
+        Raises:
+            InputError: for what is no path that ends in ``.keras``, or, without ``overwrite``, a file that is there already.
+            AmpTFError: if it cannot be written.
+        """
+        is_path = isinstance(filepath, str | os.PathLike)
+        require(is_path and Path(filepath).suffix == ".keras", f"a potential is saved to a path that ends in .keras, got {filepath!r}.")
+        require(settings.pop("zipped", True) is not False, "a potential is one file; leave zipped=False, which makes a folder, out.")
+        path = Path(filepath)
+        require(overwrite or not os.path.exists(path), f"{path} is there already; choose another name.")
+        if os.path.isdir(path):
+            raise AmpTFError(f"{path} is a folder; choose another name.")
+        with whole_file(path) as partial:
+            super().save(partial, **settings)
 
+    def save_weights(self, filepath: Path | str, overwrite: bool = True, **settings) -> None:
+        """As Keras's, to one file that is whole or not there, whatever happens.
 
-def require_potential_file(path: Path) -> dict[str, Any]:
-    """The Keras configuration inside a ``.keras`` file, after checking that it is a potential of amp_tf.
-
-    Raises:
-        DataFileError: as :func:`load_potential`.
-    """
-    if path.suffix != ".keras":
-        raise DataFileError(f"{path}: the ending of a saved potential is .keras; rename the file if it is one.")
-    try:
-        with zipfile.ZipFile(path) as archive:
-            check_archive(archive, path)
-            unpacked = sum(part.file_size for part in archive.infolist())
-            if unpacked > LARGEST_RATIO * path.stat().st_size or archive.getinfo("config.json").file_size > LARGEST_CONFIG:
-                raise ValueError(f"its parts are larger than any potential of this size, {unpacked} bytes")
-            damaged = archive.testzip()
-            config = json.loads(archive.read("config.json"))
-    except DataFileError:
-        raise
-    except Exception as error:  # whatever zipfile makes of damaged bytes
-        raise DataFileError(f"{path}: damaged or not a .keras file ({' '.join(str(error).split())[:200]}); copy it again.") from error
-    if damaged:
-        raise DataFileError(f"{path}: the part {damaged!r} is damaged; copy the file again.")
-    _check_kind(path, config)
-    return config
-
-
-def _check_kind(path: Path, config: Any) -> None:
-    """The configuration must name one of our classes, exactly as Keras writes it, and hold plain settings."""
-    named = {key: config.get(key) if isinstance(config, dict) else None for key in ("module", "class_name", "registered_name")}
-    model = MODELS.get(named["class_name"]) if isinstance(named["class_name"], str) else None
-    name = named["class_name"]
-    if model is None and str(named["registered_name"]).startswith("amp_tf>") and str(named["module"]).startswith("amp_tf."):
-        raise DataFileError(
-            f"{path}: the saved potential cannot be read (its class {name!r} is none of {', '.join(MODELS)}); install the "
-            "amp_tf that wrote it."
+        Raises:
+            InputError: for what is no path that ends in ``.weights.h5``, or, without ``overwrite``, a file that is there already.
+            AmpTFError: if it cannot be written.
+        """
+        is_path = isinstance(filepath, str | os.PathLike)
+        require(
+            is_path and os.fspath(filepath).endswith(".weights.h5"),
+            f"weights are saved to a path that ends in .weights.h5, got {filepath!r}.",
         )
-    if model is None or named != {"module": model.__module__, "class_name": name, "registered_name": f"amp_tf>{name}"}:
-        kind = " ".join(str(value)[:60] for value in named.values())
-        raise DataFileError(f"{path}: not a potential of amp_tf (it is {kind}); give a file that amp_tf saved.")
-    settings = config.get("config")
-    if not isinstance(settings, dict) or not isinstance(settings.get("name"), str) or not isinstance(settings.get("dtype"), str):
-        raise DataFileError(f"{path}: the saved potential cannot be read (its settings are damaged); copy it again.")
+        require(overwrite or not os.path.exists(filepath), f"{filepath} is there already; choose another name.")
+        with whole_file(filepath) as partial:
+            super().save_weights(partial, **settings)
 
-
-def _count_weights(path: Path) -> int:
-    """How many weights the file holds, read from the headers of its data sets.
-
-    Raises:
-        ValueError: where a data set is larger than what the file stores, or lives elsewhere.
-    """
-    n_weights = 0
-
-    def add(name: str, item: h5py.Group | h5py.Dataset) -> None:
-        nonlocal n_weights
-        if isinstance(item, h5py.Group):
-            if not all(isinstance(item.get(key, getlink=True), h5py.HardLink) for key in item):
-                raise ValueError(f"{name}: a link to somewhere else")
-            return
-        is_weight = not name.startswith("optimizer/")
-        if item.external or item.is_virtual or item.id.get_storage_size() < item.nbytes or (is_weight and item.dtype.kind != "f"):
-            raise ValueError(f"{name}: the data set is not whole")
-        n_weights += item.size if is_weight else 0
-
-    with zipfile.ZipFile(path) as archive, h5py.File(io.BytesIO(archive.read("model.weights.h5")), "r") as file:
-        add("/", file)
-        file.visititems(add)
-    return n_weights
+    def __reduce__(self):
+        return unpickled, super().__reduce__()

@@ -12,10 +12,10 @@ from pydantic import Field
 from amp_tf.data.splits import Split
 from amp_tf.errors import InputError
 from amp_tf.files import no_file
-from amp_tf.graph import naming
 from amp_tf.models import Potential
-from amp_tf.models.saving import MODELS
+from amp_tf.models.loading import MODELS
 from amp_tf.models.settings import checked_elements
+from amp_tf.systems import naming
 from amp_tf.targets import ENERGY
 from amp_tf.training.strict_yaml import read_yaml
 

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from amp_tf.data.pipeline import MAXIMUM_PAIRS, Frames
-from amp_tf.graph import System, naming
 from amp_tf.models import Potential
+from amp_tf.systems import System, naming
 from amp_tf.targets import ENERGY
 from amp_tf.training.callbacks import UNIT_OF_LABEL
 

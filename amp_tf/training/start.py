@@ -9,9 +9,9 @@ import numpy as np
 
 from amp_tf.data.hdf5 import ReferenceData
 from amp_tf.errors import InputError
-from amp_tf.graph import naming
 from amp_tf.models import Potential, load_potential
 from amp_tf.shipped import potential_file
+from amp_tf.systems import naming
 from amp_tf.training.config import TrainingConfig
 
 

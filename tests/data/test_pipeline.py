@@ -8,7 +8,8 @@ from amp_tf.data.hdf5 import FrameGroup, Provenance, read_reference_data, write_
 from amp_tf.data.pipeline import Frames, GraphBatches
 from amp_tf.data.splits import Split
 from amp_tf.errors import DataFileError, InputError
-from amp_tf.graph import MolecularGraph, System
+from amp_tf.graph import MolecularGraph
+from amp_tf.systems import System
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 from ase.build import molecule
 
-from amp_tf.graph import System
 from amp_tf.models import Potential
+from amp_tf.systems import System
 
 ENERGY_TOLERANCE = {"float32": 1e-4, "float64": 1e-10}
 GRADIENT_TOLERANCE = {"float32": 5e-4, "float64": 1e-9}

@@ -13,9 +13,9 @@ from typer.testing import CliRunner
 import amp_tf
 from amp_tf import cli
 from amp_tf.errors import DataFileError, InputError
-from amp_tf.graph import System
 from amp_tf.models import amp_bms_weights
 from amp_tf.models.amp_bms_weights import import_weights
+from amp_tf.systems import System
 from tests import state_dicts
 
 PUBLISHED = Path(__file__).resolve().parents[3] / "shared" / "data" / "amp_bms"
@@ -246,7 +246,7 @@ def test_many_charges_through_expansions(mode, random, monkeypatch):
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     mm = directions * random.uniform(4.0, 40.0, size=(200, 1)), random.normal(size=200)
     every = potential.compute([8, 1], [[0.0, 0.0, 0.0], [0.97, 0.0, 0.0]], *mm)
-    monkeypatch.setattr("amp_tf.models.potential.EXPANDED", 0)
+    monkeypatch.setattr("amp_tf.models.computing.EXPANDED", 0)
     expanded = potential.compute([8, 1], [[0.0, 0.0, 0.0], [0.97, 0.0, 0.0]], *mm)
     for name in ("energy", "qm_gradients", "mm_gradients"):
         np.testing.assert_allclose(expanded[name], every[name], rtol=0, atol=1e-5 * np.max(np.abs(every[name])))

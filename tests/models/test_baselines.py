@@ -8,7 +8,7 @@ import pytest
 
 import amp_tf
 from amp_tf.errors import InputError
-from amp_tf.graph import System
+from amp_tf.systems import System
 from tests import numpy_reference
 
 CUTOFF, N_RADIAL = 4.0, 6

@@ -11,7 +11,9 @@ import tensorflow as tf
 import amp_tf
 from amp_tf import units
 from amp_tf.errors import InputError
-from amp_tf.graph import MolecularGraph, System, rounded_up
+from amp_tf.filling import rounded_up
+from amp_tf.graph import MolecularGraph
+from amp_tf.systems import System
 from tests.models.physics import random_rotation
 
 WATER = np.array([[0.0, 0.0, 0.0], [0.76, 0.0, -0.59], [-0.74, 0.1, -0.6]])
@@ -103,7 +105,7 @@ def test_pairs_summed_in_chunks_give_the_same(random, monkeypatch, mm_potentials
     potential = make(order=2)
     expected = potential.compute_systems(systems, mm_potentials)
     for chunk in (10, 7):
-        monkeypatch.setattr("amp_tf.models.potential.CHUNK", chunk)
+        monkeypatch.setattr("amp_tf.models.computing.CHUNK", chunk)
         chunked = make(order=2)
         chunked.set_weights(potential.get_weights())
         found = chunked.compute_systems(systems, mm_potentials, xla)
@@ -178,7 +180,7 @@ def test_sizes_are_rounded_up_by_at_most_an_eighth(number, expected):
 
 
 def test_only_models_that_can_sum_in_chunks_are_traced_for_it(random, monkeypatch):
-    monkeypatch.setattr("amp_tf.models.potential.CHUNK", 10)
+    monkeypatch.setattr("amp_tf.models.computing.CHUNK", 10)
     potential = make(order=0)  # -P alone: no polarization
     potential.compute_systems([embedded(random)])
     assert list(potential._compiled) == [(False, False, False, False, True)]
@@ -187,7 +189,7 @@ def test_only_models_that_can_sum_in_chunks_are_traced_for_it(random, monkeypatc
 @pytest.mark.parametrize("first", ["chunked", "whole"])
 def test_threads_that_start_together_trace_what_they_ask_for(first, monkeypatch, random):
     """A tracing thread sets how pairs are summed, which must not reach another that traces at the same time."""
-    monkeypatch.setattr("amp_tf.models.potential.CHUNK", 30)
+    monkeypatch.setattr("amp_tf.models.computing.CHUNK", 30)
     potential = make("float32", 1, n_features=4, n_layers=1)
     systems = {"chunked": embedded(random, 20), "whole": embedded(random, 4)}
     slow = potential.energy_terms

@@ -6,8 +6,9 @@ import pytest
 import tensorflow as tf
 
 import amp_tf
-from amp_tf.graph import MolecularGraph, System
+from amp_tf.graph import MolecularGraph
 from amp_tf.neighbours import WIDEST_CENTER, expansion_centers, far_particles, near_pairs
+from amp_tf.systems import System
 from tests.models.test_embedding import NUMBERS, WATER, check_forces_and_torques, embedded
 
 NEAR = 4.0
@@ -118,7 +119,7 @@ def test_expansions_equal_the_direct_sums(random, monkeypatch, xla):
     chain = System(np.ones(40, int), CHAIN, 0.0, *around_chain(random))
     systems = [chain, embedded(random, n_mm=300), System(NUMBERS, WATER, 0.0, *around_chain(random, 2000))]
     expected = potential.compute_systems(systems, mm_potentials=True)
-    monkeypatch.setattr("amp_tf.models.potential.EXPANDED", 0)
+    monkeypatch.setattr("amp_tf.models.computing.EXPANDED", 0)
     found = potential.compute_systems(systems, mm_potentials=True, xla=xla)
     assert (True, False, True, xla, True) in potential._compiled
     np.testing.assert_allclose(found["energy"], expected["energy"], rtol=1e-6)
@@ -135,7 +136,7 @@ def test_an_atom_beside_the_center_makes_no_infinities(random, monkeypatch):
     settings = {"direct_polarization": True, "pairwise_coulomb": True, "near_cutoff": NEAR, "n_features": 8}
     potential = amp_tf.AMP(("C", "O"), 3, **settings)
     systems = [System([8, 6, 8], carbon_dioxide, 0.0, 3.0 * embedded(random, n).mm_positions, np.full(n, 0.1)) for n in (500, 100)]
-    monkeypatch.setattr("amp_tf.models.potential.EXPANDED", 0)
+    monkeypatch.setattr("amp_tf.models.computing.EXPANDED", 0)
     result = potential.compute_systems(systems, mm_potentials=True)
     assert all(np.all(np.isfinite(values)) for name in ("energy", "qm_gradients", "mm_potentials") for values in result[name])
 

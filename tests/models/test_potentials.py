@@ -7,8 +7,8 @@ from keras import ops
 
 import amp_tf
 from amp_tf.errors import InputError
-from amp_tf.graph import System
 from amp_tf.ops.repulsion import zbl_energies
+from amp_tf.systems import System
 from tests.models.physics import run_physics_test
 
 ELEMENTS = ("H", "C", "O")

@@ -14,8 +14,8 @@ from amp_tf.data.hdf5 import FrameGroup, Provenance, ReferenceData, write_refere
 from amp_tf.data.pipeline import Frames, GraphBatches
 from amp_tf.data.splits import Split
 from amp_tf.errors import DataFileError, InputError, TrainingError
-from amp_tf.graph import System
 from amp_tf.models import load_potential
+from amp_tf.systems import System
 from amp_tf.training import callbacks, evaluate, make_config, read_config, train
 from amp_tf.training.run import compile_potential, fit_atomic_energies, make_potential
 from tests.training.killed import train_and_kill
