@@ -14,7 +14,8 @@ from amp_tf import units
 from amp_tf.data.convert import read_geometries
 from amp_tf.data.electrons import unpaired
 from amp_tf.data.frames import SOURCE_FRAME, numbers_of
-from amp_tf.data.hdf5 import FrameGroup, Provenance, read_reference_data, write_reference_data
+from amp_tf.data.hdf5 import read_reference_data, write_reference_data
+from amp_tf.data.reference_data import FrameGroup, Provenance
 from amp_tf.errors import DataFileError, InputError
 from amp_tf.files import check_outputs, no_file, whole_file
 from amp_tf.geometry import geometry_complaint

@@ -11,7 +11,8 @@ import keras
 import tensorflow as tf
 import typer
 
-from amp_tf.data.hdf5 import FrameGroup, read_reference_data
+from amp_tf.data.hdf5 import read_reference_data
+from amp_tf.data.reference_data import FrameGroup
 from amp_tf.graph import MolecularGraph
 from amp_tf.training.config import MODELS as CLASSES
 from benchmarks.step_time import QUANTITIES, RESULTS

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import typer
 
-from amp_tf.data.hdf5 import FrameGroup, Provenance, read_reference_data, write_reference_data
+from amp_tf.data.hdf5 import read_reference_data, write_reference_data
+from amp_tf.data.reference_data import FrameGroup, Provenance
 from benchmarks.step_time import RESULTS
 from datasets.qmmm_solutes import SHIPPED_FILE
 from reproductions.common import Row, format_table, row, write_result

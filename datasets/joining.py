@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from amp_tf.data.hdf5 import FrameGroup, Provenance, ReferenceData, write_reference_data
+from amp_tf.data.hdf5 import write_reference_data
+from amp_tf.data.reference_data import FrameGroup, Provenance, ReferenceData
 from amp_tf.errors import InputError
 from amp_tf.files import check_outputs
 

@@ -20,7 +20,8 @@ from ase.data import chemical_symbols
 from amp_tf.command import run_command
 from amp_tf.data import qm9
 from amp_tf.data.frames import RawFrame, as_reference_data
-from amp_tf.data.hdf5 import Provenance, write_reference_data
+from amp_tf.data.hdf5 import write_reference_data
+from amp_tf.data.reference_data import Provenance
 from amp_tf.errors import InputError
 from amp_tf.files import check_outputs
 from amp_tf.simulation.solutes import Solute, solute_from_smiles, solute_from_xyz

@@ -22,7 +22,8 @@ from scipy.spatial.distance import pdist
 from amp_tf.command import run_command
 from amp_tf.data.convert import read_geometries
 from amp_tf.data.frames import as_reference_data
-from amp_tf.data.hdf5 import FrameGroup, Provenance, ReferenceData, content_sha256, read_reference_data, write_reference_data
+from amp_tf.data.hdf5 import content_sha256, read_reference_data, write_reference_data
+from amp_tf.data.reference_data import FrameGroup, Provenance, ReferenceData
 from amp_tf.errors import InputError
 from amp_tf.files import check_outputs
 from amp_tf.simulation.solutes import PAPER_SOLUTES, Solute, check_shell, lennard_jones, solute_by_name, solute_from_smiles, solute_from_xyz

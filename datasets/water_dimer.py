@@ -16,7 +16,8 @@ import numpy as np
 import typer
 
 from amp_tf.command import run_command
-from amp_tf.data.hdf5 import FrameGroup, Provenance, write_reference_data
+from amp_tf.data.hdf5 import write_reference_data
+from amp_tf.data.reference_data import FrameGroup, Provenance
 from amp_tf.errors import AmpTFError, InputError
 from amp_tf.files import check_outputs
 from datasets.engines import ENGINES, Calculation, Engine

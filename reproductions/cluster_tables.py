@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from amp_tf.data.hdf5 import FrameGroup, ReferenceData
+from amp_tf.data.reference_data import FrameGroup, ReferenceData
 from datasets.water_clusters import TRAINING_SIZE
 from reproductions import paper
 from reproductions.common import Row, format_table, row

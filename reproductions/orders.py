@@ -15,7 +15,8 @@ import typer
 
 import figures.near_cutoff
 import figures.orders
-from amp_tf.data.hdf5 import ReferenceData, read_reference_data
+from amp_tf.data.hdf5 import read_reference_data
+from amp_tf.data.reference_data import ReferenceData
 from amp_tf.training import make_config, train
 from datasets.water_clusters import TRAINING_SIZE
 from reproductions import paper, water_clusters

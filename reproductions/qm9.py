@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from amp_tf import units
-from amp_tf.data.hdf5 import ReferenceData, read_reference_data
+from amp_tf.data.hdf5 import read_reference_data
+from amp_tf.data.reference_data import ReferenceData
 from amp_tf.errors import InputError
 from amp_tf.progress import progress_bar
 from amp_tf.training import TrainingResult, make_config, train

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from amp_tf.data.hdf5 import FrameGroup, ReferenceData, read_reference_data, write_reference_data
+from amp_tf.data.hdf5 import read_reference_data, write_reference_data
+from amp_tf.data.reference_data import FrameGroup, ReferenceData
 from amp_tf.data.splits import Split
 from amp_tf.errors import InputError
 from amp_tf.files import write_text

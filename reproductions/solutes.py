@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from ase.symbols import Symbols
 
-from amp_tf.data.hdf5 import ReferenceData, read_reference_data
+from amp_tf.data.hdf5 import read_reference_data
+from amp_tf.data.reference_data import ReferenceData
 from amp_tf.errors import InputError
 from amp_tf.simulation.solutes import solute_by_name
 from datasets.qmmm_sampling import Sampling

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.distance import cdist
 
-from amp_tf.data.hdf5 import ReferenceData, read_reference_data
+from amp_tf.data.hdf5 import read_reference_data
+from amp_tf.data.reference_data import ReferenceData
 from reproductions import paper
 from reproductions.common import RESULTS, RUNS, Row, format_table, row, write_result
 from reproductions.entry import solutes_app

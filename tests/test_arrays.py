@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from amp_tf.arrays import as_atomic_numbers, as_floats, as_number
-from amp_tf.data.hdf5 import FrameGroup
+from amp_tf.data.reference_data import FrameGroup
 from amp_tf.errors import InputError
 
 WATER = (np.array([8, 1, 1]), np.array([[[0.0, 0, 0], [0.76, 0, -0.59], [-0.76, 0, -0.59]]]), np.zeros(1))

@@ -9,7 +9,7 @@ import ase
 import numpy as np
 from ase.data import chemical_symbols
 
-from amp_tf.data.hdf5 import FrameGroup, Provenance, ReferenceData
+from amp_tf.data.reference_data import FrameGroup, Provenance, ReferenceData
 from amp_tf.errors import DataFileError, InputError
 from amp_tf.systems import naming
 

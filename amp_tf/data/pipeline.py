@@ -12,7 +12,8 @@ import amp_tf.backend  # noqa: F401
 # isort: split
 import tensorflow as tf
 
-from amp_tf.data.hdf5 import HELD_PARTICLES, FrameGroup, ReferenceData
+from amp_tf.data.hdf5 import HELD_PARTICLES
+from amp_tf.data.reference_data import FrameGroup, ReferenceData
 from amp_tf.errors import DataFileError, InputError
 from amp_tf.filling import filled_particles, nearest_pairs, with_node_pairs
 from amp_tf.graph import ATOM_INDICES, MM_INDICES, TABLES, MolecularGraph, count_neighbours, off_atoms

@@ -9,8 +9,8 @@ from scipy.spatial.distance import cdist, pdist, squareform
 
 from amp_tf import units
 from amp_tf.data.electrons import unpaired
-from amp_tf.data.hdf5 import FrameGroup, ReferenceData
 from amp_tf.data.point_charges import charges_complaint
+from amp_tf.data.reference_data import FrameGroup, ReferenceData
 from amp_tf.data.source_units import ENERGY_UNITS
 from amp_tf.errors import InputError
 from amp_tf.geometry import geometry_complaint

@@ -13,8 +13,9 @@ import numpy as np
 import yaml
 from ase.data import atomic_numbers, chemical_symbols
 
-from amp_tf.data.hdf5 import ReferenceData, read_reference_data
+from amp_tf.data.hdf5 import read_reference_data
 from amp_tf.data.pipeline import LABELS, READ_ERROR, Frames, GraphBatches
+from amp_tf.data.reference_data import ReferenceData
 from amp_tf.errors import DataFileError, InputError, TrainingError
 from amp_tf.files import PARTIAL, as_folder, check_outputs, locked, sha256_of, whole_file, write_text
 from amp_tf.models import Potential, load_potential

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from amp_tf.data.hdf5 import ReferenceData
+from amp_tf.data.reference_data import ReferenceData
 from amp_tf.errors import InputError
 from amp_tf.models import Potential, load_potential
 from amp_tf.shipped import potential_file

@@ -13,7 +13,8 @@ import h5py
 import numpy as np
 import pytest
 
-from amp_tf.data.hdf5 import FrameGroup, Provenance, read_reference_data, write_reference_data
+from amp_tf.data.hdf5 import read_reference_data, write_reference_data
+from amp_tf.data.reference_data import FrameGroup, Provenance
 from amp_tf.errors import AmpTFError, DataFileError, InputError
 from datasets.water_dimer import SHIPPED_FILE
 
@@ -93,7 +94,7 @@ def test_many_mm_particles_stay_in_the_file(file, random, monkeypatch):
     """They are read frame by frame, and are the same; rewriting the file under its reader harms neither."""
     whole = read_reference_data(file)
     monkeypatch.setattr("amp_tf.data.hdf5.HELD_PARTICLES", 4)
-    monkeypatch.setattr("amp_tf.data.hdf5._BLOCK", 2)
+    monkeypatch.setattr("amp_tf.data.reference_data._BLOCK", 2)
     streamed = read_reference_data(file)
     assert streamed.sha256 == whole.sha256
     for name in ("mm_positions", "mm_charges", "mm_gradients"):
@@ -108,7 +109,7 @@ def test_many_mm_particles_stay_in_the_file(file, random, monkeypatch):
 
 def test_values_that_are_not_finite_are_found_in_what_stays_in_the_file(random, tmp_path, monkeypatch):
     monkeypatch.setattr("amp_tf.data.hdf5.HELD_PARTICLES", 4)
-    monkeypatch.setattr("amp_tf.data.hdf5._BLOCK", 2)
+    monkeypatch.setattr("amp_tf.data.reference_data._BLOCK", 2)
     write_reference_data(tmp_path / "data.h5", PROVENANCE, (make_group(random),))
     with h5py.File(tmp_path / "data.h5", "r+") as opened:
         opened["pair/mm_gradients"][4, 1] = np.nan
@@ -190,7 +191,8 @@ def test_what_cannot_be_read_back_does_not_take_the_place_of_a_file(file, random
 FILL_THE_DISK = """
 import resource, signal
 import numpy as np
-from amp_tf.data.hdf5 import FrameGroup, Provenance, write_reference_data
+from amp_tf.data.hdf5 import write_reference_data
+from amp_tf.data.reference_data import FrameGroup, Provenance
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))
 n = 4000

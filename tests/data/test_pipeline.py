@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 import amp_tf
-from amp_tf.data.hdf5 import FrameGroup, Provenance, read_reference_data, write_reference_data
+from amp_tf.data.hdf5 import read_reference_data, write_reference_data
 from amp_tf.data.pipeline import Frames, GraphBatches
+from amp_tf.data.reference_data import FrameGroup, Provenance
 from amp_tf.data.splits import Split
 from amp_tf.errors import DataFileError, InputError
 from amp_tf.graph import MolecularGraph

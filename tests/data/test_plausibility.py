@@ -8,8 +8,9 @@ import pytest
 from scipy.spatial.distance import pdist, squareform
 from scipy.spatial.transform import Rotation
 
-from amp_tf.data.hdf5 import FrameGroup, Provenance, ReferenceData, read_reference_data
+from amp_tf.data.hdf5 import read_reference_data
 from amp_tf.data.plausibility import check_plausible
+from amp_tf.data.reference_data import FrameGroup, Provenance, ReferenceData
 from amp_tf.errors import InputError
 
 ROOT = Path(__file__).resolve().parent.parent.parent

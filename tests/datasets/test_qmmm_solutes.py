@@ -13,7 +13,8 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial.distance import cdist
 
 from amp_tf import units
-from amp_tf.data.hdf5 import ReferenceData, read_reference_data
+from amp_tf.data.hdf5 import read_reference_data
+from amp_tf.data.reference_data import ReferenceData
 from amp_tf.errors import AmpTFError, EngineError, InputError
 from amp_tf.simulation import water_box
 from amp_tf.simulation.solutes import Solute, bonds, lennard_jones, solute_by_name, solute_from_smiles, solute_from_xyz

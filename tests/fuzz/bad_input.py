@@ -18,7 +18,8 @@ import yaml
 import amp_tf
 from amp_tf.command import run_command
 from amp_tf.data import convert
-from amp_tf.data.hdf5 import FrameGroup, read_reference_data
+from amp_tf.data.hdf5 import read_reference_data
+from amp_tf.data.reference_data import FrameGroup
 from amp_tf.training import make_config, read_config
 from datasets.parts import Parts
 from tests import state_dicts

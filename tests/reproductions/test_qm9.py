@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from amp_tf import units
-from amp_tf.data.hdf5 import FrameGroup, Provenance, write_reference_data
+from amp_tf.data.hdf5 import write_reference_data
+from amp_tf.data.reference_data import FrameGroup, Provenance
 from amp_tf.errors import InputError
 from amp_tf.targets import TARGET_UNITS
 from amp_tf.training import make_config

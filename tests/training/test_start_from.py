@@ -14,8 +14,9 @@ from typer.testing import CliRunner
 
 import amp_tf
 from amp_tf import cli
-from amp_tf.data.hdf5 import FrameGroup, Provenance, ReferenceData, read_reference_data, write_reference_data
+from amp_tf.data.hdf5 import read_reference_data, write_reference_data
 from amp_tf.data.pipeline import Frames
+from amp_tf.data.reference_data import FrameGroup, Provenance, ReferenceData
 from amp_tf.data.splits import Split
 from amp_tf.errors import DataFileError, InputError
 from amp_tf.training import evaluate, make_config, read_config, train

@@ -5,7 +5,8 @@ import pytest
 from ase.io import read
 
 import amp_tf
-from amp_tf.data.hdf5 import FrameGroup, Provenance, read_reference_data, write_reference_data
+from amp_tf.data.hdf5 import read_reference_data, write_reference_data
+from amp_tf.data.reference_data import FrameGroup, Provenance
 from amp_tf.errors import DataFileError, InputError
 from amp_tf.interfaces.ase import AMPCalculator
 from amp_tf.predict import predict_file

@@ -10,8 +10,9 @@ import pytest
 import yaml
 
 import amp_tf
-from amp_tf.data.hdf5 import FrameGroup, Provenance, ReferenceData, write_reference_data
+from amp_tf.data.hdf5 import write_reference_data
 from amp_tf.data.pipeline import Frames, GraphBatches
+from amp_tf.data.reference_data import FrameGroup, Provenance, ReferenceData
 from amp_tf.data.splits import Split
 from amp_tf.errors import DataFileError, InputError, TrainingError
 from amp_tf.models import load_potential
