@@ -19,8 +19,9 @@ from amp_tf.files import sha256_of
 from amp_tf.interfaces.zone import Zone, compute_embedded
 from amp_tf.models import Potential, load_potential
 from amp_tf.shipped import FOLDER
-from amp_tf.simulation.dynamics import COLUMNS, Dynamics, Run
+from amp_tf.simulation.dynamics import Dynamics, Run
 from amp_tf.simulation.observables import CHUNK, Curves, RadialDistributions
+from amp_tf.simulation.run_files import COLUMNS
 from amp_tf.simulation.scene import SoluteInWater
 from amp_tf.simulation.solutes import Solute, solute_by_name
 from amp_tf.simulation.summary import first_peak

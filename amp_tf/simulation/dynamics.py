@@ -3,8 +3,6 @@
 import csv
 import hashlib
 import json
-import os
-import struct
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,8 +13,8 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
-from amp_tf.errors import AmpTFError, DataFileError, InputError, SimulationError
-from amp_tf.files import PARTIAL, as_folder, locked, whole_file, write_text
+from amp_tf.errors import AmpTFError, InputError, SimulationError
+from amp_tf.files import as_folder, locked, whole_file, write_text
 from amp_tf.interfaces.zone import Zone
 from amp_tf.models.ranges import MARGIN
 from amp_tf.npz import read_npz
@@ -24,21 +22,21 @@ from amp_tf.progress import progress_bar
 from amp_tf.shipped import potential_file
 from amp_tf.simulation.collect import Collection
 from amp_tf.simulation.observables import Curves, bonded_pairs, import_mdtraj, temperature
+from amp_tf.simulation.run_files import (
+    CHECKPOINT,
+    ENERGIES,
+    START,
+    STATE,
+    TRAJECTORY,
+    Trajectory,
+    cut_back,
+    remove_partial_files,
+    take_folder,
+)
 from amp_tf.simulation.scene import Setup
 from amp_tf.simulation.water_box import NM, Simulation, import_openmm, on_cpu
 
 ENSEMBLES = ("nvt", "npt", "nve")
-COLUMNS = (
-    "step", "time_ps", "potential_energy_kj_per_mol", "kinetic_energy_kj_per_mol", "total_energy_kj_per_mol", "solute_energy_kj_per_mol",
-    "solute_temperature_k", "surroundings_temperature_k", "volume_angstrom3", "longest_bond_by_its_start",
-)  # fmt: skip
-START = ("positions", "box")
-STATE = (*START, "step", "velocities", "trajectory_bytes", "energies_bytes")
-"""The arrays of ``start.npz`` and those that ``checkpoint.npz`` has at least."""
-
-RUN_FILES = ("settings.json", "start.npz", "topology.pdb", "checkpoint.npz", "summary.json", "summary.png")
-"""What is written whole, beside ``trajectory.dcd`` and ``energies.csv``."""
-
 CHANGEABLE = ("picoseconds", "margin")
 """What a run may go on with in another way."""
 
@@ -136,8 +134,8 @@ class Run:
             raise InputError("frames are collected where the members of a committee disagree; give two potentials or more.")
         self._collect, self._collect_above = collect, collect_above
         self._collection: Collection | None = None
-        self.trajectory, self.energies = self.folder / "trajectory.dcd", self.folder / "energies.csv"
-        self._checkpoint, self._start = self.folder / "checkpoint.npz", self.folder / "start.npz"
+        self.trajectory, self.energies = self.folder / TRAJECTORY, self.folder / ENERGIES
+        self._checkpoint, self._start = self.folder / CHECKPOINT, self.folder / "start.npz"
         self._take_folder()
 
     def _take_folder(self) -> None:
@@ -146,13 +144,7 @@ class Run:
             "potentials": [hashlib.sha256(path.read_bytes()).hexdigest() for path in self.potentials],
             "system": self.setup.record(),
         }
-        record = self.folder / "settings.json"
-        if record.is_file():
-            if (known := _read_settings(record)) != settings:
-                differing = ", ".join(key for key in settings if known.get(key) != settings[key])
-                raise InputError(f"{self.folder} holds a run with other settings ({differing}); choose another folder or remove that one.")
-        else:
-            write_text(record, json.dumps(settings, indent=1))
+        take_folder(self.folder, settings)
 
     def run(self, progress: bool = True) -> dict[str, Any]:
         """Equilibrate, simulate or go on, and sum up.
@@ -167,9 +159,7 @@ class Run:
             return self._run(progress)
 
     def _run(self, progress: bool) -> dict[str, Any]:
-        for name in RUN_FILES:  # what killed runs were writing
-            for partial in self.folder.glob(f"{PARTIAL}*.{name}"):
-                partial.unlink()
+        remove_partial_files(self.folder)
         state = read_npz(self._checkpoint, STATE) if self._checkpoint.is_file() else None
         if self._collect is not None:
             self._collection = Collection(self._collect, self._collect_above, None if state is None else state.get("collected_bytes"))
@@ -242,7 +232,7 @@ class Run:
 
         chosen = self.dynamics
         first = int(state["step"]) // chosen.interval
-        self._cut_back(state, first)
+        cut_back(self.folder, state, first)
         simulation = self._simulation(system, state, is_production=True)
         saved = began = time.monotonic()
         try:
@@ -325,7 +315,7 @@ class Run:
             "box": state.getPeriodicBoxVectors(asNumpy=True)._value * NM * self._is_periodic,
         }
 
-    def _keep(self, simulation: Simulation, frame: int, dcd: "_Trajectory", table) -> None:
+    def _keep(self, simulation: Simulation, frame: int, dcd: Trajectory, table) -> None:
         """Write the checkpoint: where to go on, and how long the files were then."""
         lengths = {"trajectory_bytes": np.array(dcd.flush()), "energies_bytes": np.array(table.tell())}
         self._save(self._checkpoint, self._state(simulation, frame * self.dynamics.interval) | lengths | self._collected())
@@ -342,24 +332,9 @@ class Run:
         with whole_file(path) as partial:
             np.savez(partial, **arrays)
 
-    def _cut_back(self, state: dict[str, np.ndarray], n_frames: int) -> None:
-        """Cut the files to their lengths at the checkpoint: what a killed run wrote after it comes once more."""
-        if not n_frames:
-            self.trajectory.unlink(missing_ok=True)
-            with open(self.energies, "w", newline="") as file:
-                csv.writer(file).writerow(COLUMNS)
-        else:
-            for path, size in {self.trajectory: int(state["trajectory_bytes"]), self.energies: int(state["energies_bytes"])}.items():
-                if not path.is_file() or path.stat().st_size < size:
-                    raise DataFileError(f"{path}: shorter than {self._checkpoint} says; copy it again, or delete both to start anew.")
-                with open(path, "rb+") as file:
-                    file.truncate(size)
-            with open(self.trajectory, "rb+") as file:
-                file.seek(8)
-                file.write(struct.pack("<i", n_frames))
-
-    def _open(self, n_frames: int) -> "_Trajectory":
-        return _Trajectory(self.trajectory, self._scene.topology, self.dynamics, n_frames)
+    def _open(self, n_frames: int) -> Trajectory:
+        chosen = self.dynamics
+        return Trajectory(self.trajectory, self._scene.topology, 1e-3 * chosen.time_step, chosen.interval, n_frames)
 
     def _write_pdb(self, positions: np.ndarray) -> None:
         app, path = import_openmm().app, self.folder / "topology.pdb"
@@ -368,42 +343,3 @@ class Run:
 
     def _seed(self, number: int) -> int:
         return int(np.random.default_rng([self.dynamics.seed, number]).integers(1, 2**31 - 1))
-
-
-def _read_settings(path: Path) -> dict[str, Any]:
-    try:
-        settings = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise DataFileError(f"{path}: damaged; remove its folder to start anew.") from error
-    if not isinstance(settings, dict):
-        raise DataFileError(f"{path}: damaged; remove its folder to start anew.")
-    return settings
-
-
-class _Trajectory:
-    """A DCD file that is appended to."""
-
-    def __init__(self, path: Path, topology, dynamics: Dynamics, n_frames: int):
-        self._file = open(path, "rb+" if n_frames else "wb+")  # noqa: SIM115 (closed by __exit__)
-        interval = dynamics.interval
-        dcd = import_openmm().app.DCDFile
-        self._dcd = dcd(self._file, topology, 1e-3 * dynamics.time_step, interval, interval, append=n_frames > 0)
-
-    def __enter__(self) -> "_Trajectory":
-        return self
-
-    def __exit__(self, *error) -> None:
-        self._file.close()
-
-    def write(self, simulation: Simulation) -> None:
-        """Append a frame, molecules whole."""
-        state = simulation.context.getState(
-            positions=True, enforcePeriodicBox=simulation.context.getSystem().usesPeriodicBoundaryConditions()
-        )
-        self._dcd.writeModel(state.getPositions(asNumpy=True), periodicBoxVectors=state.getPeriodicBoxVectors())
-
-    def flush(self) -> int:
-        """Flush to the disk; returns the length of the file in bytes."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        return self._file.seek(0, 2)

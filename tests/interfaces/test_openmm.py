@@ -11,7 +11,8 @@ from openmm import app, unit  # noqa: E402
 
 import amp_tf  # noqa: E402
 from amp_tf.errors import DataFileError, InputError, SimulationError  # noqa: E402
-from amp_tf.interfaces.openmm import add_force, make_mixed_system, molecules_of, original_errors  # noqa: E402
+from amp_tf.interfaces.force_field import molecules_of  # noqa: E402
+from amp_tf.interfaces.openmm import add_force, make_mixed_system, original_errors  # noqa: E402
 from amp_tf.interfaces.openmmml import PotentialFactory  # noqa: E402
 from amp_tf.interfaces.zone import Zone  # noqa: E402
 

@@ -22,8 +22,9 @@ import mdtraj
 from amp_tf import cli, units
 from amp_tf.errors import DataFileError, InputError, SimulationError
 from amp_tf.models.ranges import training_ranges
-from amp_tf.simulation.dynamics import COLUMNS, Dynamics, Run
+from amp_tf.simulation.dynamics import Dynamics, Run
 from amp_tf.simulation.observables import RDF_BINS, RDF_RANGE, RadialDistributions, bond_lengths, temperature
+from amp_tf.simulation.run_files import COLUMNS
 from amp_tf.simulation.scene import PreparedSystem, SoluteInWater
 from amp_tf.simulation.solutes import Solute
 from amp_tf.systems import System

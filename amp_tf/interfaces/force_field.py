@@ -1,0 +1,93 @@
+"""What a force field's system knows of its molecules, and its forces without those among QM atoms."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import openmm
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from amp_tf.errors import InputError
+
+
+def molecules_of(system: openmm.System) -> np.ndarray:
+    """The number of the molecule of each particle, by bonds, constraints and virtual sites."""
+    pairs = [system.getConstraintParameters(number)[:2] for number in range(system.getNumConstraints())]
+    for force in system.getForces():
+        if isinstance(force, openmm.HarmonicBondForce | openmm.CustomBondForce):
+            pairs += [force.getBondParameters(number)[:2] for number in range(force.getNumBonds())]
+    for particle in range(system.getNumParticles()):
+        if system.isVirtualSite(particle):
+            site = system.getVirtualSite(particle)
+            pairs += [(particle, site.getParticle(number)) for number in range(site.getNumParticles())]
+    first, second = np.array(pairs, dtype=int).reshape(-1, 2).T
+    n = system.getNumParticles()
+    return connected_components(coo_array((np.ones(len(first)), (first, second)), shape=(n, n)), directed=False)[1]
+
+
+BONDED = {
+    openmm.HarmonicBondForce: ("Bond", 2, lambda values: [values[0], 0.0]),
+    openmm.HarmonicAngleForce: ("Angle", 3, lambda values: [values[0], 0.0]),
+    openmm.PeriodicTorsionForce: ("Torsion", 4, lambda values: [*values[:2], 0.0]),
+    openmm.RBTorsionForce: ("Torsion", 4, lambda values: [0.0] * 6),
+}
+"""Of each bonded force: what its terms are called, how many atoms they have, and their parameters without strength."""
+
+WITHOUT_TERMS = (
+    openmm.CMMotionRemover, openmm.MonteCarloBarostat, openmm.MonteCarloAnisotropicBarostat, openmm.MonteCarloFlexibleBarostat,
+    openmm.MonteCarloMembraneBarostat, openmm.AndersenThermostat, openmm.CustomExternalForce,
+)  # fmt: skip
+"""Forces that have no terms among atoms, and stay."""
+
+
+def split_forces(system: openmm.System, atoms: set[int]) -> np.ndarray:
+    """Take what is among QM atoms out of a system's forces; returns the charges that all particles had, e."""
+    nonbonded = [force for force in system.getForces() if isinstance(force, openmm.NonbondedForce)]
+    if len(nonbonded) != 1:
+        raise InputError(f"the system has {len(nonbonded)} NonbondedForces; exactly one is needed, whose charges embed the QM atoms.")
+    for force in system.getForces():
+        if kind := BONDED.get(type(force)):
+            _without_strength(force, atoms, *kind)
+        elif isinstance(force, openmm.CustomNonbondedForce):
+            excluded = {frozenset(force.getExclusionParticles(number)) for number in range(force.getNumExclusions())}
+            for first, second in _pairs(atoms):
+                if frozenset((first, second)) not in excluded:
+                    force.addExclusion(first, second)
+        elif isinstance(force, openmm.CMAPTorsionForce | openmm.CustomBondForce | openmm.CustomAngleForce | openmm.CustomTorsionForce):
+            _refuse_terms(force, atoms)
+        elif not isinstance(force, (openmm.NonbondedForce, *WITHOUT_TERMS)):
+            raise InputError(f"a {type(force).__name__} cannot be split between QM and MM atoms; take it out of the system.")
+    return _split_nonbonded(nonbonded[0], atoms)
+
+
+def _without_strength(force: openmm.Force, atoms: set[int], term: str, n_atoms: int, without_strength) -> None:
+    read, write = getattr(force, f"get{term}Parameters"), getattr(force, f"set{term}Parameters")
+    for number in range(getattr(force, f"getNum{term}s")()):
+        parameters = read(number)
+        if set(parameters[:n_atoms]) <= atoms:
+            write(number, *parameters[:n_atoms], *without_strength(parameters[n_atoms:]))
+
+
+def _refuse_terms(force: openmm.Force, atoms: set[int]) -> None:
+    term = type(force).__name__.removeprefix("Custom").removesuffix("Force").removeprefix("CMAP")
+    for number in range(getattr(force, f"getNum{term}s")()):
+        indices = [value for value in getattr(force, f"get{term}Parameters")(number) if isinstance(value, int)]
+        if set(indices) & atoms:
+            raise InputError(f"a {type(force).__name__} has terms of QM atoms, which cannot be switched off; take it out of the system.")
+
+
+def _split_nonbonded(force: openmm.NonbondedForce, atoms: set[int]) -> np.ndarray:
+    if force.getNumParticleParameterOffsets() or force.getNumExceptionParameterOffsets():
+        raise InputError("charges with offsets by parameters cannot embed; take the offsets out of the NonbondedForce.")
+    charges = np.array([force.getParticleParameters(number)[0]._value for number in range(force.getNumParticles())])
+    for atom in atoms:
+        _, sigma, epsilon = force.getParticleParameters(atom)
+        force.setParticleParameters(atom, 0.0, sigma, epsilon)
+    for first, second in _pairs(atoms):
+        force.addException(first, second, 0.0, 0.1, 0.0, True)
+    return charges
+
+
+def _pairs(atoms: set[int]) -> Iterator[tuple[int, int]]:
+    ordered = sorted(atoms)
+    return ((first, second) for number, first in enumerate(ordered) for second in ordered[number + 1 :])
