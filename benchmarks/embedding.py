@@ -16,11 +16,10 @@ from amp_tf.data.reference_data import FrameGroup
 from amp_tf.graph import MolecularGraph
 from amp_tf.training.config import MODELS as CLASSES
 from benchmarks.step_time import QUANTITIES, RESULTS
+from common.cluster_models import DATA, MODELS, SIZES, data_record
+from common.results import Row, format_table, row, write_result
+from common.timing import matrix_product_operations, matrix_product_rate, median_time
 from datasets.water_clusters import TRAINING_GROUP
-from reproductions.common import Row, format_table, row, write_result
-from reproductions.timing import matrix_product_operations, matrix_product_rate, median_time
-from reproductions.water_clusters import DATA, MODELS, data_record
-from reproductions.water_clusters import PRESETS as CLUSTER_PRESETS
 
 BATCH = 16
 LABELS = ("energy", "qm_gradients", "mm_gradients")
@@ -28,7 +27,7 @@ LABELS = ("energy", "qm_gradients", "mm_gradients")
 
 def make_potential(model: str, preset: str):
     """The untrained potential of a preset of Figure 3."""
-    arguments = {**MODELS[model], **CLUSTER_PRESETS[preset].sizes[model]}
+    arguments = {**MODELS[model], **SIZES[preset][model]}
     return CLASSES[arguments.pop("type")](elements=("H", "O"), **arguments)
 
 

@@ -22,10 +22,10 @@ from amp_tf.simulation.solutes import Solute, solute_by_name
 from amp_tf.simulation.water_box import WATER_CHARGES
 from amp_tf.systems import System
 from benchmarks.step_time import RESULTS
-from reproductions.common import Row, format_table, row, write_result
-from reproductions.solutes import MODEL
-from reproductions.surroundings import CONTACT, DENSITY, NEAR_CUTOFF
-from reproductions.timing import largest_memory, median_time
+from common.made_up_systems import CONTACT, DENSITY, NEAR_CUTOFF
+from common.results import Row, format_table, row, write_result
+from common.solute_model import MODEL
+from common.timing import largest_memory, median_time
 
 NUMBERS_OF_PARTICLES = (10_000, 100_000, 1_000_000)
 FMM_PRECISION = 1e-5

@@ -13,11 +13,11 @@ import amp_tf
 from amp_tf.graph import MolecularGraph
 from amp_tf.simulation.solutes import solute_by_name
 from benchmarks.step_time import QUANTITIES, RESULTS
-from reproductions import paper
-from reproductions.common import Row, format_table, row, write_result
-from reproductions.solutes import MODEL, SOLUTES
-from reproductions.surroundings import NEAR_CUTOFF, surrounded
-from reproductions.timing import largest_memory, matrix_product_operations, matrix_product_rate, median_time
+from common import paper
+from common.made_up_systems import NEAR_CUTOFF, surrounded
+from common.results import Row, format_table, row, write_result
+from common.solute_model import MODEL, SOLUTES
+from common.timing import largest_memory, matrix_product_operations, matrix_product_rate, median_time
 
 NUMBERS_OF_PARTICLES = {"Uracil": (10, 100, 1_000, 10_000, 100_000), "RA": (2_900,)}
 LARGEST_WITH_LIMIT = 10_000

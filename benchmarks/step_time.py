@@ -18,9 +18,9 @@ import typer
 import amp_tf
 from amp_tf.graph import MolecularGraph
 from amp_tf.models import Potential
-from reproductions.common import Row, format_table, row, write_result
-from reproductions.figure4 import grown
-from reproductions.timing import MATRIX_SIZE, matrix_product_operations, matrix_product_rate, median_time
+from common.made_up_systems import grown
+from common.results import Row, format_table, row, write_result
+from common.timing import MATRIX_SIZE, matrix_product_operations, matrix_product_rate, median_time
 
 ELEMENTS = ("H", "C", "N", "O")
 N_LAYERS, CUTOFF, BATCH = 3, 5.0, 10

@@ -15,10 +15,10 @@ import typer
 from amp_tf.data.hdf5 import read_reference_data, write_reference_data
 from amp_tf.data.reference_data import FrameGroup, Provenance
 from benchmarks.step_time import RESULTS
+from common.results import Row, format_table, row, write_result
+from common.solute_model import MODEL, PAPER_SETTINGS
+from common.timing import largest_memory
 from datasets.qmmm_solutes import SHIPPED_FILE
-from reproductions.common import Row, format_table, row, write_result
-from reproductions.solutes import MODEL, PAPER_SETTINGS
-from reproductions.timing import largest_memory
 
 N_PARTICLES = 2_500
 STEPS = 20

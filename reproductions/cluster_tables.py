@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from amp_tf.data.reference_data import FrameGroup, ReferenceData
+from common import paper
+from common.cluster_models import MODELS
+from common.results import Row, format_table, row
 from datasets.water_clusters import TRAINING_SIZE
-from reproductions import paper
-from reproductions.common import Row, format_table, row
-from reproductions.water_clusters import MODELS, PAPER_SETTINGS, TABLES, Outcome, mean_but_training_size, test_groups, training_group
+from reproductions.water_clusters import PAPER_SETTINGS, TABLES, Outcome, mean_but_training_size, test_groups, training_group
 
 UNITS = {"energy": "kJ/mol", "qm_gradients": "kJ/mol/angstrom"}
 NULL_MODEL = "null model"

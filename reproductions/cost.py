@@ -19,9 +19,10 @@ from amp_tf.models import Potential
 from amp_tf.progress import progress_bar
 from amp_tf.simulation.solutes import solute_by_name, solute_from_smiles
 from amp_tf.systems import System
-from reproductions.common import RESULTS, Row, row, write_result
+from common.results import Row, row, write_result
+from common.timing import matrix_product_operations, matrix_product_rate, median_time
 from reproductions.entry import run_reproduction
-from reproductions.timing import matrix_product_operations, matrix_product_rate, median_time
+from reproductions.folders import RESULTS
 
 ELEMENTS = ("H", "C", "N", "O", "F")
 MODELS = ("GNN", "AMP(0)", "AMP(1)", "AMP(2)", "AMP(3)")

@@ -20,9 +20,10 @@ from amp_tf.simulation.observables import read_trajectory
 from amp_tf.simulation.scene import PreparedSystem
 from amp_tf.simulation.solutes import solute_from_smiles
 from amp_tf.simulation.water_box import NM, import_openmm
+from common.results import Row, format_table, row, write_result
 from figures.dipeptide import draw
-from reproductions.common import RESULTS, RUNS, Row, format_table, row, write_result
 from reproductions.entry import run_reproduction
+from reproductions.folders import RESULTS, RUNS
 
 SMILES, MAPPED = "CC(=O)N[C@@H](C)C(=O)NC", "[CH3][C](=O)[NH][CH]([CH3])[C](=O)[NH][CH3]"
 """The molecule, and a pattern whose atoms stand in the order of its residues: acetyl, alanine, methylamide."""

@@ -8,8 +8,22 @@ from typing import Annotated, Any
 import typer
 
 from amp_tf.command import tell_error
-from amp_tf.errors import AmpTFError
-from reproductions.common import Row, check_preset
+from amp_tf.errors import AmpTFError, InputError
+from common.results import Row
+from reproductions.solutes import parse_files, parse_systems
+
+PRESETS = ("smoke", "laptop", "paper")
+
+
+def check_preset(preset: str) -> str:
+    """The preset, if there is one of that name.
+
+    Raises:
+        InputError: naming the presets.
+    """
+    if preset not in PRESETS:
+        raise InputError(f"unknown preset {preset!r}; choose PRESET={', PRESET='.join(PRESETS)}.")
+    return preset
 
 
 def run_reproduction(
@@ -49,8 +63,6 @@ def solutes_app(
         answer: evaluates what ships, which needs neither data nor training; takes the systems.
         answer_table: the text of that result.
     """
-    from reproductions.solutes import parse_files, parse_systems
-
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
     @app.command()

@@ -8,10 +8,11 @@ import numpy as np
 import typer
 
 from amp_tf.data.hdf5 import read_reference_data
+from common import paper
+from common.results import Row, format_table, row, write_result
 from figures.figure2 import draw
-from reproductions import paper
-from reproductions.common import RESULTS, RUNS, Row, check_preset, format_table, row, write_result
-from reproductions.entry import run_reproduction
+from reproductions.entry import check_preset, run_reproduction
+from reproductions.folders import RESULTS, RUNS
 from reproductions.water_dimer import DATA, PAPER_SETTINGS, PRESETS, Outcome, data_record, differs, now, runs_for, train_all
 
 PANELS = {"A": ("AMP(1)", "AMP(2)"), "B": ("AMP(1)", "AMP(2)"), "C": ("AMP(2)", "AMP(2)-DP")}

@@ -11,6 +11,8 @@ from typing import Annotated
 import typer
 
 from amp_tf.data.hdf5 import read_reference_data
+from common.cluster_models import data_record
+from common.results import Row, write_result
 from figures.figure3 import draw
 from reproductions.cluster_tables import (
     distance_rows,
@@ -23,9 +25,9 @@ from reproductions.cluster_tables import (
     term_rows,
     term_table,
 )
-from reproductions.common import RESULTS, RUNS, Row, read_result, write_result
 from reproductions.entry import run_reproduction
-from reproductions.water_clusters import data_file, data_record, differs, now, outcomes
+from reproductions.folders import RESULTS, RUNS, read_result
+from reproductions.water_clusters import data_file, differs, now, outcomes
 
 Retrain = Annotated[bool, typer.Option(envvar="RETRAIN", help="Do not use the weights that ship; go on with the runs in runs/.")]
 PresetName = Annotated[str, typer.Option("--preset", help="smoke, laptop or paper.")]

@@ -5,9 +5,11 @@ from pathlib import Path
 import numpy as np
 
 from amp_tf.systems import System
+from common.made_up_systems import grown
+from common.results import Row, format_table, row
 from figures.figure4 import draw
-from reproductions.common import RESULTS, Row, format_table, row
 from reproductions.cost import Size, cost_app, make_model, measure_all, measured, solute, timing_rows
+from reproductions.folders import RESULTS
 
 BATCH, N_LAYERS, MODELS = 60, 3, ("AMP(2)", "AMP(3)")
 
@@ -15,17 +17,6 @@ BATCH, N_LAYERS, MODELS = 60, 3, ("AMP(2)", "AMP(3)")
 def reproduce(preset: str, folder: Path = RESULTS) -> Path:
     """Measure, and write ``figure4.<preset>.json``."""
     return measure_all("figure4", preset, _tasks, folder)
-
-
-def grown(n_atoms: int, random: np.random.Generator) -> System:
-    """A compact random molecule: each atom 1.4 angstrom from an earlier one and at least 1.1 from all others."""
-    positions = np.zeros((1, 3))
-    while len(positions) < n_atoms:
-        direction = random.normal(size=3)
-        candidate = positions[random.integers(len(positions))] + 1.4 * direction / np.linalg.norm(direction)
-        if np.min(np.linalg.norm(positions - candidate, axis=1)) > 1.1:
-            positions = np.concatenate([positions, [candidate]])
-    return System(random.choice([1, 6, 7, 8], size=n_atoms), positions)
 
 
 def _tasks(size: Size, rate: float) -> list:

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from reproductions.common import RESULTS, RUNS, Row, check_preset, format_table, row, write_result
+from common.results import Row, format_table, row, write_result
+from reproductions.entry import check_preset
+from reproductions.folders import RESULTS, RUNS
 from reproductions.water_dimer import PAPER_SETTINGS, PRESETS, data_record, differs, now, runs_for, train_all
 
 

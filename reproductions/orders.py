@@ -18,11 +18,13 @@ import figures.orders
 from amp_tf.data.hdf5 import read_reference_data
 from amp_tf.data.reference_data import ReferenceData
 from amp_tf.training import make_config, train
+from common import cluster_models, paper
+from common.results import Row, format_table, write_result
 from datasets.water_clusters import TRAINING_SIZE
-from reproductions import paper, water_clusters
+from reproductions import water_clusters
 from reproductions.cluster_tables import DISTANCE_STEPS, NULL_MODEL, distance_rows, error_rows, time_row
-from reproductions.common import RESULTS, RUNS, Row, format_table, write_result
 from reproductions.entry import run_reproduction
+from reproductions.folders import RESULTS, RUNS
 from reproductions.water_clusters import evaluate, now, print_errors
 
 MODELS = ("AMP(2)", "AMP(3)")
@@ -56,7 +58,7 @@ def scan(preset: str, cutoffs: Sequence[float], seeds: tuple[int, ...], steps: i
     return tuple(Setting(SCAN, preset, cutoff, seeds, MODELS[:1], steps) for cutoff in cutoffs)
 
 
-CUTOFF = water_clusters.NEAR["near_cutoff"]
+CUTOFF = cluster_models.NEAR["near_cutoff"]
 PRESETS = {
     "smoke": (
         Setting("learnt", "smoke", None, (0,)),
@@ -103,7 +105,7 @@ def reproduce(preset: str, results: Path = RESULTS, runs: Path = RUNS) -> Path:
     return write_result(
         "orders", preset, rows, started, results,
         seeds=max((setting.seeds for setting in PRESETS[preset]), key=len),
-        data=water_clusters.data_record(),
+        data=cluster_models.data_record(),
         differs=water_clusters.DATA_DIFFERS + "; " + "; ".join(f"{name}: {_differs(setting)}" for name, setting in named.items()) + ".",
     )  # fmt: skip
 

@@ -12,9 +12,10 @@ from amp_tf.data.reference_data import ReferenceData
 from amp_tf.errors import InputError
 from amp_tf.progress import progress_bar
 from amp_tf.training import TrainingResult, make_config, train
+from common import paper
+from common.results import Row, row, write_result
 from datasets.qm9_like import SHIPPED_FILE
-from reproductions import paper
-from reproductions.common import RESULTS, RUNS, Row, row, write_result
+from reproductions.folders import RESULTS, RUNS
 
 TARGETS = {
     "U0": "u0", "U": "u", "H": "h", "G": "g", "ZPVE": "zpve", "HOMO": "homo", "LUMO": "lumo", "gap": "gap", "mu": "mu", "alpha": "alpha",

@@ -10,8 +10,9 @@ from typing import Any
 
 from amp_tf.files import write_text
 from benchmarks import embedding, qmmm, step_time, streaming
+from common.results import format_table
 from reproductions import cluster_tables, figure2, learning_curves, orders, table1, table2
-from reproductions.common import RESULTS, format_table
+from reproductions.folders import RESULTS
 
 README = Path(__file__).resolve().parent.parent / "README.md"
 

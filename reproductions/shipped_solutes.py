@@ -13,25 +13,23 @@ from amp_tf.data.reference_data import FrameGroup, ReferenceData
 from amp_tf.data.splits import Split
 from amp_tf.errors import InputError
 from amp_tf.files import write_text
-from reproductions.common import RUNS, WEIGHTS, Row, copy_compressed, format_table, row, write_result
+from common.results import Row, format_table, row, write_result
+from common.solute_model import SOLUTES
+from reproductions.folders import RUNS, WEIGHTS, copy_compressed
+from reproductions.solute_tables import data_record, differs, now, short_number
 from reproductions.solutes import (
     DFT,
     FORMULAS,
     LABELS,
     NEAR_AND_FAR,
     ORDERINGS,
-    SOLUTES,
     TITLES,
     Job,
     configuration,
-    data_record,
-    differs,
     jobs_of,
-    now,
     orderings_of,
     result_name,
     run_folder,
-    short_number,
     shown_cutoff,
 )
 

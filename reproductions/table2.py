@@ -8,25 +8,14 @@ from scipy.spatial.distance import cdist
 
 from amp_tf.data.hdf5 import read_reference_data
 from amp_tf.data.reference_data import ReferenceData
-from reproductions import paper
-from reproductions.common import RESULTS, RUNS, Row, format_table, row, write_result
+from common import paper
+from common.results import Row, format_table, row, write_result
 from reproductions.entry import solutes_app
+from reproductions.folders import RESULTS, RUNS
 from reproductions.shipped_solutes import AT_ONCE, FOLDER, answer_table, answers, frames_name, write_answer
-from reproductions.solutes import (
-    CUTOFFS,
-    LABELS,
-    Job,
-    data_file,
-    data_records,
-    differs,
-    error_rows,
-    error_table,
-    jobs_of,
-    now,
-    outcomes,
-    result_name,
-    settings_record,
-)
+from reproductions.solute_runs import data_file, outcomes
+from reproductions.solute_tables import data_records, differs, error_rows, error_table, now, settings_record
+from reproductions.solutes import CUTOFFS, LABELS, Job, jobs_of, result_name
 
 
 def reproduce(

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
+from common import paper
+from common.results import Row, format_table
 from figures.table3 import draw
-from reproductions import paper
-from reproductions.common import Row, format_table
 from reproductions.entry import run_reproduction
 from reproductions.qm9 import MODELS, reproduce
 

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from reproductions import paper
-from reproductions.common import RESULTS, Row, format_table, row
+from common import paper
+from common.results import Row, format_table, row
 from reproductions.cost import (
     FORMS,
     MODELS,
@@ -17,6 +17,7 @@ from reproductions.cost import (
     timing_rows,
     value_of,
 )
+from reproductions.folders import RESULTS
 
 
 def reproduce(preset: str, folder: Path = RESULTS) -> Path:

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from reproductions import paper
-from reproductions.common import RESULTS, Row, format_table
+from common import paper
+from common.results import Row, format_table
 from reproductions.cost import FORMS, MODELS, Size, cost_app, make_model, measure_all, measured, solute, timing_rows, value_of
+from reproductions.folders import RESULTS
 
 BATCH, N_LAYERS = 60, 3
 

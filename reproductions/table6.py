@@ -5,10 +5,11 @@ from pathlib import Path
 import numpy as np
 
 from amp_tf.simulation.solutes import solute_by_name
-from reproductions import paper
-from reproductions.common import RESULTS, Row, format_table, row
+from common import paper
+from common.made_up_systems import NEAR_CUTOFF, surrounded
+from common.results import Row, format_table, row
 from reproductions.cost import SOLUTES, Size, cost_app, make_model, measure_all, measured, timing_rows, value_of
-from reproductions.surroundings import NEAR_CUTOFF, surrounded
+from reproductions.folders import RESULTS
 
 BATCH, N_LAYERS = 10, 3
 EMBEDDING = {"learnt": {}, "near and far": {"near_cutoff": NEAR_CUTOFF}}

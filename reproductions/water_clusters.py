@@ -11,22 +11,12 @@ import numpy as np
 from amp_tf.data.hdf5 import read_reference_data, write_reference_data
 from amp_tf.data.reference_data import FrameGroup, ReferenceData
 from amp_tf.errors import InputError
-from datasets.water_clusters import HYDROGEN_CHARGE, OXYGEN_CHARGE, SHIPPED_FILE, TRAINING_GROUP, TRAINING_SIZE
-from reproductions import paper
-from reproductions.common import RUNS, WEIGHTS, copy_compressed
+from common import paper
+from common.cluster_models import DATA, LAPTOP_SIZES, MODELS, SIZES
+from datasets.water_clusters import TRAINING_GROUP, TRAINING_SIZE
+from reproductions.folders import RUNS, WEIGHTS, copy_compressed
 
-DATA = SHIPPED_FILE
 TABLES = {"energy": paper.TABLE_7, "qm_gradients": paper.TABLE_8}
-_EMBEDDED = {"type": "AMP", "direct_polarization": True, "pairwise_coulomb": True, "long_range_cutoff": 30.0}
-_NODES = {"mm_types": [OXYGEN_CHARGE, HYDROGEN_CHARGE]}
-MODELS: dict[str, dict[str, Any]] = {
-    **{f"AMP({order})": {**_EMBEDDED, "max_order": order} for order in range(4)},
-    "PaiNN": {"type": "PaiNN", **_NODES},
-    "SchNet": {"type": "SchNet", **_NODES},
-    "GNN": {"type": "GNN", **_NODES},
-    "GNN-P": {"type": "GNN", "pairwise_coulomb": True, **_NODES},
-}
-
 PAPER_SETTINGS = {
     "split": {"kind": "groups", "train_groups": [TRAINING_GROUP]},
     "steps": 50_000,
@@ -40,33 +30,6 @@ PAPER_SETTINGS = {
 }
 """A.2 and A.4. The target is the energy of the field itself, which is zero without a field, so nothing is subtracted."""
 
-PAPER_SIZES: dict[str, dict[str, Any]] = {
-    "AMP(0)": {"n_radial_weights": 371},
-    "AMP(1)": {"n_radial_weights": 99},
-    "AMP(2)": {"n_radial_weights": 38},
-    "AMP(3)": {"n_radial_weights": 19},
-    "PaiNN": {"n_features": 160},
-    "SchNet": {"n_features": 256, "n_filters": 256},
-    "GNN": {"n_features": 224},
-    "GNN-P": {"n_features": 208},
-}
-"""About one million parameters each (A.4); the paper gives the sizes of PaiNN and SchNet, the others follow from that number."""
-
-LAPTOP_SIZES: dict[str, dict[str, Any]] = {
-    "AMP(0)": {"n_features": 64, "n_radial_weights": 254},
-    "AMP(1)": {"n_features": 64, "n_radial_weights": 70},
-    "AMP(2)": {"n_features": 64, "n_radial_weights": 27},
-    "AMP(3)": {"n_features": 64, "n_radial_weights": 14},
-    "PaiNN": {"n_features": 88},
-    "SchNet": {"n_features": 144, "n_filters": 144},
-    "GNN": {"n_features": 120},
-    "GNN-P": {"n_features": 112},
-}
-"""About 0.3 million each, so that two cores train all eight in one to two hours and the weights can ship."""
-
-POLARIZED = ("AMP(1)", "AMP(2)", "AMP(3)")
-NEAR = {"near_cutoff": 4.0}
-"""Of these in the laptop preset: :mod:`reproductions.orders` shows what it changes."""
 NEAR_DIFFERS = "charges beyond 4 Å polarize through their field (paper: all through the pair network)"
 
 
@@ -108,7 +71,7 @@ PRESETS = {
     ),
     "laptop": Preset(
         {"learning_rate": 1e-3},
-        {model: {**sizes, **(NEAR if model in POLARIZED else {})} for model, sizes in LAPTOP_SIZES.items()},
+        SIZES["laptop"],
         {f"AMP({order})": {"steps": 40_000 if order < 2 else 80_000, "ema_momentum": 0.999} for order in range(4)}
         | {"PaiNN": {"steps": 16_000}, "SchNet": {"steps": 16_000}, "GNN": {"steps": 16_000}, "GNN-P": {"steps": 10_000}},
         {},
@@ -124,7 +87,7 @@ PRESETS = {
     ),
     "paper": Preset(
         {},
-        {model: {**sizes, "message_cutoff": "none"} for model, sizes in PAPER_SIZES.items()},
+        SIZES["paper"],
         {},
         {"coefficient_scale": 1e-4},
         "no setting that the paper states",
@@ -278,14 +241,6 @@ def differs(preset: str) -> str:
     """One line that says what differs from the paper."""
     chosen = PRESETS[preset]
     return "; ".join([DATA_DIFFERS, *([] if chosen.seeds else ["one seed"]), chosen.differs, *chosen.further_differences]) + "."
-
-
-def data_record() -> dict[str, str]:
-    """File and sha256 of the reference data, for a result file."""
-    data = read_reference_data(DATA)
-    provenance = data.provenance
-    record = {"file": f"datasets/{DATA.name}", "sha256": data.sha256, "level_of_theory": provenance.level_of_theory}
-    return record | {"engine": f"{provenance.engine} {provenance.engine_version}"}
 
 
 def ship_weights(folder: Path = RUNS) -> list[Path]:

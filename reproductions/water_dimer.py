@@ -15,7 +15,7 @@ from amp_tf.progress import progress_bar
 from amp_tf.units import JOULE_PER_KILOJOULE
 from datasets.parts import in_worker
 from datasets.water_dimer import SHIPPED_FILE
-from reproductions.common import RUNS
+from reproductions.folders import RUNS
 
 DATA = SHIPPED_FILE
 CUTOFFS = {"A": 8.0, "B": 4.25, "C": 2.0}

@@ -38,6 +38,14 @@ RANK = {
     "command": 8,
 }
 """data/pipeline.py and training read models."""
+SCRIPTS = {
+    "datasets": set(),
+    "figures": set(),
+    "common": {"datasets"},
+    "benchmarks": {"datasets", "common"},
+    "reproductions": {"datasets", "figures", "common", "benchmarks"},
+}
+"""The folders of scripts beside the package, and those of them that each may import."""
 FILES = sorted((ROOT / "amp_tf").rglob("*.py"))
 
 
@@ -57,7 +65,7 @@ def complaints(path: Path, names: list[str]) -> list[str]:
     found = []
     for name in names:
         parts = name.split(".")
-        if parts[0] in ("datasets", "reproductions", "figures", "benchmarks", "tests"):
+        if parts[0] in (*SCRIPTS, "tests"):
             found.append(f"{path} imports the script folder {name}")
         if mine in RANK and parts[0] == "amp_tf" and len(parts) > 1 and RANK.get(parts[1], 0) > RANK[mine]:
             found.append(f"{path} imports {name} against the direction")
@@ -67,6 +75,18 @@ def complaints(path: Path, names: list[str]) -> list[str]:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_imports_run_one_way(path):
     assert complaints(path, imported_names(path)) == []
+
+
+@pytest.mark.parametrize("folder", SCRIPTS)
+def test_imports_of_scripts_run_one_way(folder):
+    strangers = set(SCRIPTS) - SCRIPTS[folder] - {folder} | {"tests"}
+    paths = sorted((ROOT / folder).rglob("*.py"))
+    assert paths
+    assert [f"{path} imports {name}" for path in paths for name in imported_names(path) if name.split(".")[0] in strangers] == []
+
+
+def test_no_two_folders_of_scripts_import_each_other():
+    assert all(folder not in SCRIPTS[other] for folder, others in SCRIPTS.items() for other in others)
 
 
 def test_the_check_bites():

@@ -5,7 +5,7 @@ import pytest
 
 from amp_tf.simulation.solutes import solute_by_name
 from benchmarks import far_charges
-from reproductions.surroundings import surrounded
+from common.made_up_systems import surrounded
 
 
 def test_charges_stand_where_they_should(random):

@@ -5,7 +5,7 @@ import json
 import tensorflow as tf
 
 from benchmarks import step_time
-from reproductions import timing
+from common import timing
 
 
 def test_matrix_products_are_counted_with_their_gradients():

@@ -5,8 +5,9 @@ import json
 import numpy as np
 import pytest
 
+from common import paper
 from figures.figure4 import draw
-from reproductions import cost, figure4, paper, table4, table5, table6
+from reproductions import cost, figure4, table4, table5, table6
 
 
 @pytest.fixture(autouse=True)

@@ -11,9 +11,9 @@ from amp_tf.errors import InputError, SimulationError
 from amp_tf.simulation.solutes import Solute, solute_by_name
 from datasets.engines import Calculation, EmbeddedResult, EmbeddingEngine
 from figures import dynamics as figure
-from reproductions import dynamics
+from reproductions import dynamics, dynamics_measures, dynamics_task
 from reproductions.bond_scans import Scan, barrier_error, bonds_to_hydrogen, deepest_hole, scans, stretched_to
-from reproductions.common import WEIGHTS
+from reproductions.folders import WEIGHTS
 
 START = solute_by_name("uracil")
 WATER = Solute("water", np.array([8, 1, 1]), np.array([[0.0, 0.0, 0.0], [0.96, 0.0, 0.0], [-0.24, 0.93, 0.0]]), 0)
@@ -89,8 +89,8 @@ def test_finished_simulations_are_not_run_again(result):
     assert len(checkpoints) == 3
     engine = Springs()
     engine.embedded(Calculation(START.atomic_numbers, START.positions))
-    task, _ = dynamics.prepared("smoke", False, folder / "runs", engine)
-    dynamics.simulate(task, "water", picoseconds=0.005)
+    task, _ = dynamics_task.prepared("smoke", False, folder / "runs", engine)
+    dynamics_measures.simulate(task, "water", picoseconds=0.005)
     assert [path.stat().st_mtime_ns for path in checkpoints] == times
 
 
@@ -100,7 +100,7 @@ def test_another_preset():
 
 
 def test_without_a_potential_nothing_is_begun(monkeypatch, tmp_path):
-    monkeypatch.setattr(dynamics, "SHIPPED", tmp_path / "none.keras")
+    monkeypatch.setattr(dynamics_task, "SHIPPED", tmp_path / "none.keras")
     with pytest.raises(InputError, match="is not there; train it with RETRAIN=1"):
         dynamics.reproduce("laptop", False, tmp_path, tmp_path, Springs())
     assert list(tmp_path.iterdir()) == []
@@ -108,9 +108,9 @@ def test_without_a_potential_nothing_is_begun(monkeypatch, tmp_path):
 
 def test_a_potential_that_ships_already_keeps_its_bytes(tmp_path):
     source, target = WEIGHTS / "laptop" / "AMP(2).keras", tmp_path / "weights" / "uracil.keras"
-    before = dynamics.ship(source, target).read_bytes()
-    assert dynamics.ship(source, target).read_bytes() == before
-    other = dynamics.ship(WEIGHTS / "laptop" / "AMP(3).keras", target).read_bytes()
+    before = dynamics_task.ship(source, target).read_bytes()
+    assert dynamics_task.ship(source, target).read_bytes() == before
+    other = dynamics_task.ship(WEIGHTS / "laptop" / "AMP(3).keras", target).read_bytes()
     assert other != before
 
 
@@ -118,10 +118,10 @@ def test_a_run_that_stops_before_its_first_frame_came_nowhere(monkeypatch, tmp_p
     def stop(self, progress):
         raise SimulationError("outside")
 
-    monkeypatch.setattr(dynamics.Run, "run", stop)
-    assert dynamics._gas_run(tmp_path / "run", WEIGHTS / "laptop" / "AMP(2).keras", WATER, False, {}) == (False, 0.0)
-    (tmp_path / "run" / "energies.csv").write_text(",".join(dynamics.COLUMNS) + "\n100,0.05,1,1,2,1,300,nan,nan,1\n")
-    assert dynamics._gas_run(tmp_path / "run", WEIGHTS / "laptop" / "AMP(2).keras", WATER, False, {}) == (False, 0.05)
+    monkeypatch.setattr(dynamics_measures.Run, "run", stop)
+    assert dynamics_measures._gas_run(tmp_path / "run", WEIGHTS / "laptop" / "AMP(2).keras", WATER, False, {}) == (False, 0.0)
+    (tmp_path / "run" / "energies.csv").write_text(",".join(dynamics_measures.COLUMNS) + "\n100,0.05,1,1,2,1,300,nan,nan,1\n")
+    assert dynamics_measures._gas_run(tmp_path / "run", WEIGHTS / "laptop" / "AMP(2).keras", WATER, False, {}) == (False, 0.05)
 
 
 LENGTHS = np.array([0.7, 0.9, 1.0, 1.4, 1.9, 2.5])

@@ -11,8 +11,9 @@ from amp_tf.data.reference_data import FrameGroup, Provenance
 from amp_tf.errors import InputError
 from amp_tf.targets import TARGET_UNITS
 from amp_tf.training import make_config
+from common import paper
 from figures.table3 import draw
-from reproductions import paper, qm9, table3
+from reproductions import qm9, table3
 from tests.training.test_targets import NUMBERS, POSITIONS
 
 PROVENANCE = Provenance(engine="test", engine_version="1", level_of_theory="test", builder_command="", random_seed=0, energy_reference="0")

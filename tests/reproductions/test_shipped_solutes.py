@@ -17,8 +17,10 @@ from amp_tf.models import load_potential
 from amp_tf.training.config import make_config
 from amp_tf.training.evaluation import evaluate
 from amp_tf.training.run import make_potential
+from common import paper
+from common.results import ROOT
 from datasets.qmmm_solutes import SHIPPED_FILE
-from reproductions import common, paper, shipped_solutes, solutes, table1, table2
+from reproductions import shipped_solutes, solutes, table1, table2
 from reproductions.entry import solutes_app
 from reproductions.shipped_solutes import FULL, SHIPPED, ship_weights
 
@@ -71,7 +73,7 @@ def errors_of(result, part):
 
 
 def checksums():
-    folders = (common.ROOT / "reproductions", common.ROOT / "figures", common.ROOT / "datasets")
+    folders = (ROOT / "reproductions", ROOT / "figures", ROOT / "datasets")
     files = [path for folder in folders for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
     return {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
@@ -190,8 +192,8 @@ def test_frames_of_other_data_are_refused(copy, tmp_path):
 
 
 def test_results_at_once_go_where_git_ignores_them():
-    assert shipped_solutes.AT_ONCE.parent == common.ROOT / "runs"
-    assert "runs/" in (common.ROOT / ".gitignore").read_text().splitlines()
+    assert shipped_solutes.AT_ONCE.parent == ROOT / "runs"
+    assert "runs/" in (ROOT / ".gitignore").read_text().splitlines()
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+import common.results
 import figures.figure2
 import figures.figure3
 import figures.figure5
@@ -20,21 +21,24 @@ from amp_tf.errors import InputError
 from amp_tf.models import load_potential
 from amp_tf.training.config import MODELS, make_config
 from benchmarks import step_time
+from common import cluster_models, paper, solute_model
 from datasets import qmmm_solutes
 from reproductions import (
-    common,
     figure2,
     figure3,
     learning_curves,
     orders,
-    paper,
     shipped_solutes,
+    solute_runs,
+    solute_tables,
     solutes,
     table1,
     table2,
     water_clusters,
     water_dimer,
 )
+from reproductions.entry import check_preset
+from reproductions.folders import RESULTS, WEIGHTS, read_result
 
 PROVENANCE_KEYS = {"preset", "seeds", "data", "versions", "hardware", "wall_seconds", "commit", "rows"}
 
@@ -109,9 +113,9 @@ def test_learning_curves_reuse_the_runs_of_figure2(name, panel, drawing, figure2
 
 def test_an_unknown_preset_and_a_missing_result(tmp_path):
     with pytest.raises(InputError, match="unknown preset 'big'; choose PRESET=smoke"):
-        common.check_preset("big")
+        check_preset("big")
     with pytest.raises(InputError, match="make it with: make reproduce-figure2 PRESET=paper"):
-        common.read_result("figure2", "paper", tmp_path)
+        read_result("figure2", "paper", tmp_path)
 
 
 def test_the_paper_preset_has_the_papers_settings():
@@ -241,8 +245,8 @@ def test_the_errors_and_terms_of_figure3_are_recomputed(cluster_results, folders
 
 
 def test_the_sizes_of_the_paper_preset_are_about_a_million_parameters():
-    for model, sizes in water_clusters.PAPER_SIZES.items():
-        arguments = {**water_clusters.MODELS[model], **sizes}
+    for model, sizes in cluster_models.PAPER_SIZES.items():
+        arguments = {**cluster_models.MODELS[model], **sizes}
         count = MODELS[arguments.pop("type")](elements=("H", "O"), **arguments).count_params()
         assert 0.9e6 < count < 1.1e6, f"{model}: {count}"
     settings = water_clusters.configuration("AMP(2)", "paper")
@@ -251,7 +255,7 @@ def test_the_sizes_of_the_paper_preset_are_about_a_million_parameters():
 
 
 def test_shipped_weights_belong_to_the_shipped_data_and_the_laptop_preset():
-    digest = read_reference_data(water_clusters.DATA).sha256
+    digest = read_reference_data(cluster_models.DATA).sha256
     shipped = sorted((water_clusters.WEIGHTS / "laptop").glob("*.keras"))
     assert {path.stem for path in shipped} == {water_clusters.run_name(*run) for run in water_clusters.runs_of("laptop")}
     assert sum(path.stat().st_size for path in shipped) < 18e6
@@ -291,7 +295,7 @@ def test_potentials_of_solutes_that_ship_have_a_card_and_load():
         assert {key: trained.get(key) for key in settings.keys() - {"data", "split"}} == {
             key: value for key, value in settings.items() if key not in ("data", "split")
         }
-        if path.stem not in solutes.SOLUTES.values():
+        if path.stem not in solute_model.SOLUTES.values():
             continue
         card = path.with_suffix(".md").read_text()
         assert potential.provenance["data_sha256"][:12] in card
@@ -301,7 +305,7 @@ def test_potentials_of_solutes_that_ship_have_a_card_and_load():
 
 def test_the_uracil_potential_that_ships_knows_frames_it_has_not_seen():
     """The sample is of another trajectory than its training data."""
-    potential = load_potential(common.WEIGHTS / "solutes" / "uracil.keras")
+    potential = load_potential(WEIGHTS / "solutes" / "uracil.keras")
     group = read_reference_data(qmmm_solutes.SHIPPED_FILE).groups[0]
     frames = range(0, len(group), 5)
     found = potential.compute_systems([group.system(frame) for frame in frames])
@@ -312,28 +316,28 @@ def test_the_uracil_potential_that_ships_knows_frames_it_has_not_seen():
 
 
 def test_a_result_that_is_repeated_leaves_its_file_alone(tmp_path):
-    rows = [common.row("energy_mae", "kJ/mol", 0.1234567, None, model="AMP(2)")]
-    path = common.write_result("figure", "smoke", rows, 0.0, tmp_path, seeds=[0])
+    rows = [common.results.row("energy_mae", "kJ/mol", 0.1234567, None, model="AMP(2)")]
+    path = common.results.write_result("figure", "smoke", rows, 0.0, tmp_path, seeds=[0])
     content = path.read_text()
-    common.write_result("figure", "smoke", [rows[0] | {"value": 0.12346}], 5.0, tmp_path, seeds=[0])
+    common.results.write_result("figure", "smoke", [rows[0] | {"value": 0.12346}], 5.0, tmp_path, seeds=[0])
     assert path.read_text() == content
     for changed in ([rows[0] | {"value": 0.125}], [rows[0] | {"value": None}], rows * 2):
-        common.write_result("figure", "smoke", changed, 5.0, tmp_path, seeds=[0])
+        common.results.write_result("figure", "smoke", changed, 5.0, tmp_path, seeds=[0])
         assert json.loads(path.read_text())["rows"] == changed
-    common.write_result("figure", "smoke", changed, 5.0, tmp_path, seeds=[1])
+    common.results.write_result("figure", "smoke", changed, 5.0, tmp_path, seeds=[1])
     assert json.loads(path.read_text())["seeds"] == [1]
 
 
 def test_shipped_results_have_provenance():
-    for path in [*common.RESULTS.glob("*.laptop.json"), *step_time.RESULTS.glob("*.json")]:
+    for path in [*RESULTS.glob("*.laptop.json"), *step_time.RESULTS.glob("*.json")]:
         result = json.loads(path.read_text())
         assert set(result) >= PROVENANCE_KEYS, path
         assert re.fullmatch("[0-9a-f]{40}", result["commit"]), f"{path} was made from a working tree with changes: {result['commit']}"
 
 
 def test_shipped_results_belong_to_the_shipped_data(water_dimer_file):
-    digests = {file.name: read_reference_data(file).sha256 for file in (water_dimer_file, water_clusters.DATA)}
-    for path in common.RESULTS.glob("*.laptop.json"):
+    digests = {file.name: read_reference_data(file).sha256 for file in (water_dimer_file, cluster_models.DATA)}
+    for path in RESULTS.glob("*.laptop.json"):
         data = json.loads(path.read_text())["data"]
         if "sha256" in data:  # Tables 1 and 2 name the data of each system, which are too large to ship
             assert data["sha256"] == digests[data["file"].removeprefix("datasets/")]
@@ -398,7 +402,7 @@ def test_the_fine_tuned_run_of_table1_goes_on_from_the_unshuffled_one(table1_res
 def test_a_fine_tuned_run_without_its_start_is_refused(tmp_path):
     jobs = solutes.jobs_of(1, [solutes.DFT], "smoke")
     with pytest.raises(InputError, match=r"Uracil-PBE goes on from .* which is missing; train it with --systems Uracil,Uracil-PBE"):
-        solutes.outcomes(jobs, "smoke", {}, tmp_path)
+        solute_runs.outcomes(jobs, "smoke", {}, tmp_path)
     assert not list(tmp_path.iterdir())
 
 
@@ -440,12 +444,12 @@ def test_bad_words_on_the_command_line_of_the_solutes(tmp_path):
     with pytest.raises(InputError, match="Table 2 has Uracil, RA, SAM in PRESET=laptop, not Uracil-PBE"):
         solutes.parse_systems("Uracil-PBE", "laptop", 2)
     with pytest.raises(InputError, match="no such file; correct --data"):
-        solutes.data_file("Uracil", "laptop", {"Uracil": tmp_path / "none.h5"})
+        solute_runs.data_file("Uracil", "laptop", {"Uracil": tmp_path / "none.h5"})
     with pytest.raises(InputError, match="--data gives RA, which does not run; name it in --systems"):
-        solutes.outcomes([solutes.Job(1, "Uracil")], "smoke", {"RA": qmmm_solutes.SHIPPED_FILE}, tmp_path)
-    clusters = read_reference_data(water_clusters.DATA)
+        solute_runs.outcomes([solutes.Job(1, "Uracil")], "smoke", {"RA": qmmm_solutes.SHIPPED_FILE}, tmp_path)
+    clusters = read_reference_data(cluster_models.DATA)
     with pytest.raises(InputError, match="lacks mm_gradients; the tables of Uracil need them"):
-        solutes.check_labels(clusters, "Uracil")
+        solute_runs.check_labels(clusters, "Uracil")
 
 
 @pytest.mark.parametrize("preset", solutes.PRESETS)
@@ -458,35 +462,35 @@ def test_every_run_of_the_solutes_has_a_valid_configuration(preset, table):
 
 def test_another_molecule_under_the_name_of_a_system_is_said():
     job = solutes.Job(1, "RA")
-    records = solutes.data_records([job], "smoke", {"RA": qmmm_solutes.SHIPPED_FILE})
-    assert "what is called RA is C4H4N2O2, the published errors are of C20H28O2" in solutes.differs("smoke", records)
-    assert "what is called" not in solutes.differs("smoke", solutes.data_records([solutes.Job(1, "Uracil")], "smoke", {}))
+    records = solute_tables.data_records([job], "smoke", {"RA": qmmm_solutes.SHIPPED_FILE})
+    assert "what is called RA is C4H4N2O2, the published errors are of C20H28O2" in solute_tables.differs("smoke", records)
+    assert "what is called" not in solute_tables.differs("smoke", solute_tables.data_records([solutes.Job(1, "Uracil")], "smoke", {}))
 
 
 def test_results_of_some_systems_or_other_data_have_names_of_their_own(tmp_path):
-    assert solutes.result_name(1, list(solutes.SOLUTES), "laptop", {}) == "table1"
+    assert solutes.result_name(1, list(solute_model.SOLUTES), "laptop", {}) == "table1"
     assert solutes.result_name(1, ["RA"], "laptop", {}) == "table1-RA"
     assert solutes.result_name(2, ["Uracil"], "smoke", {"Uracil": tmp_path}) == "table2-own-data"
 
 
 def test_a_file_with_fewer_frames_than_the_preset_asks_for_is_made_longer(tmp_path, monkeypatch):
     calls = []
-    monkeypatch.setattr(solutes, "sample", lambda path, solute, engine, sampling, *rest: (calls.append(sampling.n_frames), ("", []))[1])
+    monkeypatch.setattr(solute_runs, "sample", lambda path, solute, engine, sampling, *rest: (calls.append(sampling.n_frames), ("", []))[1])
     shutil.copy(qmmm_solutes.SHIPPED_FILE, tmp_path / "uracil.h5")
-    solutes.data_file("Uracil", "paper", {}, tmp_path)
+    solute_runs.data_file("Uracil", "paper", {}, tmp_path)
     assert calls == [10_000]
-    monkeypatch.setitem(solutes.FRAMES["paper"], "uracil", 50)
-    solutes.data_file("Uracil", "paper", {}, tmp_path)
+    monkeypatch.setitem(solute_runs.FRAMES["paper"], "uracil", 50)
+    solute_runs.data_file("Uracil", "paper", {}, tmp_path)
     assert calls == [10_000]
-    shutil.copy(water_clusters.DATA, tmp_path / "uracil.h5")
+    shutil.copy(cluster_models.DATA, tmp_path / "uracil.h5")
     with pytest.raises(InputError, match=r"uracil\.h5 was not made by datasets\.qmmm_solutes sample; give it as --data Uracil="):
-        solutes.data_file("Uracil", "paper", {}, tmp_path)
+        solute_runs.data_file("Uracil", "paper", {}, tmp_path)
 
 
 def test_a_power_law_is_extrapolated_as_one():
     steps = [100, 200, 400, 600, 800, 1000]
     errors = [7.0 * step**-0.5 for step in steps]
-    assert solutes.extrapolated(steps, errors, 10**5) == pytest.approx(7.0 * 10**-2.5)
-    assert solutes.extrapolated(steps, errors, 10**6) is None
-    assert solutes.extrapolated(steps[:2], [1.0, 0.5], 10**3) is None
-    assert solutes.extrapolated(steps, [2.0, 1.0, 0.9, 1.0, 1.1, 1.2], 10**5) is None
+    assert solute_tables.extrapolated(steps, errors, 10**5) == pytest.approx(7.0 * 10**-2.5)
+    assert solute_tables.extrapolated(steps, errors, 10**6) is None
+    assert solute_tables.extrapolated(steps[:2], [1.0, 0.5], 10**3) is None
+    assert solute_tables.extrapolated(steps, [2.0, 1.0, 0.9, 1.0, 1.1, 1.2], 10**5) is None

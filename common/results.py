@@ -1,4 +1,4 @@
-"""What every reproduction shares: presets, result files with provenance, the table that is printed."""
+"""Results of reproductions and benchmarks: their rows, files with provenance, and the table that is printed."""
 
 import datetime
 import json
@@ -7,33 +7,15 @@ import os
 import platform
 import subprocess
 import time
-import zipfile
 from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from amp_tf.errors import InputError
-from amp_tf.files import whole_file, write_text
+from amp_tf.files import write_text
 
 ROOT = Path(__file__).resolve().parent.parent
-RESULTS = ROOT / "reproductions" / "results"
-RUNS = ROOT / "runs"
-WEIGHTS = ROOT / "reproductions" / "weights"
-PRESETS = ("smoke", "laptop", "paper")
-
 Row = dict[str, Any]
-
-
-def check_preset(preset: str) -> str:
-    """The preset, if there is one of that name.
-
-    Raises:
-        InputError: naming the presets.
-    """
-    if preset not in PRESETS:
-        raise InputError(f"unknown preset {preset!r}; choose PRESET={', PRESET='.join(PRESETS)}.")
-    return preset
 
 
 def row(metric: str, unit: str, value: float | None, published: float | None = None, **identifiers: Any) -> Row:
@@ -41,7 +23,7 @@ def row(metric: str, unit: str, value: float | None, published: float | None = N
     return {**identifiers, "metric": metric, "unit": unit, "value": value, "published": published}
 
 
-def write_result(name: str, preset: str, rows: Sequence[Row], started: float, folder: Path = RESULTS, **further: Any) -> Path:
+def write_result(name: str, preset: str, rows: Sequence[Row], started: float, folder: Path, **further: Any) -> Path:
     """Write ``<name>.<preset>.json`` with provenance, atomically.
 
     A file with the same settings and, to a thousandth, the same numbers is left as it is: who repeats a result has a clean checkout.
@@ -88,30 +70,11 @@ def _is_same(old: Any, new: Any) -> bool:
     return old == new
 
 
-def read_result(name: str, preset: str, folder: Path = RESULTS) -> dict[str, Any]:
-    """A result file.
-
-    Raises:
-        InputError: if it is not there; names the command that makes it.
-    """
-    path = folder / f"{name}.{preset}.json"
-    if not path.is_file():
-        raise InputError(f"{path}: no such result; make it with: make reproduce-{name} PRESET={preset}")
-    return json.loads(path.read_text())
-
-
-def copy_compressed(source: Path, target: Path) -> None:
-    """Copy a ``.keras`` file, its parts compressed."""
-    with whole_file(target) as partial, zipfile.ZipFile(source) as old, zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as new:
-        for name in old.namelist():
-            new.writestr(name, old.read(name))
-
-
 def commit() -> str:
     """The commit of the working tree, marked where tracked files differ from it; ``unknown`` outside a checkout."""
     try:
         name = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
-        code = ["amp_tf", "datasets", "reproductions/*.py"]
+        code = ["amp_tf", "common", "datasets", "reproductions/*.py"]
         changed = subprocess.run(
             ["git", "status", "--porcelain", "--", *code], cwd=ROOT, capture_output=True, text=True, check=True
         ).stdout.strip()

@@ -1,4 +1,4 @@
-"""Charges at random places around a molecule, of the density of water, for measurements of cost."""
+"""Systems for measurements of cost: random molecules, and molecules among charges at random places, of the density of water."""
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -14,6 +14,17 @@ DENSITY = 0.1
 
 CONTACT = 1.8
 """No particle stands closer to an atom, angstrom."""
+
+
+def grown(n_atoms: int, random: np.random.Generator) -> System:
+    """A compact random molecule: each atom 1.4 angstrom from an earlier one and at least 1.1 from all others."""
+    positions = np.zeros((1, 3))
+    while len(positions) < n_atoms:
+        direction = random.normal(size=3)
+        candidate = positions[random.integers(len(positions))] + 1.4 * direction / np.linalg.norm(direction)
+        if np.min(np.linalg.norm(positions - candidate, axis=1)) > 1.1:
+            positions = np.concatenate([positions, [candidate]])
+    return System(random.choice([1, 6, 7, 8], size=n_atoms), positions)
 
 
 def surrounded(molecule: Solute, n_mm: int, random: np.random.Generator) -> System:

@@ -1,0 +1,175 @@
+"""The measures of a potential's fitness for dynamics: bonds, gas, water, energy conservation, speed; rows of each."""
+
+import itertools
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import joblib
+import mdtraj
+import numpy as np
+
+from amp_tf.errors import SimulationError
+from amp_tf.interfaces.zone import Zone, compute_embedded
+from amp_tf.simulation.dynamics import Dynamics, Run
+from amp_tf.simulation.observables import CHUNK, Curves, RadialDistributions
+from amp_tf.simulation.run_files import COLUMNS
+from amp_tf.simulation.scene import SoluteInWater
+from amp_tf.simulation.solutes import Solute
+from amp_tf.simulation.summary import first_peak
+from amp_tf.simulation.water_box import WATER_CHARGES
+from amp_tf.systems import System
+from common.results import Row, row
+from datasets.engines import Calculation
+from datasets.parts import in_worker
+from datasets.qmmm_sampling import Trajectory, embedded_zone
+from reproductions.bond_scans import Scan, barrier_error, deepest_hole, scans
+from reproductions.dynamics_task import SOLUTE, Task
+
+BARRIER_LENGTH, HOLES_BETWEEN = 1.9, (0.7, 2.5)
+"""Where barriers are compared, and holes looked for, angstrom."""
+
+
+def scan_rows(task: Task) -> tuple[list[Row], dict[str, Any]]:
+    """Bonds to hydrogen, stretched, of potential and labels."""
+    frame = next(iter(task.reference.calculations().values()))
+    found = scans(task.reference.solute, task.potential, task.engine, frame, task.size.lengths, task.size.most_relaxation_steps)
+    rows = []
+    for scan in found:
+        who = {"measure": f"{scan.bond}, {scan.where}, {scan.how}"}
+        rows.append(row("barrier_error", "", barrier_error(scan, BARRIER_LENGTH), None, **who))
+        rows.append(row("deepest_hole", "kJ/mol", deepest_hole(scan, HOLES_BETWEEN), None, **who))
+    return rows, {"scans": [_as_json(scan) for scan in found]}
+
+
+def _as_json(scan: Scan) -> dict[str, Any]:
+    def numbers(values: np.ndarray) -> list[float | None]:
+        return [round(float(value), 2) if np.isfinite(value) else None for value in values]
+
+    curves = {name: numbers(getattr(scan, name)) for name in ("lengths", "potential", "label")}
+    return {"bond": scan.bond, "where": scan.where, "how": scan.how, **curves}
+
+
+def simulate(task: Task, name: str, **changes: Any) -> tuple[dict[str, Any], Run]:
+    """A run in water and its summary."""
+    setup, dynamics = SoluteInWater(task.reference.solute), Dynamics(**changes | task.size.dynamics)
+    run = Run(task.folder(name), [task.path], setup, dynamics, task.size.xla)
+    return run.run(), run
+
+
+def gas_rows(task: Task) -> tuple[list[Row], dict[str, Any]]:
+    """Independent runs, as many at a time as there are cores, a thread each."""
+    for pool in ("INTRAOP", "INTEROP"):
+        os.environ.setdefault(f"TF_NUM_{pool}_THREADS", "1")  # of the processes to come
+    rows = []
+    for temperature, n_seeds in task.size.gas.items():
+        settings = {"picoseconds": task.size.gas_time, "temperature": temperature, "interval": 100}
+        calls = (
+            joblib.delayed(in_worker)(os.getpid(), _gas_run, task.folder(f"gas-{temperature:g}-{seed}"), task.path,
+                                      task.reference.solute, task.size.xla, settings | {"seed": seed} | task.size.dynamics)
+            for seed in range(n_seeds)
+        )  # fmt: skip
+        ends = joblib.Parallel(n_jobs=min(os.cpu_count() or 1, n_seeds))(calls)
+        who = {"measure": f"gas, {temperature:g} K, {n_seeds} seeds, {task.size.gas_time:g} ps"}
+        rows.append(row("runs_whole", "", sum(is_whole for is_whole, _ in ends), None, **who))
+        rows.append(row("shortest_run", "ps", min(time for _, time in ends), None, **who))
+    return rows, {}
+
+
+def _gas_run(folder: Path, path: Path, solute: Solute, xla: bool, settings: dict[str, Any]) -> tuple[bool, float]:
+    """Whether the molecule was whole to the end, and how far the run came, ps: less where it left the range of the training data."""
+    run = Run(folder, [path], SoluteInWater(solute, gas=True), Dynamics(**settings), xla, n_threads=1)
+    try:
+        summary = run.run(progress=False)
+    except SimulationError as error:
+        print(f"{folder.name}: {error}", flush=True)
+        rows = run.energies.read_text().splitlines()[1:] if run.energies.is_file() else []
+        return False, float(rows[-1].split(",")[COLUMNS.index("time_ps")]) if rows else 0.0
+    return summary["whole"], summary["picoseconds"]
+
+
+def water_rows(task: Task) -> tuple[list[Row], dict[str, Any]]:
+    """One long run; where water stands around the solute, beside the QM/MM dynamics of the reference."""
+    summary, run = simulate(task, "water", picoseconds=task.size.water)
+    ours, reference = run.curves, reference_curves(task.reference)
+    who = {"measure": f"water, 300 K, {task.size.water:g} ps"}
+    rows = [
+        row("runs_whole", "", int(summary["whole"]), None, **who),
+        row("longest_bond", "", summary["longest_bond_by_its_start"], None, **who),
+        row("solute_temperature", "K", summary["solute_temperature_k"], None, **who),
+    ]
+    curves = {}
+    for key, (distances, values) in ours.items():
+        curves[key] = {"ours": np.round(values, 3).tolist(), "reference": np.round(reference[key][1], 3).tolist()}
+        peaks = first_peak(distances, values), first_peak(*reference[key])
+        if key.partition("-")[0] != "C" and all(peaks):
+            about = {"measure": f"first peak of water's {key.partition('-')[2]} around {key.partition('-')[0]}"}
+            rows.append(row("peak_shift", "angstrom", peaks[0]["angstrom"] - peaks[1]["angstrom"], None, **about))
+            rows.append(row("peak_height", "", peaks[0]["g"] / peaks[1]["g"] - 1.0, None, **about))
+    return rows, {"distances": np.round(distances, 3).tolist(), "distributions": curves}
+
+
+def reference_curves(reference: Trajectory) -> Curves:
+    """Where water stands around the solute in the QM/MM dynamics."""
+    first = next(iter(reference.snapshots()))
+    box = reference.box * np.eye(3)
+    scene = SoluteInWater(reference.solute).scene(first, box)
+    found, topology = RadialDistributions(scene.solute, scene.atoms, scene.waters), mdtraj.Topology.from_openmm(scene.topology)
+    snapshots = reference.snapshots()
+    while chunk := list(itertools.islice(snapshots, CHUNK)):
+        frames = mdtraj.Trajectory(0.1 * np.array(chunk), topology)
+        frames.unitcell_vectors = np.repeat(0.1 * box[None], len(chunk), axis=0)
+        found.add(frames)
+    return found.curves()
+
+
+def conservation_rows(task: Task) -> tuple[list[Row], dict[str, Any]]:
+    """How well the energy is conserved without a thermostat, in water."""
+    summary, run = simulate(task, "conservation", ensemble="nve", picoseconds=task.size.conservation, relaxation=2.0)
+    table = np.genfromtxt(run.energies, delimiter=",", names=True)
+    energies = table["total_energy_kj_per_mol"] - table["total_energy_kj_per_mol"][0]
+    stride = max(1, len(energies) // 400)
+    who = {"measure": f"NVE, {task.size.conservation:g} ps"}
+    drift = summary["total_energy_drift_kj_per_mol_per_ps"] / summary["degrees_of_freedom"]
+    rows = [
+        row("nve_drift", "kJ/mol/ps a degree of freedom", drift, None, **who),
+        row("nve_rms", "kJ/mol", summary["total_energy_rms_about_the_line_kj_per_mol"], None, **who),
+    ]
+    drawn = {"times": np.round(table["time_ps"][::stride], 4).tolist(), "energies": np.round(energies[::stride], 4).tolist()}
+    return rows, {"conservation": drawn}
+
+
+def speed_rows(task: Task) -> tuple[list[Row], dict[str, Any]]:
+    """The part of a step that the engine does, both in one run, in turn: from one snapshot to the next in steps of half a femtosecond."""
+    frames = _path(task.reference, task.size.timed)
+    charge = float(task.reference.solute.charge)
+    zone, seconds = Zone(task.reference.sampling.zone), {"potential": [], "engine": []}
+    for number, (qm, mm, mm_charges) in enumerate(frames):
+        began = time.perf_counter()
+        around = zone.surroundings(qm, mm, mm_charges, np.arange(len(mm)) // 3)
+        system = System(task.reference.solute.atomic_numbers, qm, charge, around.positions, around.charges)
+        compute_embedded([task.potential], system, around, len(mm), task.size.xla)
+        between = time.perf_counter()
+        task.reference.engine.embedded(Calculation(system.atomic_numbers, qm, charge=round(charge), mm_positions=mm, mm_charges=mm_charges))
+        if number:  # the first step compiles
+            seconds["potential"].append(between - began)
+            seconds["engine"].append(time.perf_counter() - between)
+    medians = {name: 1e3 * float(np.median(values)) for name, values in seconds.items()}
+    who = {"measure": f"step of {SOLUTE} among {len(frames[0][2])} charges"}
+    rows = [row(f"{name}_time", "ms", value, None, **who) for name, value in medians.items()]
+    return [*rows, row("step_ratio", "", medians["potential"] / medians["engine"], None, **who)], {}
+
+
+def _path(reference: Trajectory, n_steps: int) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """QM positions, and positions and charges of the water around, on straight lines between snapshots."""
+    snapshots = list(itertools.islice(reference.snapshots(), 2 + n_steps // reference.sampling.stride))
+    n_water_atoms = len(snapshots[0]) - len(reference.solute.positions)
+    found, stride = [], reference.sampling.stride
+    _, _, numbers = embedded_zone(snapshots[0], n_water_atoms, reference.box, reference.sampling.zone)
+    for number in range(n_steps + 1):
+        first, part = divmod(number, stride)
+        positions = snapshots[first] + (snapshots[first + 1] - snapshots[first]) * part / stride
+        qm, mm, numbers = embedded_zone(positions, n_water_atoms, reference.box, reference.sampling.zone)
+        found.append((qm, mm, np.tile(WATER_CHARGES, n_water_atoms // 3)[numbers]))
+    return found
