@@ -87,6 +87,9 @@ GRAPH_SHAPES = MolecularGraph(
 
 FLOAT_FIELDS = frozenset({"positions", "total_charge", "mm_positions", "mm_charges", "centers"})
 
+GRADIENTS = {"qm_gradients": "positions", "mm_gradients": "mm_positions", "mm_potentials": "mm_charges"}
+"""Derivatives of the energy by name: the field of the graph that they are taken by."""
+
 ATOM_INDICES = ("receivers", "senders", "far_receivers", "far_senders", "mm_receivers", "near_receivers")
 """The fields that number QM atoms."""
 

@@ -20,9 +20,9 @@ from amp_tf.errors import DataFileError, InputError
 from amp_tf.files import check_outputs, no_file, whole_file
 from amp_tf.geometry import geometry_complaint
 from amp_tf.models import Potential
+from amp_tf.models.batches import compute_all
 from amp_tf.systems import System, naming
 from amp_tf.targets import ENERGY
-from amp_tf.training.evaluation import predict
 
 XYZ = (".xyz", ".extxyz")
 
@@ -70,7 +70,7 @@ def predict_file(potential: Potential, source: Path, output: Path, command: str 
             potential.check_systems([frame.system])
             potential.check_charges([frame.system])
     _warn_of_frames(source, frames)
-    results = predict(potential, [frame.system for frame in frames], everything=True)
+    results = compute_all(potential, [frame.system for frame in frames], everything=True)
     of_frames = [{key: values[number] for key, values in results.items()} for number in range(len(frames))]
     if output.suffix == ".h5":
         _write_hdf5(potential, output, frames, of_frames, source, command)

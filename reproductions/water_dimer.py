@@ -149,8 +149,8 @@ def train_one(run: Run, preset: str, folder: Path) -> Outcome:
     import keras
 
     from amp_tf.data.pipeline import Frames
+    from amp_tf.models.batches import compute_all
     from amp_tf.training import make_config, train
-    from amp_tf.training.evaluation import predict
 
     keras.utils.clear_session()  # the graphs of earlier runs in this process make Python's garbage collection slow
     result = train(
@@ -162,7 +162,7 @@ def train_one(run: Run, preset: str, folder: Path) -> Outcome:
         run=run,
         test_mae=test["value"] * JOULE_PER_KILOJOULE,
         null_mae=test["null_model"] * JOULE_PER_KILOJOULE,
-        curve=np.array(predict(result.potential, frames.systems)["energy"]),
+        curve=np.array(compute_all(result.potential, frames.systems)["energy"]),
         steps=np.array([entry["step"] for entry in result.history]),
         validation_mae=np.array([entry["val_energy_mae"] for entry in result.history]),
         seconds=result.history[-1]["seconds"],

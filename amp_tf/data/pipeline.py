@@ -17,14 +17,12 @@ from amp_tf.data.reference_data import FrameGroup, ReferenceData
 from amp_tf.errors import DataFileError, InputError
 from amp_tf.filling import filled_particles, nearest_pairs, with_node_pairs
 from amp_tf.graph import ATOM_INDICES, MM_INDICES, TABLES, MolecularGraph, count_neighbours, off_atoms
+from amp_tf.models.batches import MAXIMUM_PAIRS
 from amp_tf.models.computing import graph_signature
 from amp_tf.models.potential import Potential
 from amp_tf.systems import System
 
 LABELS = ("energy", "qm_gradients", "mm_gradients")
-
-MAXIMUM_PAIRS = 100_000
-"""QM-MM pairs that are evaluated at once; each takes some six kilobytes."""
 
 READ_ERROR = tf.errors.UnknownError
 """What an error becomes that is raised while frames are read in the background."""

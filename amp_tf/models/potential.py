@@ -1,6 +1,9 @@
-"""The shared base of all potentials: energy terms -> total energy -> exact gradients; NumPy in, NumPy out; saving and loading.
+"""The shared base of all potentials: energy terms -> total energy -> exact gradients, of a graph of tensors.
 
-Beside :mod:`amp_tf.ops.safe` this is the one place of the mathematics that names TensorFlow: for derivatives and compiled functions.
+What else a potential does has a file each: it checks systems (:mod:`amp_tf.models.checking`), computes them, NumPy in and NumPy out
+(:mod:`amp_tf.models.computing`), is saved (:mod:`amp_tf.models.saving`), loaded (:mod:`amp_tf.models.loading`) and trained
+(:mod:`amp_tf.models.training`). Beside :mod:`amp_tf.ops.safe` the mathematics names TensorFlow in three places: here and in training for
+derivatives, in computing for compiled functions.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +16,7 @@ from ase.data import atomic_numbers as NUMBER_OF_SYMBOL
 from keras import ops
 
 from amp_tf import units
-from amp_tf.graph import MolecularGraph
+from amp_tf.graph import GRADIENTS, MolecularGraph
 from amp_tf.layers import Edges, make_edges
 from amp_tf.models.checking import Checked
 from amp_tf.models.computing import Computed
@@ -27,7 +30,7 @@ from amp_tf.models.settings import (
     require_positive,
     require_whole,
 )
-from amp_tf.models.training import GRADIENTS, Trainable
+from amp_tf.models.training import Trainable
 from amp_tf.targets import ENERGY, checked_target
 
 # on newer GPUs matrix products would keep ten bits, with which fields of distant charges lose all digits that matter

@@ -7,11 +7,8 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from amp_tf.graph import MolecularGraph
+from amp_tf.graph import GRADIENTS, MolecularGraph
 from amp_tf.models.settings import require
-
-GRADIENTS = {"qm_gradients": "positions", "mm_gradients": "mm_positions", "mm_potentials": "mm_charges"}
-"""Derivatives of the energy by name: the field of the graph that they are taken by."""
 
 
 class Trainable(keras.Model):

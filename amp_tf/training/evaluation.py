@@ -1,51 +1,21 @@
 """Errors of a potential on reference data, beside those of the null model."""
 
-from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from amp_tf.data.pipeline import MAXIMUM_PAIRS, Frames
+from amp_tf.data.pipeline import Frames
 from amp_tf.models import Potential
-from amp_tf.systems import System, naming
+from amp_tf.models.batches import batches
 from amp_tf.targets import ENERGY
 from amp_tf.training.callbacks import UNIT_OF_LABEL
-
-BATCH = 100
-
-
-def predict(potential: Potential, systems: Sequence[System], everything: bool = False) -> dict[str, list[np.ndarray]]:
-    """Energies and gradients of all systems, computed up to :data:`BATCH` at a time; keys as in :meth:`Potential.compute`.
-
-    With ``everything`` also the properties of atoms and the dipoles, where the potential has them.
-    """
-    results, first = [], 0
-    for batch in _batches(systems):
-        with naming(f"frames {first} to {first + len(batch) - 1}"):
-            results.append(potential.compute_systems(batch, gradients=potential.target == ENERGY))
-        first += len(batch)
-    keys = ("energy", "qm_gradients", "mm_gradients") + (("charges", "dipole") if everything else ())
-    return {key: [value for result in results for value in result[key]] for key in keys if key in results[0]}
 
 
 def energy_residuals(potential: Potential, frames: Frames) -> np.ndarray:
     """What the potential leaves of the energies, reference less predicted, [n_frames] float64, kJ/mol."""
     return frames.energies - np.concatenate(
-        [potential.compute_systems(batch, gradients=False)["energy"] for batch in _batches(frames.systems)]
+        [potential.compute_systems(batch, gradients=False)["energy"] for batch in batches(frames.systems)]
     )
-
-
-def _batches(systems: Sequence[System]) -> Iterator[list[System]]:
-    """The systems in order, with at most :data:`amp_tf.data.pipeline.MAXIMUM_PAIRS` QM-MM pairs at a time unless one system has more."""
-    batch, n_pairs = [], 0
-    for system in systems:
-        more = len(system.atomic_numbers) * len(system.mm_charges)
-        if batch and (len(batch) == BATCH or n_pairs + more > MAXIMUM_PAIRS):
-            yield batch
-            batch, n_pairs = [], 0
-        batch.append(system)
-        n_pairs += more
-    yield batch
 
 
 def evaluate(potential: Potential, frames: Frames, null_energy: float | None = None) -> list[dict[str, Any]]:
@@ -67,7 +37,7 @@ def evaluate(potential: Potential, frames: Frames, null_energy: float | None = N
     labels = [label for label in UNIT_OF_LABEL if label == "energy" or (is_energy and getattr(frames, label) is not None)]
     sums = {label: np.zeros(3) for label in labels}  # absolute errors, those of the null model, how many
     first = 0
-    for batch in _batches(frames.systems):
+    for batch in batches(frames.systems):
         predicted = potential.compute_systems(batch, gradients=is_energy)
         numbers = range(first, first + len(batch))
         first += len(batch)
