@@ -43,6 +43,7 @@ os.environ["PYTHONPATH"] = str(ROOT)
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 os.environ["COLUMNS"] = "100"
+os.environ["TQDM_DISABLE"] = "1"  # a bar is drawn over itself, which a page cannot show
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
