@@ -51,6 +51,6 @@ def test_on_a_terminal_a_bar_moves():
 
 
 def test_all_bars_are_of_this_kind():
-    folders = ("amp_tf", "benchmarks", "datasets", "figures", "reproductions")
+    folders = ("amp_tf", "benchmarks", "common", "datasets", "figures", "reproductions")
     users = {str(path.relative_to(ROOT)) for folder in folders for path in (ROOT / folder).rglob("*.py") if "tqdm" in path.read_text()}
     assert users == {"amp_tf/progress.py"}

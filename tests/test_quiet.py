@@ -53,7 +53,9 @@ def imported(path: Path) -> list[str]:
 
 
 FILES = [
-    path for folder in ("amp_tf", "benchmarks", "datasets", "figures", "reproductions") for path in sorted((ROOT / folder).rglob("*.py"))
+    path
+    for folder in ("amp_tf", "benchmarks", "common", "datasets", "figures", "reproductions")
+    for path in sorted((ROOT / folder).rglob("*.py"))
 ]
 
 
