@@ -3,6 +3,7 @@
 import os
 import sys
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -18,14 +19,16 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
     "sphinx.ext.mathjax",
-    "sphinx-mathjax-offline",
     "sphinx_copybutton",
 ]
 exclude_patterns = ["_generated"]
 
 html_theme = "furo"
 html_title = f"amp_tf {release}"
-html_static_path: list[str] = []
+# formulas are drawn by MathJax as that package has it, offline; as an extension it would forbid to read pages in parallel
+html_css_files = ["wide.css"]
+html_static_path = ["_static", str(Path(find_spec("sphinx-mathjax-offline").origin).parent / "static")]
+mathjax_path = "mathjax/tex-chtml.js"
 html_show_sphinx = False
 html_theme_options = {"footer_icons": [], "navigation_with_keys": True}
 copybutton_exclude = ".linenos, .gp, .go"

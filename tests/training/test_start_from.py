@@ -2,7 +2,6 @@
 
 import hashlib
 import re
-import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -327,18 +326,16 @@ def test_a_run_that_is_not_finished_has_no_potential_to_start_from(data_file, tm
         train(config_of(data_file, model=MODEL, start_at_zero=True, steps=2), tmp_path / "run", progress=False)
 
 
-def test_the_commands_of_the_readme(tmp_path, monkeypatch):
-    """Shortened: the example, and the run that starts from its potential."""
+def test_a_run_of_the_example_and_one_that_starts_from_its_potential(tmp_path, monkeypatch):
+    """As in the tutorials, shortened."""
     monkeypatch.chdir(ROOT)
-    lines = re.findall(r"^\.venv/bin/amp-tf (train .*?)(?: +#.*)?$", (ROOT / "README.md").read_text(), re.M)
-    commands = [shlex.split(line.replace("runs/", f"{tmp_path}/")) for line in lines]
-    commands = [command for command in commands if "data=" not in shlex.join(command)]  # which need data of the reader's own
-    assert [any("start_from" in word for word in command) for command in commands] == [False, True]
+    first = ["train", "examples/qmmm.yaml", f"{tmp_path}/example"]
+    second = ["train", "examples/qmmm.yaml", f"{tmp_path}/longer", f"start_from={tmp_path}/example/potential.keras", "start_at_zero=false"]
     data = read_reference_data(ROOT / "datasets" / "uracil_sample.h5")
     write_reference_data(tmp_path / "few.h5", data.provenance, (data.groups[0].subset(np.arange(5)),))
     short = ["steps=1", "interval=1", "model.n_features=4", "model.max_order=1", "model.n_layers=1", "xla=false"]
     short += [f"data={tmp_path / 'few.h5'}", "split.validation=0.1"]
-    for command in commands:
+    for command in (first, second):
         result = CliRunner().invoke(cli.app, [*command, *short], catch_exceptions=False)
         assert result.exit_code == 0, result.output
     potential = amp_tf.load_potential(tmp_path / "longer" / "potential.keras")
