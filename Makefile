@@ -54,7 +54,7 @@ test: lint
 	$(BIN)/python -m pytest -n 2 $(PYTEST_OPTIONS)
 
 docs: $(INSTALLED)
-	$(BIN)/sphinx-build -W --keep-going -q -b html -j 2 docs runs/docs
+	$(BIN)/sphinx-build -W --keep-going -q -b html -j 12 docs runs/docs
 	@echo "open runs/docs/index.html"
 
 # warnings there are those of old libraries about newer ones

@@ -42,7 +42,7 @@ def test_what_a_committee_collects_is_labelled_and_trained_on(sampled, tmp_path)
     committee = [trained(sampled, tmp_path / f"member{seed}", seed=seed) for seed in range(2)]
     collected = tmp_path / "frames.xyz"
     dynamics = Dynamics(
-        picoseconds=0.25, time_step=0.1, interval=100, relaxation=0.001, equilibration=0.02, temperature=10.0, zone=6.0, margin=np.inf
+        picoseconds=0.25, time_step=0.5, interval=20, relaxation=0.001, equilibration=0.02, temperature=10.0, zone=6.0, margin=np.inf
     )
     run = Run(tmp_path / "run", committee, SoluteInWater(WATER), dynamics, False, n_threads=1, collect=collected, collect_above=0.0)
     run.run(progress=False)
