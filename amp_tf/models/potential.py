@@ -101,7 +101,7 @@ class Potential(Checked, Computed, Saved, Trainable):
     """Whether MM particles are nodes of the graph, of types known by their charges."""
 
     expands: bool = False
-    """Whether particles far from all atoms are expanded about centers: in inference of models with a near cut-off, where pairs are many."""
+    """Whether particles far from all atoms are expanded about centers, in inference of models with a near cut-off, where pairs are many."""
 
     sums_in_chunks: bool = False
     """Whether the model can sum QM-MM pairs in chunks of ``pairs_at_once``."""
