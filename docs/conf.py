@@ -1,5 +1,6 @@
 """Settings of the documentation: ``make docs`` builds it into runs/docs, warnings are errors."""
 
+import inspect
 import os
 import sys
 from importlib import metadata
@@ -53,5 +54,18 @@ autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 autodoc_default_options = {"members": True, "show-inheritance": True}
 napoleon_use_ivar = True
+
+
+def setup(app):
+    app.connect("autodoc-process-signature", _signature)
+
+
+def _signature(app, what, name, documented, options, signature, annotation):
+    """Keras's classes hide what their own ``__init__`` takes."""
+    if what != "class" or signature != "(*args, **kwargs)":
+        return None
+    _, *parameters = inspect.signature(documented.__init__).parameters.values()
+    return str(inspect.Signature(parameters)), annotation
+
 
 generate.write(ROOT / "docs" / "_generated")
