@@ -26,8 +26,8 @@ exclude_patterns = ["_generated"]
 
 html_theme = "furo"
 html_title = f"amp_tf {release}"
-# formulas are drawn by MathJax as that package has it, offline; as an extension it would forbid to read pages in parallel
 html_css_files = ["wide.css"]
+# formulas are drawn by MathJax as that package has it, offline; as an extension it would forbid to read pages in parallel
 html_static_path = ["_static", str(Path(find_spec("sphinx-mathjax-offline").origin).parent / "static")]
 mathjax_path = "mathjax/tex-chtml.js"
 html_show_sphinx = False
