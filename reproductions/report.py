@@ -132,7 +132,8 @@ def _values(line: Line, rows: list[dict[str, Any]], key: str) -> str:
 def _hours(line: Line, result: dict[str, Any]) -> float:
     """Of training on one core, all seeds; of the whole command where its runs are not timed one by one."""
     rows = [row for row in result["rows"] if row["metric"] == "training_time" and line.runs.items() <= row.items()]
-    return sum(row["value"] * (row.get("of_seeds") or 1) for row in rows) / 3600 if rows else result["wall_seconds"] / 3600
+    seconds = sum(sum(row.get("of_seeds") or [row["value"]]) for row in rows) if rows else result["wall_seconds"]
+    return seconds / 3600
 
 
 def overview() -> str:
@@ -151,9 +152,8 @@ def filled(text: str) -> str:
     Raises:
         SystemExit: if its place is not there.
     """
-    text, found = re.subn(
-        r"<!-- results -->\n.*?<!-- /results -->", lambda _: f"<!-- results -->\n{overview()}\n<!-- /results -->", text, flags=re.S
-    )
+    table = f"<!-- results -->\n{overview()}\n<!-- /results -->"
+    text, found = re.subn(r"<!-- results -->\n.*?<!-- /results -->", lambda _: table, text, flags=re.S)
     if found != 1:
         raise SystemExit(f"error: README.md has {found} places for its table of results, expected one.")
     return text
