@@ -1,6 +1,7 @@
 """Pairs and MM particles added to a graph, which change nothing, so that many systems have one shape and are compiled once."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from scipy.spatial.distance import pdist
@@ -9,9 +10,61 @@ from amp_tf.graph import FAR_AWAY, MolecularGraph, widened
 from amp_tf.systems import System
 
 
-def filled_graph(
-    graph: MolecularGraph, n_neighbours: int, n_mm: int, n_near: int = 0, n_mm_mm: int = 0, all_pairs: bool = True
-) -> MolecularGraph:
+class Sizes(NamedTuple):
+    """How many there are of what a graph of one system is filled up with.
+
+    Attributes:
+        neighbours: pairs of atoms, each counted once.
+        mm: MM particles.
+        near, mm_mm: near QM-MM pairs, and MM-MM pairs of models in which MM particles are nodes.
+        mm_table, expanded_table: the widths of these tables.
+    """
+
+    neighbours: int
+    mm: int
+    near: int
+    mm_mm: int
+    mm_table: int
+    expanded_table: int
+
+
+def sizes_of(graph: MolecularGraph) -> Sizes:
+    """The numbers of a graph of one system."""
+    listed = graph.receivers, graph.mm_charges, graph.near_senders, graph.mm_mm_senders
+    n_edges, *others = (len(field) for field in listed)
+    return Sizes(n_edges // 2, *others, graph.mm_table.shape[1], graph.expanded_table.shape[1])
+
+
+class KeptSizes:
+    """Sizes that graphs are filled up to. Along a trajectory numbers come and go; a size that was compiled is kept while it fits."""
+
+    def __init__(self):
+        self._kept: dict[Hashable, Sizes] = {}
+
+    def fitting(self, key: Hashable, needed: Sizes) -> Sizes:
+        """The sizes kept under ``key`` where they hold what is needed and none is half as large again; otherwise new ones, rounded up
+        (:func:`rounded_up`), and those that were too small by an eighth more, since they are likely to grow once more."""
+        kept = self._kept.get(key)
+        if kept is None:
+            self._kept[key] = Sizes(*map(rounded_up, needed))
+        elif not all(_fits(*pair) for pair in zip(kept, needed, strict=True)):
+            self._kept[key] = Sizes(*map(_changed, kept, needed))
+        return self._kept[key]
+
+
+SPARE = 16
+"""So many may be filled up in vain in any case."""
+
+
+def _fits(kept: int, needed: int) -> bool:
+    return needed <= kept <= max(1.5 * needed, needed + SPARE)
+
+
+def _changed(kept: int, needed: int) -> int:
+    return kept if _fits(kept, needed) else rounded_up(needed + needed // 8 if needed > kept else needed)
+
+
+def filled_graph(graph: MolecularGraph, sizes: Sizes, all_pairs: bool = True) -> MolecularGraph:
     """The graph of one system with pairs and particles added until their numbers are given ones, so that many systems have one shape.
 
     What is added changes no energy and no gradient: pairs at or beyond the cut-off, whose weight is zero where edges end smoothly, and MM
@@ -19,20 +72,19 @@ def filled_graph(
 
     Args:
         graph: NumPy arrays, :func:`build_graph` of one system, with at most as many pairs and particles.
-        n_neighbours: pairs of atoms, each counted once, at most n (n − 1) / 2.
-        n_mm: MM particles; more than the graph has where near pairs are listed.
-        n_near, n_mm_mm: near QM-MM pairs, and MM-MM pairs of models in which MM particles are nodes.
+        sizes: neighbours at most n (n − 1) / 2; more MM particles than the graph has where near pairs are listed.
         all_pairs: whether every QM-MM pair is listed.
     """
-    receivers, senders = nearest_pairs(graph.positions, n_neighbours)
+    n_mm = sizes.mm
+    receivers, senders = nearest_pairs(graph.positions, sizes.neighbours)
     mm_positions, mm_charges = filled_particles(graph.mm_positions, graph.mm_charges, n_mm)
     mm_receivers, mm_senders = np.indices((len(graph.atomic_numbers), n_mm if all_pairs else 0), dtype=np.int32).reshape(2, -1)
     graph = graph._replace(
         receivers=receivers, senders=senders, mm_positions=mm_positions, mm_charges=mm_charges, mm_system=np.zeros(n_mm, np.int32),
-        mm_receivers=mm_receivers, mm_senders=mm_senders, mm_table=widened(graph.mm_table, rounded_up(graph.mm_table.shape[1]), -1),
-        expanded_table=widened(graph.expanded_table, rounded_up(graph.expanded_table.shape[1]), -1),
+        mm_receivers=mm_receivers, mm_senders=mm_senders, mm_table=widened(graph.mm_table, sizes.mm_table, -1),
+        expanded_table=widened(graph.expanded_table, sizes.expanded_table, -1),
     )  # fmt: skip
-    return with_node_pairs(graph, n_near, n_mm_mm, n_mm - 1)
+    return with_node_pairs(graph, sizes.near, sizes.mm_mm, n_mm - 1)
 
 
 def with_node_pairs(graph: MolecularGraph, n_near: int, n_mm_mm: int, added: int) -> MolecularGraph:

@@ -6,7 +6,7 @@ from scipy.spatial.distance import cdist
 
 from amp_tf.errors import InputError
 from amp_tf.graph import MolecularGraph, build_graph, join_graphs
-from amp_tf.neighbours import near_pairs, pairs
+from amp_tf.neighbours import near_pairs, pairs, shortest_images
 from amp_tf.systems import System
 
 
@@ -178,3 +178,12 @@ def test_bad_systems_get_one_clear_sentence(change, sentence):
 def test_an_empty_batch_is_refused():
     with pytest.raises(InputError, match="give at least one"):
         build_graph([], 3.0)
+
+
+@pytest.mark.parametrize("cell", [np.diag([7.0, 9.0, 8.0]), np.diag([7.0, 9.0, 8.0]) + np.eye(3, k=-1) * 0.5], ids=["straight", "oblique"])
+def test_shortest_images_are_those_of_a_search_over_all(cell, random):
+    vectors = random.uniform(-15.0, 15.0, size=(50, 3))
+    shifts = np.indices((7, 7, 7)).reshape(3, -1).T - 3.0
+    images = vectors[:, None] + shifts @ cell
+    expected = np.take_along_axis(images, np.linalg.norm(images, axis=-1).argmin(axis=1)[:, None, None], axis=1)[:, 0]
+    np.testing.assert_allclose(shortest_images(vectors, cell), expected, atol=1e-12)

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import openmm
-from ase.geometry import find_mic
 from openmm import app, unit
 
 from amp_tf.errors import InputError, SimulationError
@@ -18,6 +17,7 @@ from amp_tf.interfaces.force_field import molecules_of, split_forces
 from amp_tf.interfaces.zone import Zone, compute_alone, compute_embedded
 from amp_tf.models import load_potential
 from amp_tf.models.ranges import MARGIN
+from amp_tf.neighbours import shortest_images
 from amp_tf.shipped import potential_file
 from amp_tf.systems import System, naming
 from amp_tf.targets import require_energy
@@ -238,7 +238,7 @@ class EmbeddedPotential:
             return self._last[2]
         qm = positions[self.atoms]
         if cell is not None:
-            qm = qm[0] + find_mic(qm - qm[0], cell)[0]
+            qm = qm[0] + shortest_images(qm - qm[0], cell)
         forces = np.zeros_like(positions)
         if len(self.others):
             around = self.zone.surroundings(qm, positions[self.others], self.mm_charges, self.molecules, cell)

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from ase.geometry import find_mic
 from scipy.spatial import cKDTree
 
 from amp_tf.errors import InputError, SimulationError
 from amp_tf.models import Potential
+from amp_tf.neighbours import shortest_images
 from amp_tf.systems import System
 
 
@@ -49,7 +49,7 @@ class Zone:
         if cell is not None:
             center = positions.mean(axis=0)
             self._check_box(np.asarray(cell, dtype=float), np.linalg.norm(positions - center, axis=1).max())
-            shifts = find_mic(at - center, cell)[0] + center - at
+            shifts = shortest_images(at - center, np.asarray(cell)) + center - at
         distances, nearest = cKDTree(positions).query(at + shifts, distance_upper_bound=self.radius)
         inside = np.flatnonzero((distances < self.radius)[molecule_of])
         of_molecule = molecule_of[inside]

@@ -9,7 +9,7 @@ import tensorflow as tf
 from ase.data import chemical_symbols
 
 from amp_tf.arrays import without_units
-from amp_tf.filling import filled_graph, real_particles, rounded_up
+from amp_tf.filling import filled_graph, real_particles, sizes_of
 from amp_tf.graph import FLOAT_FIELDS, GRAPH_SHAPES, MolecularGraph, build_graph, join_graphs
 from amp_tf.models.processes import require_no_fork
 from amp_tf.models.results import require_finite, split_by_system
@@ -62,8 +62,8 @@ class Computed:
             mm_total_charge: what the MM charges should sum to, e, or a list; a warning tells where they do not. None: no check.
             mm_potentials: also give the derivatives of the energy by the MM charges, the electrostatic potential at their sites.
             xla: compile with XLA, which takes seconds and then computes half again as fast: for many calls on one molecule. Edges and MM
-                particles, and the pairs of these where they are nodes, are filled up to an eighth more
-                (:func:`amp_tf.filling.filled_graph`); compiled anew is what does not fit.
+                particles, and the pairs of these where they are nodes, are filled up (:class:`amp_tf.filling.KeptSizes`); compiled anew is
+                what does not fit.
             cell: [3] edges of a box or [3, 3] vectors, angstrom, in which the MM particles of all systems are periodic: whole molecules
                 are taken from the image nearest to the atoms. Atoms are never shifted.
             gradients: whether to compute them; by default those of energies alone.
@@ -153,17 +153,18 @@ class Computed:
             self.pairs_at_once, self.expands = None, False
 
     def _filled_graph(self, systems: Sequence[System], expands: bool = False) -> MolecularGraph:
-        """As :meth:`build_graph`, edges and MM particles of each system filled up to numbers that seldom change."""
+        """As :meth:`build_graph`, pairs and MM particles of each system filled up to numbers that seldom change."""
         require(self.can_be_filled, "xla: this model's edges end abruptly; compute without XLA, or train one with message_cutoff 'smooth'.")
         graphs = []
         for number, system in enumerate(systems):
             with naming(f"system {number}", len(systems) > 1):
                 graph = self.build_graph([system], expands)
-            n_atoms, n_mm = len(system.atomic_numbers), len(system.mm_charges)
-            n_neighbours = min(rounded_up(len(graph.receivers) // 2), n_atoms * (n_atoms - 1) // 2)
-            pairs = (rounded_up(len(graph.near_senders)), rounded_up(len(graph.mm_mm_senders)))
-            n_filled = rounded_up(n_mm + 1 if self.lists_near_pairs else n_mm)
-            graphs.append(filled_graph(graph, n_neighbours, n_filled, *pairs, all_pairs=self.near_cutoff is None))
+            n_atoms, needed = len(system.atomic_numbers), sizes_of(graph)
+            if self.lists_near_pairs:
+                needed = needed._replace(mm=needed.mm + 1)  # the sender of pairs that are added
+            sizes = self._kept_sizes.fitting((number, n_atoms, expands), needed)
+            sizes = sizes._replace(neighbours=min(sizes.neighbours, n_atoms * (n_atoms - 1) // 2))
+            graphs.append(filled_graph(graph, sizes, all_pairs=self.near_cutoff is None))
         return join_graphs(graphs, self.compute_dtype)
 
     @property

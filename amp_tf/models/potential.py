@@ -16,6 +16,7 @@ from ase.data import atomic_numbers as NUMBER_OF_SYMBOL
 from keras import ops
 
 from amp_tf import units
+from amp_tf.filling import KeptSizes
 from amp_tf.graph import GRADIENTS, MolecularGraph
 from amp_tf.layers import Edges, make_edges
 from amp_tf.models.checking import Checked
@@ -85,6 +86,7 @@ class Potential(Checked, Computed, Saved, Trainable):
         self._element_numbers = [NUMBER_OF_SYMBOL[symbol] for symbol in self.elements]
         self._set_ranges()
         self._compiled: dict[tuple[bool, ...], tuple[Any, Any]] = {}
+        self._kept_sizes = KeptSizes()
 
     # What a subclass gives ---------------------------------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ import tensorflow as tf
 import amp_tf
 from amp_tf import units
 from amp_tf.errors import InputError
-from amp_tf.filling import rounded_up
+from amp_tf.filling import KeptSizes, Sizes, rounded_up
 from amp_tf.graph import MolecularGraph
 from amp_tf.systems import System
 from tests.models.physics import random_rotation
@@ -177,6 +177,25 @@ def test_xla_is_refused_where_filling_up_would_change_energies():
 @pytest.mark.parametrize(("number", "expected"), [(0, 0), (1, 1), (15, 15), (17, 18), (57, 60), (1788, 1792), (1793, 1920)])
 def test_sizes_are_rounded_up_by_at_most_an_eighth(number, expected):
     assert rounded_up(number) == expected
+
+
+def test_sizes_that_come_and_go_are_kept():
+    """A trajectory is compiled when its numbers first outgrow what was compiled, not each time that they return; others are apart."""
+    kept, needed = KeptSizes(), Sizes(66, 1023, 70, 0, 1023, 0)
+    first = kept.fitting("uracil", needed)
+    assert first == Sizes(72, 1024, 72, 0, 1024, 0)
+    assert kept.fitting("uracil", needed._replace(near=60, mm=900)) == first
+    grown = kept.fitting("uracil", needed._replace(near=73))
+    assert grown == first._replace(near=rounded_up(73 + 9))
+    assert [kept.fitting("uracil", needed._replace(near=near)) for near in (70, 82, 66)] == [grown] * 3
+    assert kept.fitting("another", needed) == first
+    assert kept.fitting("uracil", needed._replace(mm=600)) == grown._replace(mm=rounded_up(600))
+
+
+def test_a_molecule_among_changing_particles_is_filled_to_one_shape(random):
+    potential, systems = make(order=2), [embedded(random, n_mm) for n_mm in (27, 20, 24, 27)]
+    shapes = {tuple(field.shape for field in potential._filled_graph([system])) for system in systems}
+    assert len(shapes) == 1
 
 
 def test_only_models_that_can_sum_in_chunks_are_traced_for_it(random, monkeypatch):
