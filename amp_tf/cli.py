@@ -1,4 +1,4 @@
-"""The ``amp-tf`` command: train, evaluate, predict, convert, import-weights, info, md, serve."""
+"""The ``amp-tf`` command: train, evaluate, predict, convert, import-weights, info, md, serve, check-physics."""
 
 import os
 import shlex
@@ -9,7 +9,7 @@ import typer
 
 import amp_tf
 from amp_tf.command import run_command
-from amp_tf.errors import DataFileError, InputError
+from amp_tf.errors import AmpTFError, DataFileError, InputError
 from amp_tf.files import as_folder, check_outputs, no_file
 from amp_tf.shipped import FILES, potential_file
 
@@ -391,6 +391,67 @@ def serve(
     from amp_tf.models import load_potential
 
     run(load_potential(potential), as_folder(folder), tell=lambda line: print(line, flush=True))
+
+
+@app.command("check-physics", rich_help_panel=TRAINING, epilog="Example: amp-tf check-physics uracil --preset quick --report uracil.html")
+def check_physics(
+    target: Annotated[
+        str | None,
+        typer.Argument(
+            help=f"A saved potential (*.keras, or {', '.join(FILES)}), or module:factory or module:factory(key=value), which gives a "
+            "calculator of ASE."
+        ),
+    ] = None,
+    molecule: Annotated[list[Path] | None, typer.Option(help="A molecule to look at too, *.xyz; repeat it.")] = None,
+    tests: Annotated[str | None, typer.Option(help="Names, groups or presets, with commas between; --list tells them.")] = None,
+    preset: Annotated[str, typer.Option(help="quick (a minute), standard (ten) or full.")] = "standard",
+    report: Annotated[Path | None, typer.Option(help="A page to write, *.html, with plots.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="All numbers and curves to write, *.json.")] = None,
+    compare: Annotated[list[Path] | None, typer.Option(help="What --json wrote of another target, for the page; repeat it.")] = None,
+    published: Annotated[str | None, typer.Option(help="A model of the study whose words stand on the page: ANI-1x, MACE-MP, …")] = None,
+    charge: Annotated[int | None, typer.Option(help="Total charge of the molecules, e; that of the file by default, or 0.")] = None,
+    exact: Annotated[bool, typer.Option("--exact", help="In float64 where the target offers it, and without TF32 on a GPU.")] = False,
+    seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    budget: Annotated[str | None, typer.Option(help="Time after which no further test starts, such as 90s or 10m.")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="A warning ends with exit status 3 too.")] = False,
+    list_tests: Annotated[bool, typer.Option("--list", help="Print the tests and exit.")] = False,
+) -> None:
+    """Does a potential obey physics? Symmetry, conservation, locality and energy surfaces of any ASE calculator.
+
+    Exit status: 0 where no test fails, 3 where one does, 4 where nothing was decided.
+    """
+    from amp_tf.physics import targets
+    from amp_tf.physics.checks import check_physics as run
+    from amp_tf.physics.checks import chosen_tests
+    from amp_tf.physics.command import exit_status, print_result, print_tests, published_words, seconds_of
+    from amp_tf.physics.molecules import read_molecule
+    from amp_tf.physics.records import read_record, record_of, write_record
+
+    if list_tests:
+        print_tests()
+        return
+    if target is None:
+        raise InputError("TARGET is missing; give a potential, or module:factory.")
+    names, seconds, words = chosen_tests(tests or preset), seconds_of(budget), published_words(published)
+    molecules = [read_molecule(path, charge) for path in molecule or ()]
+    others = [read_record(path) for path in compare or ()]
+    check_outputs([path for path in (report, json_file) if path], {f"the molecule {path}": path for path in molecule or ()})
+    subject = targets.read_target(target, exact)
+    own = targets.molecule_of(target)
+    result = run(subject, [*molecules, *([own] if own and not molecules else [])], names, seed, seconds, progress=True)
+    print_result(result)
+    record = record_of(result, words)
+    if json_file is not None:
+        write_record(json_file, record)
+        typer.echo(f"wrote {json_file}")
+    if report is not None:
+        from amp_tf.physics.report import write_report
+
+        for path in write_report(record, report, others, words, published or ""):
+            typer.echo(f"wrote {path}")
+    if result.was_interrupted:
+        raise AmpTFError("interrupted; what had finished is reported above. Run the same command again for the rest.")
+    raise typer.Exit(exit_status(result, strict))
 
 
 def main() -> None:

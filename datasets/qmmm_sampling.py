@@ -110,7 +110,7 @@ class Trajectory:
         sampling: its settings.
         parts: where finished blocks are kept.
         box: edge of the box, angstrom; :func:`box_length` by default.
-        n_threads: of OpenMM.
+        n_threads: of OpenMM; None: OPENMM_CPU_THREADS of the environment, or all cores.
 
     Raises:
         InputError: if the box is too small or an element has no parameters.
@@ -119,7 +119,7 @@ class Trajectory:
 
     def __init__(
         self, solute: Solute, charges: np.ndarray, engine: EmbeddingEngine, sampling: Sampling, parts: Parts, box: float | None = None,
-        n_threads: int = 2,
+        n_threads: int | None = None,
     ):  # fmt: skip
         import_openmm()
         smallest = box_length(solute, sampling.zone)

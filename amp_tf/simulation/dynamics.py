@@ -105,7 +105,7 @@ class Run:
         setup: what moves, :class:`amp_tf.simulation.scene.SoluteInWater` or :class:`amp_tf.simulation.scene.PreparedSystem`.
         dynamics: how.
         xla: compile the potential.
-        n_threads: of OpenMM.
+        n_threads: of OpenMM; None: OPENMM_CPU_THREADS of the environment, or all cores.
         collect: an extended xyz to which frames go that are worth labelling (:class:`amp_tf.simulation.collect.Collection`), for a
             committee.
         collect_above: disagreement of the committee from which a frame is kept, kJ/mol/angstrom.
@@ -120,7 +120,7 @@ class Run:
     """
 
     def __init__(
-        self, folder: Path, potentials: list[Path], setup: Setup, dynamics: Dynamics, xla: bool = True, n_threads: int = 2,
+        self, folder: Path, potentials: list[Path], setup: Setup, dynamics: Dynamics, xla: bool = True, n_threads: int | None = None,
         collect: Path | None = None, collect_above: float = COLLECT_ABOVE,
     ):  # fmt: skip
         import_openmm()

@@ -63,7 +63,7 @@ class Setup(Protocol):
     def record(self) -> dict[str, Any]:
         """What decides the scene, as JSON values."""
 
-    def start(self, potential: Path, dynamics: Any, seeds: tuple[int, int, int], n_threads: int) -> tuple[np.ndarray, np.ndarray]:
+    def start(self, potential: Path, dynamics: Any, seeds: tuple[int, int, int], n_threads: int | None) -> tuple[np.ndarray, np.ndarray]:
         """Positions [n, 3] and vectors of the box [3, 3], zero without images, angstrom."""
 
     def scene(self, positions: np.ndarray, box: np.ndarray) -> Scene:
@@ -89,7 +89,7 @@ class SoluteInWater:
             "positions_angstrom": np.round(self.solute.positions, 3).tolist(), "gas": self.gas,
         }  # fmt: skip
 
-    def start(self, potential: Path, dynamics, seeds: tuple[int, int, int], n_threads: int) -> tuple[np.ndarray, np.ndarray]:
+    def start(self, potential: Path, dynamics, seeds: tuple[int, int, int], n_threads: int | None) -> tuple[np.ndarray, np.ndarray]:
         """Water is equilibrated around the frozen solute, whose charges are those of the potential for the solute alone.
 
         Raises:
@@ -182,7 +182,7 @@ class PreparedSystem:
         digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in self._files]
         return {"files_sha256": digests, "force_fields": self._force_fields, "residues": self._residues, "charge": self.solute.charge}
 
-    def start(self, potential: Path, dynamics, seeds: tuple[int, int, int], n_threads: int) -> tuple[np.ndarray, np.ndarray]:
+    def start(self, potential: Path, dynamics, seeds: tuple[int, int, int], n_threads: int | None) -> tuple[np.ndarray, np.ndarray]:
         """As the structure has them, all but the solute moved downhill by the force field, for water that was only just filled in; the rest
         of the equilibration is for the user to do."""
         openmm = import_openmm()

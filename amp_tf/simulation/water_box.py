@@ -139,7 +139,7 @@ class Simulation:
 
 def equilibrated(
     solute: Solute, charges: np.ndarray, length: float, picoseconds: float, temperature: float, friction: float,
-    seeds: tuple[int, int, int], n_threads: int,
+    seeds: tuple[int, int, int], n_threads: int | None,
 ) -> tuple[np.ndarray, float]:  # fmt: skip
     """Classical dynamics of water at constant pressure around the frozen solute with its charges.
 
@@ -150,7 +150,7 @@ def equilibrated(
         temperature: K.
         friction: 1/ps.
         seeds: of barostat, thermostat and velocities.
-        n_threads: of OpenMM.
+        n_threads: of OpenMM, as in :func:`on_cpu`.
 
     Returns:
         Positions [n, 3] of water, then solute, and the edge of the box, angstrom.
@@ -180,11 +180,14 @@ def equilibrated(
     return simulation.positions(), float(state.getPeriodicBoxVectors(asNumpy=True)._value[0, 0] * NM)
 
 
-def on_cpu(system, integrator, positions: np.ndarray, box: np.ndarray | None, n_threads: int) -> Simulation:
-    """A simulation on the CPU; ``positions`` and ``box``, the vectors [3, 3] of the periodic box, in angstrom."""
+def on_cpu(system, integrator, positions: np.ndarray, box: np.ndarray | None, n_threads: int | None) -> Simulation:
+    """A simulation on the CPU; ``positions`` and ``box``, the vectors [3, 3] of the periodic box, in angstrom.
+
+    Without ``n_threads`` OpenMM takes OPENMM_CPU_THREADS of the environment, or all cores.
+    """
     openmm = import_openmm()
     platform = openmm.Platform.getPlatformByName("CPU")
-    context = openmm.Context(system, integrator, platform, {"Threads": str(n_threads)})
+    context = openmm.Context(system, integrator, platform, {} if n_threads is None else {"Threads": str(n_threads)})
     if box is not None:
         context.setPeriodicBoxVectors(*(box / NM))
     context.setPositions(positions / NM)

@@ -1,0 +1,161 @@
+"""What a test is given: the calculator, the molecules it can compute, the noise of each, and where its curves go."""
+
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from amp_tf.physics.noise import Noise, measured_noise
+from amp_tf.physics.subject import MEV, Molecule, PointLost, Subject
+from amp_tf.physics.verdicts import Row, judged
+
+LARGEST = 3.0
+"""The largest of some hundred rounding errors by their root mean square."""
+
+RATTLE_OF_OWN = 0.05
+"""Standard deviation of each coordinate of the user's molecules, angstrom."""
+
+
+class NotApplicable(Exception):
+    """Elements or the domain of a calculator leave nothing to look at; tells why."""
+
+
+@dataclass
+class Curve:
+    """Energies along a path.
+
+    Attributes:
+        test, name: what it shows.
+        quantity, unit: of ``x``.
+        x, y: the path, and energies in eV.
+        reference: energies to compare with, eV, at ``reference_x``, and where they are from.
+    """
+
+    test: str
+    name: str
+    quantity: str
+    unit: str
+    x: np.ndarray
+    y: np.ndarray
+    reference_x: np.ndarray | None = None
+    reference: np.ndarray | None = None
+    source: str = ""
+
+    def as_record(self) -> dict[str, Any]:
+        """For JSON."""
+
+        def numbers(values: np.ndarray | None) -> list | None:
+            return None if values is None else [round(float(value), 9) if np.isfinite(value) else None for value in values]
+
+        return {
+            "test": self.test, "name": self.name, "quantity": self.quantity, "unit": self.unit, "x": numbers(self.x), "y": numbers(self.y),
+            "reference_x": numbers(self.reference_x), "reference": numbers(self.reference), "source": self.source,
+        }  # fmt: skip
+
+
+@dataclass
+class Bench:
+    """Under which a calculator is examined.
+
+    Attributes:
+        subject: the calculator.
+        given: probes, and molecules of the user.
+        base_seed: of everything random.
+        is_thorough: whether longer forms of tests are wanted.
+        curves: that tests have made.
+        dropped: molecules that could not be computed, with the reason.
+    """
+
+    subject: Subject
+    given: list[Molecule]
+    base_seed: int = 0
+    is_thorough: bool = True
+    curves: list[Curve] = field(default_factory=list)
+    maps: list[dict[str, Any]] = field(default_factory=list)
+    dropped: dict[str, str] = field(default_factory=dict)
+    _noises: dict[str, Noise] = field(default_factory=dict)
+    _can: dict[str, bool] = field(default_factory=dict)
+
+    def seed(self, test: str) -> int:
+        """Of a test, whichever others run."""
+        return zlib.crc32(f"{self.base_seed} {test}".encode())
+
+    def random(self, test: str) -> np.random.Generator:
+        """Numbers of a test."""
+        return np.random.default_rng(self.seed(test))
+
+    def known(self, molecules: Iterable[Molecule], in_domain: bool = False) -> list[Molecule]:
+        """Those that the calculator can compute; ``in_domain``: and is for."""
+        found = []
+        for molecule in molecules:
+            key = f"{molecule.name} {sorted(molecule.elements)}"
+            if key not in self._can:
+                self._can[key] = self._computes(molecule)
+            if self._can[key]:
+                if in_domain and self.subject.domain is not None and (complaint := self.subject.domain(molecule)):
+                    self.dropped[f"{molecule.name}, as no molecule of its training data"] = complaint
+                else:
+                    found.append(molecule)
+        return found
+
+    def _computes(self, molecule: Molecule) -> bool:
+        try:
+            self.subject.both(molecule)
+        except PointLost as error:
+            self.dropped[molecule.name] = str(error)
+            return False
+        return True
+
+    def molecules(self, in_domain: bool = False) -> list[Molecule]:
+        """Probes and the user's molecules, these rattled too: at a minimum or in a plane much is zero whatever the forces are.
+
+        Raises:
+            NotApplicable: where none is left.
+        """
+        return self.some((self._rattled(molecule) if molecule.is_own else molecule for molecule in self.given), in_domain)
+
+    def _rattled(self, molecule: Molecule) -> Molecule:
+        random = self.random(f"rattle {molecule.name}")
+        return molecule.at(
+            molecule.positions + random.normal(scale=RATTLE_OF_OWN, size=molecule.positions.shape), f"{molecule.name}, rattled"
+        )
+
+    @property
+    def own(self) -> list[Molecule]:
+        """The user's molecules as they are."""
+        return [molecule for molecule in self.given if molecule.is_own]
+
+    def some(self, molecules: Iterable[Molecule], in_domain: bool = False) -> list[Molecule]:
+        """:meth:`known`, and at least one.
+
+        Raises:
+            NotApplicable: where none is left.
+        """
+        if found := self.known(molecules, in_domain):
+            return found
+        reasons = list(self.dropped.values())
+        raise NotApplicable(reasons[-1] if reasons else "there is no molecule for it")
+
+    def noise(self, molecule: Molecule) -> Noise:
+        """Of a molecule as the tests have it; measured once."""
+        if molecule.name not in self._noises:
+            self._noises[molecule.name] = measured_noise(self.subject, molecule, self.random("noise"))
+        return self._noises[molecule.name]
+
+    def small_energy(self, test: str, metric: str, molecule: Molecule, value: float, limits: tuple[float, float], note: str = "") -> Row:
+        """The verdict on the largest of many errors of the energy, eV; limits in meV."""
+        return judged(test, metric, molecule.name, "meV", value / MEV, limits, LARGEST * self.noise(molecule).energy / MEV, note)
+
+    def small_force(self, test: str, metric: str, molecule: Molecule, value: float, limits: tuple[float, float], note: str = "") -> Row:
+        """The verdict on the largest of many errors of forces, eV/angstrom; limits in meV/angstrom."""
+        return judged(test, metric, molecule.name, "meV/angstrom", value / MEV, limits, LARGEST * self.noise(molecule).forces / MEV, note)
+
+    def curve(
+        self, test: str, name: str, quantity: str, unit: str, x: np.ndarray, y: np.ndarray, reference: dict[str, Any] | None = None
+    ) -> None:  # fmt: skip
+        """Keep a curve for the report, beside a reference with ``x``, ``y`` and ``source``."""
+        given = reference or {}
+        shown = {key: np.array(given[name]) for key, name in {"reference_x": "x", "reference": "y"}.items() if name in given}
+        self.curves.append(Curve(test, name, quantity, unit, np.asarray(x), np.asarray(y), **shown, source=given.get("source", "")))

@@ -1,0 +1,88 @@
+"""What ``amp-tf check-physics`` prints, reads from its options, and ends with."""
+
+import re
+
+import typer
+
+from amp_tf.errors import InputError
+from amp_tf.physics.checks import CHECKS, PRESETS, PhysicsResult
+from amp_tf.physics.study import PUBLISHED
+from amp_tf.physics.verdicts import FAIL, NOT_APPLICABLE, NOT_RUN, PASS, WARN, Row
+
+COLORS = {PASS: typer.colors.GREEN, WARN: typer.colors.YELLOW, FAIL: typer.colors.RED, "error": typer.colors.RED}
+FAILED, UNDECIDED = 3, 4
+"""Exit status."""
+
+
+def print_tests() -> None:
+    """All tests by group, with what they look at and the presets that have them."""
+    for name, check in CHECKS.items():
+        of = ", ".join(preset for preset, names in PRESETS.items() if name in names)
+        words = " ".join((check.run.__doc__ or "").split())
+        typer.echo(f"{name:<15}{check.group:<14}{of:<23}{words}")
+
+
+def print_result(result: PhysicsResult) -> None:
+    """A line for each test: its verdict, and the number that decided it."""
+    typer.echo(f"{'test':<16}{'verdict':<16}what decided it")
+    for test in result.tests:
+        rows = [row for row in result.rows if row.test == test]
+        verdict = result.verdict(test)
+        deciding = [row for row in rows if row.verdict == verdict]
+        row = max(deciding, key=_how_close) if deciding else None
+        shown = typer.style(f"{verdict:<16}", fg=COLORS.get(verdict), bold=verdict == FAIL)
+        typer.echo(f"{test:<16}{shown}{_words(row) if row else ''}")
+    failures = result.failures(roots=True)
+    follows = [name for name in result.failures() if name not in failures]
+    if failures:
+        typer.echo(f"\n{result.target} fails {', '.join(failures)}" + (f"; from that follow {', '.join(follows)}" if follows else "") + ".")
+        for name in failures:
+            typer.echo(f"  {name}: {CHECKS[name].harm}")
+
+
+def _how_close(row: Row) -> float:
+    return row.value / row.limit if row.value is not None and row.limit else 0.0
+
+
+def _words(row: Row) -> str:
+    if row.verdict in (NOT_APPLICABLE, NOT_RUN, "error"):
+        return row.note
+    number = "" if row.value is None else f" {row.value:.3g} {row.unit}".rstrip()
+    limit = "" if row.limit is None else f" (passes to {row.limit:.2g}, fails from {row.fail_limit:.2g})"
+    note = f"; {row.note}" if row.note and row.verdict != PASS else ""
+    return f"{row.molecule}, {row.metric}:{number}{limit}{note}"
+
+
+def exit_status(result: PhysicsResult, strict: bool) -> int:
+    """0, or why not: a failure, with ``strict`` a warning, or nothing decided."""
+    found = {row.verdict for row in result.rows}
+    if FAIL in found or (strict and WARN in found):
+        return FAILED
+    return 0 if found & {PASS, WARN} else UNDECIDED
+
+
+def seconds_of(text: str | None) -> float | None:
+    """``90``, ``90s``, ``10m`` or ``1h`` in seconds.
+
+    Raises:
+        InputError: for another form.
+    """
+    if text is None:
+        return None
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", text.strip())
+    if not found:
+        raise InputError(f"--budget {text!r} is no time; give one such as 90s or 10m.")
+    return float(found[1]) * {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}[found[2]]
+
+
+def published_words(model: str | None) -> dict[str, str]:
+    """What the study says of a model, by test.
+
+    Raises:
+        InputError: for a model that it does not have.
+    """
+    if model is None:
+        return {}
+    if model not in PUBLISHED:
+        raise InputError(f"the study has no {model}; choose of {', '.join(PUBLISHED)}.")
+    return PUBLISHED[model]

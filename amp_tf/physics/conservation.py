@@ -1,0 +1,189 @@
+"""Conservation: forces that are the gradient of an energy, and dynamics that keep the total energy."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from ase import Atoms, units
+from ase.md.velocitydistribution import MaxwellBoltzmannDistribution, Stationary, ZeroRotation
+from ase.md.verlet import VelocityVerlet
+from ase.optimize import BFGS
+
+from amp_tf.physics.bench import Bench, NotApplicable
+from amp_tf.physics.molecules import bonds, of_collection
+from amp_tf.physics.subject import MEV, Molecule
+from amp_tf.physics.verdicts import FAIL, INCONCLUSIVE, INFORMATION, NOISES, Row, judged, told
+
+STEPS = (0.03, 0.01, 3e-3, 1e-3, 3e-4, 1e-4)
+"""Of central differences, angstrom; the one with the least error counts, since rounding spoils short ones, curvature long ones."""
+
+JACOBIAN_STEPS, FINEST_STEP = (1e-2, 1e-3, 1e-4), 1e-5
+"""The last where forces have double precision, whose kinks show at longer ones."""
+
+DIRECTIONS = 12
+
+RADIUS, LOOPS, POINTS, MOST_POINTS = 0.2, 3, 64, 512
+"""Of closed paths: angstrom, how many, and geometries on each: more where the work is not zero with fewer."""
+
+LOOP_LIMITS = (1e-4, 4e-3)
+
+MD_TEMPERATURE, MD_STEPS = 600.0, (0.5, 0.25)
+"""K at the start, half of it after equipartition; fs."""
+
+MD_PICOSECONDS, MD_SECONDS = 10.0, 150.0
+"""Length of a run; a slow calculator gets shorter ones, of so many seconds together."""
+
+MD_LIMITS = (0.01, 0.1)
+"""Drift, meV/atom/ps: a tenth heats by 390 K in a nanosecond."""
+
+
+def momentum(bench: Bench) -> Iterator[Row]:
+    """Σ F = 0 and Σ (r − R) × F = 0: necessary, not sufficient, since a model may subtract both from forces that are no gradient."""
+    for molecule in bench.molecules():
+        forces, centred = bench.subject.forces(molecule), molecule.positions - molecule.positions.mean(axis=0)
+        scale, n = float(np.linalg.norm(forces, axis=1).sum()), len(forces)
+        net, torque = np.linalg.norm(forces.sum(axis=0)), np.linalg.norm(np.cross(centred, forces).sum(axis=0))
+        noise = bench.noise(molecule).forces * np.sqrt(n)
+        arm = float(np.sqrt(np.mean(np.sum(centred**2, axis=1))))
+        note = "necessary, not sufficient: a model may subtract it"
+        limits = (1e-6 * scale / MEV, 1.0)
+        yield judged("momentum", "net force", molecule.name, "meV/angstrom", net / MEV, limits, noise / MEV, note)
+        yield judged("momentum", "net torque", molecule.name, "meV", torque / MEV, limits, noise * arm / MEV, note)
+
+
+def gradient(bench: Bench) -> Iterator[Row]:
+    """F = −∇E by central differences along random directions."""
+    random = bench.random("gradient")
+    for molecule in bench.molecules():
+        forces, noise = bench.subject.forces(molecule), bench.noise(molecule)
+        scale = float(np.sqrt(np.mean(forces**2)))
+        directions = random.normal(size=(DIRECTIONS, *forces.shape))
+        directions /= np.sqrt(np.mean(directions**2, axis=(1, 2), keepdims=True) * forces.size)
+        errors = []
+        for step in STEPS:
+            ends = [[bench.subject.energy(molecule.at(molecule.positions + sign * step * way)) for sign in (1, -1)] for way in directions]
+            slopes = np.array([(ahead - behind) / (2.0 * step) for ahead, behind in ends])
+            errors.append(np.sqrt(np.mean((slopes + np.sum(forces * directions, axis=(1, 2))) ** 2)))
+        best = int(np.argmin(errors))
+        rounding = (noise.energy / (np.sqrt(2.0) * STEPS[best]) + noise.forces) / scale
+        note = f"least with steps of {STEPS[best]:g} angstrom"
+        yield judged("gradient", "F + ∇E, of rms F", molecule.name, "", errors[best] / scale, (1e-4, 1e-2), rounding, note)
+
+
+def loop(bench: Bench) -> Iterator[Row]:
+    """∮ F·dx = 0 on circles in random planes of configuration space; needs no energies, and bears single precision well."""
+    random = bench.random("loop")
+    for molecule in bench.molecules():
+        noise, worst = bench.noise(molecule).forces, (-1.0, 0.0, 0)
+        for _ in range(LOOPS):
+            plane = np.linalg.qr(random.normal(size=(molecule.positions.size, 2)))[0].T.reshape(2, -1, 3)
+            n_points = POINTS
+            found, length = _work_around(bench, molecule, plane, n_points)
+            while found > LOOP_LIMITS[0] and n_points < MOST_POINTS:  # too few points for forces that change fast
+                n_points *= 2
+                found, length = _work_around(bench, molecule, plane, n_points)
+            worst = max(worst, (found, noise * RADIUS * np.sqrt(2.0 * np.pi) / np.sqrt(n_points) / length, n_points))
+        yield judged("loop", "|∮ F·dx| of ∮ |F||dx|", molecule.name, "", worst[0], LOOP_LIMITS, worst[1], f"{worst[2]} points")
+
+
+def _work_around(bench: Bench, molecule: Molecule, plane: np.ndarray, n_points: int) -> tuple[float, float]:
+    """|∮ F·dx| / ∮ |F||dx|, and the latter, of a circle in the plane of two unit vectors [2, n_atoms, 3]."""
+    angles = 2.0 * np.pi * np.arange(n_points) / n_points
+    cosines, sines = np.cos(angles)[:, None, None], np.sin(angles)[:, None, None]
+    points, steps = RADIUS * (cosines * plane[0] + sines * plane[1]), RADIUS * (cosines * plane[1] - sines * plane[0])
+    forces = np.array([bench.subject.forces(molecule.at(molecule.positions + point)) for point in points])
+    work, length = np.sum(forces * steps), RADIUS * np.sum(np.linalg.norm(forces, axis=(1, 2)))
+    return float(abs(work) / length), float(2.0 * np.pi * length / n_points)
+
+
+def jacobian(bench: Bench) -> Iterator[Row]:
+    """The derivatives of forces are symmetric, J = Jᵀ, as second derivatives of an energy."""
+    is_double = not any("float32" in name for name in bench.subject.returned)
+    for molecule in bench.some([found for found in bench.molecules() if found.name == "methanol" or found.is_own]):
+        positions, noise = molecule.positions, bench.noise(molecule).forces
+        best = None
+        for step in (*JACOBIAN_STEPS, *([FINEST_STEP] if is_double else [])):
+            rows = []
+            for shift in step * np.eye(positions.size).reshape(-1, *positions.shape):
+                ahead, behind = (bench.subject.forces(molecule.at(positions + sign * shift)) for sign in (1, -1))
+                rows.append(((ahead - behind) / (2.0 * step)).ravel())
+            matrix = np.array(rows)
+            size = np.linalg.norm(matrix)
+            part = np.linalg.norm(matrix - matrix.T) / (2.0 * size), len(matrix) * noise / (2.0 * step * size), step
+            best = part if best is None else min(best, part)
+        note = f"least with steps of {best[2]:g} angstrom"
+        yield judged("jacobian", "|J - Jᵀ| / 2|J|", molecule.name, "", best[0], (1e-3, 4e-3), best[1], note)
+
+
+def nve(bench: Bench) -> Iterator[Row]:
+    """Velocity Verlet at two time steps: where the drift falls fourfold with the step, it is the integrator's, not the model's."""
+    for molecule in bench.some([*bench.own, of_collection("CH3OH", "methanol")], in_domain=True)[:1]:
+        relaxed = _relaxed(bench, molecule)
+        before = bench.subject.n_calls, bench.subject.seconds
+        bench.subject.both(relaxed)
+        per_call = (bench.subject.seconds - before[1]) / (bench.subject.n_calls - before[0])
+        n_calls = sum(1e3 * MD_PICOSECONDS / step for step in MD_STEPS)
+        length = MD_PICOSECONDS * min(1.0, MD_SECONDS / (per_call * n_calls))
+        runs = [_run(bench, relaxed, step, length) for step in MD_STEPS]
+        for step, (slope, error, rms, broke) in zip(MD_STEPS, runs, strict=True):
+            yield told(
+                "nve", f"drift at {step:g} fs", molecule.name, "meV/atom/ps", slope / MEV, f"± {error / MEV:.2g}, rms {rms / MEV:.2g}"
+            )
+            if broke:
+                yield Row("nve", f"a bond broke at {step:g} fs", molecule.name, verdict=FAIL, note=f"within {length:.3g} ps")
+        (slope_1, error_1, rms_1, _), (slope, error, rms, broke) = runs
+        falls = rms < 0.5 * rms_1 and abs(slope) < 0.5 * abs(slope_1) + 2.0 * (error_1 + error)
+        value = abs(slope) / MEV
+        row = judged("nve", f"drift at {MD_STEPS[1]:g} fs", molecule.name, "meV/atom/ps", value, MD_LIMITS, 0.4 * error / MEV)
+        words = f"{length:.3g} ps"
+        if row.verdict != "pass" and falls and not broke:
+            verdict, words = INFORMATION, f"{words}; it falls with the time step, and is the integrator's"
+        elif row.verdict != "pass" and abs(slope) < NOISES * 0.4 * error:
+            verdict, words = INCONCLUSIVE, f"{words}, too short: ± {error / MEV:.2g}"
+        else:
+            verdict = row.verdict
+        yield Row("nve", row.metric, row.molecule, row.unit, row.value, row.limit, row.fail_limit, row.noise, verdict, words)
+
+
+def _relaxed(bench: Bench, molecule: Molecule) -> Molecule:
+    """At a minimum of the calculator's own energy."""
+    atoms = _atoms(bench, molecule)
+    BFGS(atoms, logfile=None).run(fmax=0.02, steps=200)
+    if not np.array_equal(bonds(molecule.at(atoms.positions)), bonds(molecule)):
+        raise NotApplicable(f"{molecule.name} falls apart, or into another molecule, where it is relaxed")
+    return molecule.at(atoms.positions)
+
+
+def _atoms(bench: Bench, molecule: Molecule) -> Atoms:
+    info = {"charge": molecule.charge, "spin": molecule.spin}
+    return Atoms(molecule.numbers, molecule.positions, info=info, calculator=bench.subject.as_calculator())
+
+
+def _run(bench: Bench, molecule: Molecule, step: float, picoseconds: float) -> tuple[float, float, float, bool]:
+    """Slope of the total energy an atom, eV/ps, its error by blocks, the rms about the line, and whether a bond broke."""
+    atoms, start = _atoms(bench, molecule), bonds(molecule)
+    MaxwellBoltzmannDistribution(atoms, temperature_K=MD_TEMPERATURE, rng=bench.random("nve"))
+    Stationary(atoms)
+    ZeroRotation(atoms)
+    dynamics, energies = VelocityVerlet(atoms, step * units.fs), []
+    n_steps = max(40, round(1e3 * picoseconds / step))
+    for _ in range(n_steps):
+        dynamics.run(1)
+        energies.append(atoms.get_total_energy() / len(atoms))
+    ends = np.argwhere(np.triu(start))
+    lengths = np.linalg.norm(atoms.positions[ends[:, 0]] - atoms.positions[ends[:, 1]], axis=1)
+    before = np.linalg.norm(molecule.positions[ends[:, 0]] - molecule.positions[ends[:, 1]], axis=1)
+    broke = bool(np.any(lengths > 1.5 * before))
+    times, values = 1e-3 * step * np.arange(n_steps), np.array(energies)
+    slope, offset = np.polyfit(times, values, 1)
+    rest = values - slope * times - offset
+    bench.curve(
+        "nve",
+        f"{molecule.name}, {step:g} fs",
+        "time",
+        "ps",
+        times[:: max(1, n_steps // 200)],
+        (values - values[0])[:: max(1, n_steps // 200)],
+    )
+    blocks = [part.mean() for part in np.array_split(rest, 10)]
+    error = np.std(blocks, ddof=1) * np.sqrt(12.0 / len(blocks)) / (times[-1] + times[1])
+    return float(slope), float(error), float(rest.std()), broke

@@ -1,0 +1,90 @@
+"""What is far apart: separate molecules do not know of each other, and interactions end without a jump."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from amp_tf.physics.bench import Bench, NotApplicable
+from amp_tf.physics.molecules import together, water
+from amp_tf.physics.subject import MEV, Molecule
+from amp_tf.physics.symmetry import ENERGY_LIMITS
+from amp_tf.physics.verdicts import Row, judged, told
+
+DISTANCES = np.geomspace(3.0, 100.0, 30)
+"""Between two molecules, angstrom, beside 50 and 100."""
+
+SPACINGS, COPIES = (30.0, 60.0), (2, 4, 8)
+"""Of copies of a molecule, angstrom, and how many of them."""
+
+JUMP_LIMITS, FORCE_JUMP_LIMITS = (1e-3, 1.0), (1.0, 10.0)
+"""meV; meV/angstrom."""
+
+NEAREST, FARTHEST, SPACING = 2.0, 12.0, 0.005
+"""Of two waters' oxygens, angstrom."""
+
+
+def extensivity(bench: Bench) -> Iterator[Row]:
+    """E(AB) → E(A) + E(B). Dipoles far apart interact as 1/r³, which is physics: what is left of twice the distance is not."""
+    molecules = [molecule for molecule in bench.molecules() if molecule.charge == 0]
+    if not molecules:
+        raise NotApplicable("ions far apart interact; there is no neutral molecule")
+    for first, second in zip(molecules, molecules[1:] + molecules[:1], strict=True):
+        alone, name = bench.subject.energy(first) + bench.subject.energy(second), f"{first.name} and {second.name}"
+        if first is molecules[0] and bench.is_thorough:
+            found = bench.subject.curve([_apart(first, second, distance) for distance in DISTANCES])
+            bench.curve("extensivity", name, "distance", "angstrom", DISTANCES, found - alone)
+        near, far = (bench.subject.energy(_apart(first, second, distance)) - alone for distance in (50.0, 100.0))
+        yield _judged_limit(bench, first, name, near, far)
+    molecule = molecules[0]
+    alone = bench.subject.energy(molecule)
+    for n in COPIES:
+        shifts = [np.arange(n)[:, None] * [0.0, 0.0, spacing] for spacing in SPACINGS]
+        rows = [together(*(molecule.at(molecule.positions + shift) for shift in of_all), name=molecule.name) for of_all in shifts]
+        near, far = (bench.subject.energy(row) - n * alone for row in rows)
+        yield _judged_limit(bench, molecule, f"{n} copies of {molecule.name}", near, far)
+
+
+def _judged_limit(bench: Bench, molecule: Molecule, name: str, near: float, far: float) -> Row:
+    """The verdict on c of E = c + a/r³ through the energies at r and 2 r."""
+    noise = 2.0 * bench.noise(molecule).energy
+    limit = (8.0 * far - near) / 7.0
+    return judged("extensivity", "E(all) - ΣE(each), infinitely far", name, "meV", abs(limit) / MEV, ENERGY_LIMITS, noise / MEV)
+
+
+def _apart(first: Molecule, second: Molecule, distance: float) -> Molecule:
+    centred = [part.positions - part.positions.mean(axis=0) for part in (first, second)]
+    return together(first.at(centred[0]), second.at(centred[1] + [0.0, 0.0, distance]), name=f"{first.name} and {second.name}")
+
+
+def cutoff(bench: Bench) -> Iterator[Row]:
+    """Energy and forces of two waters from 2 to 12 angstrom have no jump; how far they know of each other is told."""
+    bench.some([water(104.5)])
+    first, second = water(104.5), water(104.5)
+    second = second.at(second.positions @ np.diag([1.0, -1.0, -1.0]))  # turned away, so that oxygens face each other
+    distances = np.arange(NEAREST, FARTHEST + 0.5 * SPACING, SPACING)
+    found = [
+        bench.subject.both(together(first, second.at(second.positions + [0.0, -distance, 0.0]), name="two waters"))
+        for distance in distances
+    ]
+    energies, forces = np.array([energy for energy, _ in found]), np.array([force.ravel() for _, force in found])
+    apart = together(first, second.at(second.positions + [0.0, -1e3, 0.0]), name="two waters")
+    alone = bench.subject.energy(apart)
+    bench.curve("cutoff", "two waters", "distance of the oxygens", "angstrom", distances[::5], energies[::5] - alone)
+    noise = bench.noise(apart)
+    touched = np.flatnonzero(np.abs(energies - alone) > max(1e-6, 5.0 * noise.energy))
+    reach = distances[touched[-1]] if len(touched) else 0.0
+    yield told("cutoff", "range of the interaction", "two waters", "angstrom", reach, "at least" if reach >= FARTHEST - 0.01 else "")
+    for metric, values, limits, rounding, unit in (
+        ("largest jump of the energy", energies[:, None], JUMP_LIMITS, noise.energy, "meV"),
+        ("largest jump of a force", forces, FORCE_JUMP_LIMITS, noise.forces, "meV/angstrom"),
+    ):
+        jumps = np.abs(_off_trend(values)).max(axis=1)
+        largest = int(jumps.argmax())
+        where = f"at {distances[largest + 2]:.3f} angstrom"
+        yield judged("cutoff", metric, "two waters", unit, jumps[largest] / MEV, limits, 2.0 * rounding / MEV, where)
+
+
+def _off_trend(values: np.ndarray) -> np.ndarray:
+    """How far each difference of neighbours is from the cubic through the two before and the two after it, [n − 5, m]."""
+    steps = np.diff(values, axis=0)
+    return steps[2:-2] - (-steps[:-4] + 4.0 * steps[1:-3] + 4.0 * steps[3:-1] - steps[4:]) / 6.0

@@ -1,0 +1,264 @@
+"""Potential energy surfaces of small molecules: their shape (minima, tops, holes) against nature, heights against a named reference."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from ase.data import chemical_symbols
+from scipy.signal import find_peaks
+
+from amp_tf.physics.bench import Bench
+from amp_tf.physics.molecules import (
+    atom,
+    bent,
+    bonds,
+    cyclobutadiene,
+    diatomic,
+    heavy_bonds,
+    of_collection,
+    shipped,
+    stretched,
+    turned,
+    water,
+)
+from amp_tf.physics.references import BOND_LENGTHS, reference
+from amp_tf.physics.subject import MEV, Molecule, PointLost
+from amp_tf.physics.symmetry import ENERGY_LIMITS
+from amp_tf.physics.verdicts import FAIL, NOISES, PASS, WARN, Row, compared, decided, judged, told
+
+SHALLOW = 5.0 * MEV
+"""A minimum has walls at least this high on both sides, eV, or five times the noise."""
+
+DIATOMICS = {"H2": 1, "N2": 1, "O2": 3, "F2": 1, "Cl2": 1, "Si2": 3}
+"""Multiplicities."""
+
+DEEP_HOLE = 20.0
+"""What is behind a wall of so many eV is seldom met."""
+
+LENGTHS = np.arange(-0.5, 4.01, 0.05)
+"""By which bonds are stretched, angstrom."""
+
+WATER_ANGLES, BENDS = np.arange(60.0, 301.0, 2.0), np.arange(-30.0, 31.0, 2.0)
+ETHANE_TURNS, BIARYL_TURNS = np.arange(0.0, 360.0, 5.0), np.arange(0.0, 360.0, 10.0)
+SIDES = np.round(np.arange(1.30, 1.6401, 0.02), 2)
+"""Degrees; sides of cyclobutadiene, angstrom."""
+
+
+def extrema(values: np.ndarray, depth: float, is_closed: bool = False) -> tuple[list[int], list[int]]:
+    """Minima and maxima of a curve with walls of ``depth`` or more on both sides, as places in it; NaN is left out.
+
+    The ends of an open curve do not count; a closed one, a full turn without its end, has none.
+    """
+    places = np.flatnonzero(np.isfinite(values))
+    if len(places) < 3:
+        return [], []
+    found = []
+    for sign in (-1.0, 1.0):
+        order = places
+        if is_closed:  # from the opposite extremum around to it, so that each of the others is inside
+            start = int(np.argmin(sign * values[places]))
+            order = np.concatenate([places[start:], places[: start + 1]])
+        found.append(sorted(int(place) for place in order[find_peaks(sign * values[order], prominence=depth)[0]]))
+    return found[0], found[1]
+
+
+def _depth(bench: Bench, molecule: Molecule) -> float:
+    return max(SHALLOW, NOISES * bench.noise(molecule).energy)
+
+
+def diatomics(bench: Bench) -> Iterator[Row]:
+    """One minimum, no barrier on the way apart, the right bond length."""
+    for symbols, length, molecules, distances in _pairs_of_atoms(bench, lambda length: np.arange(0.5 * length, 8.001, 0.05)):
+        energies = bench.subject.curve(molecules)
+        known = reference("diatomics", symbols)
+        bench.curve("diatomics", symbols, "distance", "angstrom", distances, energies - energies[-1], known)
+        here = diatomic(symbols, length, DIATOMICS[symbols])
+        depth = _depth(bench, here)
+        found = extrema(energies, depth)[0]
+        at = ", ".join(f"{distances[place]:.2f}" for place in found) or "none"
+        yield decided("diatomics", "shape: minima", symbols, len(found) == 1, f"at {at} angstrom; nature has one", float(len(found)))
+        if found:
+            deepest = min(found, key=lambda place: abs(distances[place] - length))
+            yield judged(
+                "diatomics", "accuracy: bond length, error", symbols, "angstrom", abs(distances[deepest] - length), (0.0501, 0.1001)
+            )
+            barrier = max(0.0, float(np.nanmax(energies[deepest:])) - energies[-1])
+            noise = bench.noise(here).energy
+            yield judged("diatomics", "shape: barrier beyond the limit of atoms", symbols, "eV", barrier, (0.05, 0.2), noise)
+            yield told("diatomics", "depth, E(8 angstrom) - E(minimum)", symbols, "eV", energies[-1] - energies[deepest], _source(known))
+        yield told("diatomics", "E(8 angstrom) - ΣE(atom)", symbols, "eV", _beyond_atoms(bench, symbols, energies[-1]))
+
+
+def _pairs_of_atoms(bench: Bench, distances_of):
+    """The diatomics that the calculator computes."""
+    known = bench.some([diatomic(symbols, BOND_LENGTHS[symbols], spin) for symbols, spin in DIATOMICS.items()], in_domain=True)
+    for molecule in known:
+        length, distances = BOND_LENGTHS[molecule.name], distances_of(BOND_LENGTHS[molecule.name])
+        yield molecule.name, length, [diatomic(molecule.name, distance, molecule.spin) for distance in distances], distances
+
+
+def _beyond_atoms(bench: Bench, symbols: str, energy: float) -> float | None:
+    """Where a lone atom cannot be computed, None."""
+    try:
+        return energy - 2.0 * bench.subject.energy(atom(symbols.rstrip("2")))
+    except PointLost:
+        return None
+
+
+def wall(bench: Bench) -> Iterator[Row]:
+    """Pressed together from the bond length to 0.3 of it, the energy of a diatomic only rises."""
+    for symbols, length, molecules, distances in _pairs_of_atoms(bench, lambda length: np.arange(length, 0.3 * length, -0.02)):
+        energies = bench.subject.curve(molecules)
+        bench.curve("wall", symbols, "distance", "angstrom", distances, energies - energies[0])
+        finite = np.flatnonzero(np.isfinite(energies))
+        tops = np.maximum.accumulate(energies[finite])
+        holes = np.flatnonzero(energies[finite] < tops - _depth(bench, diatomic(symbols, length, DIATOMICS[symbols])))
+        if not len(holes):
+            yield decided("wall", "shape: rises", symbols, True, f"{energies[finite[-1]] - energies[0]:.3g} eV at 0.3 of the bond length")
+            continue
+        height, first = tops[holes[0]] - energies[0], distances[finite[holes[0]]]
+        note = f"the energy falls again at {first:.2f} angstrom, behind {height:.3g} eV"
+        yield Row("wall", "shape: rises", symbols, "eV", float(height), verdict=FAIL if height < DEEP_HOLE else WARN, note=note)
+
+
+def stretch(bench: Bench) -> Iterator[Row]:
+    """A bond between heavy atoms pulled apart, both sides rigid: one minimum, no barrier."""
+    ethane, ethanol = of_collection("C2H6", "ethane"), of_collection("CH3CH2OH", "ethanol")
+    named = {"ethane": ("C-C", (0, 1)), "ethanol": ("C-O", _carbon_and_oxygen(ethanol))}
+    for molecule in bench.some([ethane, ethanol, *bench.own], in_domain=True):
+        ends = [named[molecule.name][1]] if molecule.name in named else heavy_bonds(molecule)
+        for first, second in ends:
+            name = f"{molecule.name}, {_label(molecule, first)}-{_label(molecule, second)}"
+            energies = bench.subject.curve([stretched(molecule, first, second, by) for by in LENGTHS])
+            known = reference("stretch", molecule.name) if molecule.name in named else None
+            bench.curve("stretch", name, "longer by", "angstrom", LENGTHS, energies - np.nanmin(energies), known)
+            found = extrema(energies, _depth(bench, molecule))[0]
+            at = ", ".join(f"{LENGTHS[place]:+.2f}" for place in found) or "none"
+            yield decided("stretch", "shape: minima", name, len(found) == 1, f"at {at} angstrom", float(len(found)))
+            if found:
+                deepest = min(found, key=lambda place: energies[place])
+                end, noise = energies[np.isfinite(energies)][-1], bench.noise(molecule).energy
+                barrier = max(0.0, float(np.nanmax(energies[deepest:])) - end)
+                yield judged("stretch", "shape: barrier beyond the end", name, "eV", barrier, (0.05, 0.2), noise)
+                depth = end - energies[deepest]
+                if known:
+                    yield compared("stretch", "accuracy: depth", name, "eV", depth, known["depth"], known["source"])
+                else:
+                    yield told("stretch", "depth", name, "eV", depth)
+
+
+def _label(molecule: Molecule, number: int) -> str:
+    return f"{chemical_symbols[molecule.numbers[number]]}{number}"
+
+
+def _carbon_and_oxygen(ethanol: Molecule) -> tuple[int, int]:
+    return next(ends for ends in heavy_bonds(ethanol) if 8 in ethanol.numbers[list(ends)])
+
+
+def bend(bench: Bench) -> Iterator[Row]:
+    """Water over the whole turn: two equal minima and one top, where it is straight; CCO of ethanol: one minimum."""
+    for molecule in bench.known([water(104.5)], in_domain=True):
+        energies = bench.subject.curve([water(degrees) for degrees in WATER_ANGLES])
+        known = reference("bend", "water")
+        bench.curve("bend", "water, HOH", "angle", "degree", WATER_ANGLES, energies - np.nanmin(energies), known)
+        minima, maxima = extrema(energies, _depth(bench, molecule))
+        straight = int(np.argmin(np.abs(WATER_ANGLES - 180.0)))
+        at = " and ".join(f"{WATER_ANGLES[place]:.0f}" for place in minima) or "none"
+        is_right = len(minima) == 2 and [abs(place - straight) <= 1 for place in maxima] == [True]
+        yield decided("bend", "shape: two minima, one top at 180", "water", is_right, f"minima at {at} degrees", float(len(minima)))
+        uneven = float(np.nanmax(np.abs(energies - energies[::-1])))
+        yield bench.small_energy("bend", "E(angle) - E(360 - angle)", molecule, uneven, ENERGY_LIMITS)
+        height = energies[straight] - np.nanmin(energies)
+        if known:
+            yield compared("bend", "accuracy: straight - lowest", "water", "eV", energies[straight] - np.nanmin(energies[:straight]),
+                           known["height"], known["source"])  # fmt: skip
+        yield told(
+            "bend",
+            "straight - bent (104.5)",
+            "water",
+            "eV",
+            energies[straight] - bench.subject.energy(molecule),
+            f"{height:.3g} above the lowest",
+        )
+    for molecule in bench.known([of_collection("CH3CH2OH", "ethanol")], in_domain=True):
+        first, middle, last = _cco(molecule)
+        energies = bench.subject.curve([bent(molecule, first, middle, last, by) for by in BENDS])
+        bench.curve("bend", "ethanol, CCO", "wider by", "degree", BENDS, energies - np.nanmin(energies))
+        minima, maxima = extrema(energies, _depth(bench, molecule))
+        yield decided("bend", "shape: one minimum", "ethanol", (len(minima), len(maxima)) == (1, 0), value=float(len(minima)))
+    bench.some([water(104.5), of_collection("CH3CH2OH", "ethanol")], in_domain=True)
+
+
+def _cco(ethanol: Molecule) -> tuple[int, int, int]:
+    carbon, oxygen = sorted(_carbon_and_oxygen(ethanol), key=lambda number: ethanol.numbers[number])
+    first = next(number for ends in heavy_bonds(ethanol) for number in ends if ethanol.numbers[number] == 6 and number != carbon)
+    return first, carbon, oxygen
+
+
+def torsion(bench: Bench) -> Iterator[Row]:
+    """Ethane has three equal minima; a twisted biaryl and its mirror image have one energy."""
+    ethane = of_collection("C2H6", "ethane")
+    for molecule in bench.known([ethane], in_domain=True):
+        energies = bench.subject.curve([turned(molecule, 0, 1, degrees) for degrees in ETHANE_TURNS])
+        known = reference("torsion", "ethane")
+        bench.curve("torsion", "ethane", "turned by", "degree", ETHANE_TURNS, energies - np.nanmin(energies), known)
+        minima, _ = extrema(energies, max(MEV, NOISES * bench.noise(molecule).energy), is_closed=True)
+        yield decided("torsion", "shape: three minima", "ethane", len(minima) == 3, value=float(len(minima)))
+        third = len(energies) // 3
+        uneven = max(float(np.nanmax(np.abs(np.roll(energies, n * third) - energies))) for n in (1, 2))
+        yield bench.small_energy("torsion", "E(φ) - E(φ + 120)", molecule, uneven, (0.1, 0.26))
+        if known:
+            yield compared("torsion", "accuracy: barrier", "ethane", "eV", float(np.ptp(energies[np.isfinite(energies)])), known["height"],
+                           known["source"])  # fmt: skip
+    for molecule in bench.known([shipped("biphenyl"), shipped("2-phenylpyridine"), *bench.own], in_domain=True):
+        for first, second in _to_turn(molecule):
+            start = turned(molecule, first, second, -_dihedral(molecule, first, second)) if not molecule.is_own else molecule
+            energies = bench.subject.curve([turned(start, first, second, degrees) for degrees in BIARYL_TURNS])
+            name = f"{molecule.name}, {_label(molecule, first)}-{_label(molecule, second)}"
+            bench.curve("torsion", name, "turned by", "degree", BIARYL_TURNS, energies - np.nanmin(energies))
+            if not molecule.is_own:
+                uneven = float(np.nanmax(np.abs(energies[1:] - energies[1:][::-1])))
+                yield bench.small_energy("torsion", "E(φ) - E(-φ)", molecule, uneven, ENERGY_LIMITS)
+            yield told("torsion", "highest - lowest", name, "eV", float(np.nanmax(energies) - np.nanmin(energies)))
+    bench.some([ethane, shipped("biphenyl"), *bench.own], in_domain=True)
+
+
+def _to_turn(molecule: Molecule) -> list[tuple[int, int]]:
+    """Bonds in no ring whose ends have neighbours."""
+    return heavy_bonds(molecule, inner=True)
+
+
+def _dihedral(molecule: Molecule, first: int, second: int) -> float:
+    """Between the planes of the neighbours of both ends, degrees; turned back by it the biaryl is planar."""
+    graph = bonds(molecule)
+    near = next(number for number in np.flatnonzero(graph[first]) if number != second)
+    far = next(number for number in np.flatnonzero(graph[second]) if number != first)
+    axis = molecule.positions[second] - molecule.positions[first]
+    axis = axis / np.linalg.norm(axis)
+    before, after = (molecule.positions[end] - molecule.positions[start] for start, end in ((first, near), (second, far)))
+    before, after = before - axis * (before @ axis), after - axis * (after @ axis)
+    return float(np.degrees(np.arctan2(axis @ np.cross(before, after), before @ after)))
+
+
+def cyclobutadiene_map(bench: Bench) -> Iterator[Row]:
+    """Two equal rectangles with the square as the saddle between them, over the whole map of both sides."""
+    (molecule,) = bench.some([cyclobutadiene(1.56, 1.335)], in_domain=True)
+    energies = np.array([bench.subject.curve([cyclobutadiene(a, b) for b in SIDES]) for a in SIDES])
+    energies -= np.nanmin(energies)
+    bench.maps.append({"test": "cyclobutadiene", "name": "cyclobutadiene", "x": SIDES.tolist(), "y": SIDES.tolist(),
+                       "z": np.round(energies, 5).tolist()})  # fmt: skip
+    uneven = float(np.nanmax(np.abs(energies - energies.T)))
+    yield bench.small_energy("cyclobutadiene", "E(a, b) - E(b, a)", molecule, uneven, ENERGY_LIMITS)
+    lowest = np.unravel_index(np.nanargmin(energies), energies.shape)
+    a, b = (float(SIDES[place]) for place in lowest)
+    words = f"{a:.2f} x {b:.2f} angstrom"
+    yield decided("cyclobutadiene", "shape: the minimum is a rectangle", molecule.name, abs(a - b) > 0.1, words, abs(a - b), "angstrom")
+    square = float(np.nanmin(np.diagonal(energies)))
+    known = reference("cyclobutadiene", "cyclobutadiene")
+    of_known = f"; {known['source']}: {known['height']:.3f}" if known else ""
+    verdict = PASS if 0.2 <= square <= 0.6 else WARN
+    note = f"multi-reference theory has 0.2 to 0.6{of_known}"
+    yield Row("cyclobutadiene", "accuracy: best square - lowest", "cyclobutadiene", "eV", square, verdict=verdict, note=note)
+
+
+def _source(known: dict | None) -> str:
+    return "" if not known else f"{known['depth']:.3g} eV: {known['source']}" if "depth" in known else known["source"]

@@ -1,0 +1,251 @@
+"""What ``amp-tf check-physics`` ships: reference curves from PySCF (amp_tf/physics/data/references.json) and geometries from xtb (*.xyz).
+
+``python -m datasets.physics_references curves`` and ``… geometries``; finished points are kept, the same command goes on.
+"""
+
+import datetime
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from ase import Atoms
+from scipy.spatial.transform import Rotation
+
+from amp_tf import units
+from amp_tf.command import run_command
+from amp_tf.files import whole_file, write_text
+from amp_tf.physics.molecules import cyclobutadiene, diatomic, of_collection, stretched, turned, water
+from amp_tf.physics.references import BOND_LENGTHS
+from amp_tf.physics.subject import Molecule
+from amp_tf.simulation.solutes import Solute, solute_from_smiles
+from datasets.engines import XTBEngine
+from datasets.parts import Arrays, Parts, run_all
+from datasets.qmmm_sampling import relaxed
+
+DATA = Path(__file__).resolve().parent.parent / "amp_tf" / "physics" / "data"
+EV = units.HARTREE / units.EV
+"""eV in a hartree."""
+
+ACTIVE = {"N2": (6, 1), "O2": (8, 3), "F2": (10, 1), "Cl2": (10, 1), "Si2": (4, 3)}
+"""Electrons in the six orbitals of the valence p shells, and multiplicity."""
+
+SHELL = {"N2": "2p", "O2": "2p", "F2": "2p", "Cl2": "3p", "Si2": "3p"}
+
+
+def _mole(molecule: Molecule, basis: str) -> Any:
+    from pyscf import gto
+
+    atoms = list(zip(Atoms(molecule.numbers).get_chemical_symbols(), molecule.positions.tolist(), strict=True))
+    return gto.M(atom=atoms, basis=basis, charge=molecule.charge, spin=molecule.spin - 1, verbose=0)
+
+
+def full_ci_of_two(molecule: Molecule) -> float:
+    """CCSD of two electrons, which is exact in its basis, aug-cc-pVTZ."""
+    from pyscf import cc, scf
+
+    return cc.CCSD(scf.RHF(_mole(molecule, "aug-cc-pvtz")).run()).run().e_tot
+
+
+def coupled_cluster(molecule: Molecule) -> float:
+    """CCSD(T)/cc-pVTZ."""
+    from pyscf import cc, scf
+
+    correlated = cc.CCSD(scf.RHF(_mole(molecule, "cc-pvtz")).run()).run()
+    return correlated.e_tot + correlated.ccsd_t()
+
+
+def second_order(molecule: Molecule) -> float:
+    """DF-MP2/cc-pVTZ."""
+    from pyscf import mp, scf
+
+    return mp.dfmp2.DFMP2(scf.RHF(_mole(molecule, "cc-pvtz")).density_fit().run()).run().e_tot
+
+
+def broken_symmetry(molecule: Molecule) -> float:
+    """UKS B3LYP/def2-SVP, the lower of the closed-shell solution and of one that starts from mixed frontier orbitals."""
+    from pyscf import dft
+
+    mole = _mole(molecule, "def2-svp")
+    closed = dft.UKS(mole, xc="b3lyp").run()
+    alpha, beta = (orbitals.copy() for orbitals in closed.mo_coeff)
+    highest = mole.nelec[0] - 1
+    for orbitals, sign in ((alpha, 1.0), (beta, -1.0)):
+        occupied, empty = closed.mo_coeff[0][:, highest], closed.mo_coeff[0][:, highest + 1]
+        orbitals[:, highest] = (occupied + sign * empty) / np.sqrt(2.0)
+        orbitals[:, highest + 1] = (occupied - sign * empty) / np.sqrt(2.0)
+    mixed = dft.UKS(mole, xc="b3lyp").set(max_cycle=200)
+    mixed.kernel(mixed.make_rdm1((alpha, beta), closed.mo_occ))
+    return min(float(found.e_tot) for found in (closed, mixed) if found.converged)
+
+
+def multireference(molecule: Molecule, n_orbitals: int, n_electrons: int, labels: list[str], basis: str) -> float:
+    """CASSCF of the electrons in orbitals made of the named atomic ones, and NEVPT2 over it."""
+    from pyscf import mcscf, mrpt, scf
+    from pyscf.mcscf import avas
+
+    mole = _mole(molecule, basis)
+    start = (scf.ROHF if molecule.spin > 1 else scf.RHF)(mole).run(max_cycle=200)
+    active = mcscf.CASSCF(start, n_orbitals, n_electrons).set(max_cycle_macro=200)
+    spin = (molecule.spin - 1) / 2.0
+    active.fix_spin_(ss=spin * (spin + 1.0))
+    active.kernel(avas.avas(start, labels, threshold=0.2, openshell_option=3)[2])
+    if not active.converged:
+        raise RuntimeError(f"CASSCF of {molecule.name} does not converge.")
+    return float(active.e_tot + mrpt.NEVPT(active).kernel())
+
+
+METHODS: dict[str, Callable[..., float]] = {
+    "full CI": full_ci_of_two, "CCSD(T)": coupled_cluster, "MP2": second_order, "UKS": broken_symmetry, "NEVPT2": multireference,
+}  # fmt: skip
+
+
+def _dissociation(symbols: str) -> np.ndarray:
+    length = BOND_LENGTHS[symbols]
+    return np.round(np.concatenate([np.linspace(0.7 * length, 1.5 * length, 15), np.linspace(1.6 * length, 6.0, 10)]), 4)
+
+
+def curves() -> dict[str, dict[str, Any]]:
+    """By test and molecule: places ``x``, the tasks there, and how the method is called."""
+    angles, turns = np.arange(90.0, 181.0, 7.5), np.arange(0.0, 61.0, 10.0)
+    longer = np.round(np.concatenate([np.arange(-0.3, 1.01, 0.1), np.arange(1.25, 4.01, 0.25)]), 2)
+    ethane = of_collection("C2H6", "ethane")
+    found = {
+        "diatomics/H2": {
+            "x": (x := _dissociation("H2")), "tasks": [("full CI", diatomic("H2", float(place))) for place in x],
+            "source": "full CI/aug-cc-pVTZ", "ends": True,
+        },
+        "bend/water": {
+            "x": angles, "tasks": [("CCSD(T)", water(float(place))) for place in angles], "source": "CCSD(T)/cc-pVTZ", "mirrored": 180.0,
+        },
+        "torsion/ethane": {
+            "x": turns, "tasks": [("MP2", turned(ethane, 0, 1, float(place))) for place in turns], "source": "DF-MP2/cc-pVTZ, rigid",
+            "mirrored": 60.0,
+        },
+        "stretch/ethane": {
+            "x": longer, "tasks": [("UKS", stretched(ethane, 0, 1, float(place))) for place in longer],
+            "source": "B3LYP/def2-SVP, broken symmetry, rigid", "ends": True,
+        },
+        "cyclobutadiene/cyclobutadiene": {
+            "x": (t := np.linspace(0.0, 1.0, 5)),
+            "tasks": [("NEVPT2", _on_the_way(float(place)), 4, 4, ["C 2pz"], "cc-pvtz") for place in t],
+            "source": "CASSCF(4,4)-NEVPT2/cc-pVTZ",
+        },
+    }  # fmt: skip
+    for symbols, (n_electrons, spin) in ACTIVE.items():
+        places, labels = _dissociation(symbols), [f"{symbols.rstrip('2')} {SHELL[symbols]}"]
+        tasks = [("NEVPT2", diatomic(symbols, float(place), spin), 6, n_electrons, labels, "cc-pvtz") for place in places]
+        found[f"diatomics/{symbols}"] = {
+            "x": places, "tasks": tasks, "source": f"CASSCF({n_electrons},6)-NEVPT2/cc-pVTZ", "ends": True,
+        }  # fmt: skip
+    return found
+
+
+def _on_the_way(part: float) -> Molecule:
+    """From the rectangle to the square of nearly the same area."""
+    long, short, square = 1.56, 1.335, 1.445
+    return cyclobutadiene(long + part * (square - long), short + part * (square - short))
+
+
+def compute(task: tuple) -> Arrays:
+    """The energy of a point, hartree; one that fails is NaN."""
+    method, *arguments = task
+    try:
+        return {"energy": np.array(METHODS[method](*arguments))}
+    except Exception as error:  # the curve then lacks a point
+        return {"energy": np.array(np.nan), "failure": np.array(f"{type(error).__name__}: {error}"[:300])}
+
+
+def as_curve(energies: np.ndarray, of: dict[str, Any]) -> dict[str, Any]:
+    """What ships: eV from the end, or from the lowest point."""
+    is_there = np.isfinite(energies)
+    x, y = np.asarray(of["x"])[is_there], EV * energies[is_there]
+    found: dict[str, Any] = {"source": f"{of['source']} (PySCF)"}
+    if of.get("ends"):
+        found["depth"] = float(y[-1] - y.min())
+        y = y - y[-1]
+    else:
+        found["height"] = float(y.max() - y.min())
+        y = y - y.min()
+    if "mirrored" in of:
+        x, y = np.concatenate([x, 2.0 * of["mirrored"] - x[-2::-1]]), np.concatenate([y, y[-2::-1]])
+    return {"x": np.round(x, 4).tolist(), "y": np.round(y, 5).tolist(), **{key: _rounded(value) for key, value in found.items()}}
+
+
+def _rounded(value: object) -> object:
+    return round(value, 4) if isinstance(value, float) else value
+
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True, help=__doc__.split("\n")[0])
+
+
+@app.command("curves")
+def curves_command(
+    names: Annotated[list[str] | None, typer.Argument(help="Of curves, such as bend/water; by default all.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Points computed at a time.")] = 2,
+    folder: Annotated[Path, typer.Option(help="Where finished points are kept.")] = Path("runs/physics_references.parts"),
+) -> None:
+    """Compute reference curves and write them to references.json, beside those that are there."""
+    import pyscf
+
+    known, parts = curves(), Parts(folder, {"pyscf": pyscf.__version__})
+    chosen = {name: known[name] for name in (names or known)}
+    tasks = {f"{name.replace('/', '_')}_{number}": task for name, of in chosen.items() for number, task in enumerate(of["tasks"])}
+    run_all(tasks, compute, parts, workers, "points")
+    path = DATA / "references.json"
+    record = json.loads(path.read_text()) if path.is_file() else {"curves": {}}
+    for name, of in chosen.items():
+        found = [parts[f"{name.replace('/', '_')}_{number}"] for number in range(len(of["tasks"]))]
+        for number, point in enumerate(found):
+            if "failure" in point:
+                typer.echo(f"{name}, point {number}: {point['failure']}")
+        record["curves"][name] = as_curve(np.array([float(point["energy"]) for point in found]), of)
+        summary = {key: value for key, value in record["curves"][name].items() if key not in ("x", "y")}
+        typer.echo(f"{name}: {summary}")
+    record["provenance"] = {
+        "command": "python -m datasets.physics_references curves", "pyscf": pyscf.__version__, "date": datetime.date.today().isoformat(),
+        "units": "x: angstrom or degree, of the cyclobutadiene the part of the way to the square; y, depth, height: eV",
+    }  # fmt: skip
+    write_text(path, json.dumps(record, indent=1) + "\n")
+
+
+SMILES = {"biphenyl": "c1ccc(-c2ccccc2)cc1", "2-phenylpyridine": "c1ccc(-c2ccccn2)cc1", "uracil": "O=c1cc[nH]c(=O)[nH]1"}
+
+
+@app.command("geometries")
+def geometries_command(names: Annotated[list[str] | None, typer.Argument(help="By default all.")] = None) -> None:
+    """Relax the molecules whose geometries ship, with GFN2-xTB."""
+    for name in names or (*SMILES, "cosan"):
+        solute = Solute(name, *cosan_start(), -1) if name == "cosan" else solute_from_smiles(SMILES[name], name)
+        found = relaxed(solute, XTBEngine(), n_iterations=300)[0]
+        atoms = Atoms(found.atomic_numbers, np.round(found.positions, 5), info={"charge": solute.charge, "method": "GFN2-xTB"})
+        with whole_file(DATA / f"{name}.xyz") as partial:
+            atoms.write(partial, format="extxyz")
+        typer.echo(f"{DATA / f'{name}.xyz'}: {len(atoms)} atoms")
+
+
+def cosan_start() -> tuple[np.ndarray, np.ndarray]:
+    """Two icosahedra of edge 1.78 angstrom that share the cobalt as a corner; of each, two neighbours of the cobalt are carbon."""
+    golden = (1.0 + np.sqrt(5.0)) / 2.0
+    corners = np.array([[0.0, s, t * golden] for s in (-1, 1) for t in (-1, 1)])
+    corners = np.concatenate([np.roll(corners, shift, axis=1) for shift in range(3)]) * 1.78 / 2.0
+    first = corners[0]
+    axis = first / np.linalg.norm(first)
+    upright = Rotation.align_vectors([[0.0, 0.0, 1.0]], [-axis])[0]
+    cage = upright.apply(corners - first)  # the shared corner at 0, the others above
+    order = np.argsort(np.linalg.norm(cage, axis=1), kind="stable")[1:]
+    cage = cage[order]
+    around = np.argsort(np.arctan2(cage[:5, 1], cage[:5, 0]))
+    cage[:5] = cage[:5][around]
+    outward = cage - upright.apply(-first)  # from the middle of the cage
+    hydrogens = cage + 1.15 * outward / np.linalg.norm(outward, axis=1)[:, None]
+    ligand = np.concatenate([cage, hydrogens])
+    other = ligand * [1.0, -1.0, -1.0]
+    elements = [6, 6, *[5] * 9, *[1] * 11]
+    return np.array([27, *elements, *elements]), np.concatenate([np.zeros((1, 3)), ligand, other])
+
+
+if __name__ == "__main__":
+    run_command(app)
