@@ -12,12 +12,13 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 from ase import Atoms
+from scipy.spatial.distance import cdist
 from scipy.spatial.transform import Rotation
 
 from amp_tf import units
 from amp_tf.command import run_command
 from amp_tf.files import whole_file, write_text
-from amp_tf.physics.molecules import cyclobutadiene, diatomic, of_collection, stretched, turned, water
+from amp_tf.physics.molecules import cyclobutadiene, diatomic, heavy_bonds, of_collection, side_of_bond, stretched, turned, water
 from amp_tf.physics.references import BOND_LENGTHS
 from amp_tf.physics.subject import Molecule
 from amp_tf.simulation.solutes import Solute, solute_from_smiles
@@ -220,10 +221,42 @@ def geometries_command(names: Annotated[list[str] | None, typer.Argument(help="B
     for name in names or (*SMILES, "cosan"):
         solute = Solute(name, *cosan_start(), -1) if name == "cosan" else solute_from_smiles(SMILES[name], name)
         found = relaxed(solute, XTBEngine(), n_iterations=300)[0]
-        atoms = Atoms(found.atomic_numbers, np.round(found.positions, 5), info={"charge": solute.charge, "method": "GFN2-xTB"})
+        positions = symmetric_ligands(found.positions) if name == "cosan" else flat(Molecule(name, found.atomic_numbers, found.positions))
+        atoms = Atoms(found.atomic_numbers, np.round(positions, 6), info={"charge": solute.charge, "method": "GFN2-xTB, made symmetric"})
         with whole_file(DATA / f"{name}.xyz") as partial:
             atoms.write(partial, format="extxyz")
         typer.echo(f"{DATA / f'{name}.xyz'}: {len(atoms)} atoms")
+
+
+def flat(molecule: Molecule) -> np.ndarray:
+    """Planar, as ``torsion`` starts: a biaryl's rings turned into one plane, and what is left of their own twists taken out."""
+    for first, second in heavy_bonds(molecule, inner=True):
+        if side_of_bond(molecule, first, second) is not None and molecule.name != "uracil":
+            twists = np.arange(0.0, 180.0, 0.05)
+            thickness = [np.linalg.svd(_centred(turned(molecule, first, second, twist)))[1][2] for twist in twists]
+            molecule = turned(molecule, first, second, float(twists[np.argmin(thickness)]))
+    centred = _centred(molecule)
+    axes = np.linalg.svd(centred)[2]
+    return centred @ axes.T * [1.0, 1.0, 0.0]
+
+
+def _centred(molecule: Molecule) -> np.ndarray:
+    return molecule.positions - molecule.positions.mean(axis=0)
+
+
+def symmetric_ligands(positions: np.ndarray) -> np.ndarray:
+    """Both ligands of COSAN as one: the first, averaged with its mirror image, and a copy of it turned upside down."""
+    ligand = positions[1:23] - positions[0]
+    axis = ligand[:11].mean(axis=0)
+    axis /= np.linalg.norm(axis)
+    middle = ligand[:2].mean(axis=0)
+    across = np.cross(axis, middle)
+    across /= np.linalg.norm(across)
+    frame = np.stack([np.cross(across, axis), across, axis])
+    upright = ligand @ frame.T
+    image = upright * [1.0, -1.0, 1.0]
+    upright = 0.5 * (upright + image[np.argmin(cdist(upright, image), axis=1)])
+    return np.concatenate([np.zeros((1, 3)), upright, upright * [1.0, -1.0, -1.0]])
 
 
 def cosan_start() -> tuple[np.ndarray, np.ndarray]:

@@ -71,6 +71,7 @@ CAUSES = {
     ("torsion", "E(φ) - E(-φ)"): ("mirror", "rotation"),
     ("torsion", "E(φ) - E(φ + 120)"): ("rotation", "permutation"),
     ("cosan", "E(φ) - E(-φ)"): ("mirror", "rotation"),
+    ("extensivity", ""): ("permutation",),
     ("nve", ""): ("gradient", "loop", "jacobian"),
     ("jacobian", ""): ("gradient", "loop"),
 }

@@ -10,7 +10,6 @@ from amp_tf.physics.bench import Bench
 from amp_tf.physics.molecules import (
     atom,
     bent,
-    bonds,
     cyclobutadiene,
     diatomic,
     heavy_bonds,
@@ -61,6 +60,13 @@ def extrema(values: np.ndarray, depth: float, is_closed: bool = False) -> tuple[
     return found[0], found[1]
 
 
+def vertex(x: np.ndarray, values: np.ndarray, place: int) -> float:
+    """Where the parabola through a minimum and its two neighbours is lowest."""
+    before, here, after = values[place - 1 : place + 2]
+    step = x[place + 1] - x[place]
+    return float(x[place] + 0.5 * step * (before - after) / (before - 2.0 * here + after))
+
+
 def _depth(bench: Bench, molecule: Molecule) -> float:
     return max(SHALLOW, NOISES * bench.noise(molecule).energy)
 
@@ -106,18 +112,21 @@ def _beyond_atoms(bench: Bench, symbols: str, energy: float) -> float | None:
 
 def wall(bench: Bench) -> Iterator[Row]:
     """Pressed together from the bond length to 0.3 of it, the energy of a diatomic only rises."""
-    for symbols, length, molecules, distances in _pairs_of_atoms(bench, lambda length: np.arange(length, 0.3 * length, -0.02)):
-        energies = bench.subject.curve(molecules)
-        bench.curve("wall", symbols, "distance", "angstrom", distances, energies - energies[0])
-        finite = np.flatnonzero(np.isfinite(energies))
-        tops = np.maximum.accumulate(energies[finite])
-        holes = np.flatnonzero(energies[finite] < tops - _depth(bench, diatomic(symbols, length, DIATOMICS[symbols])))
+    for symbols, length, molecules, distances in _pairs_of_atoms(bench, lambda length: np.arange(1.5 * length, 0.3 * length, -0.02)):
+        energies, depth = bench.subject.curve(molecules), _depth(bench, diatomic(symbols, length, DIATOMICS[symbols]))
+        minima = extrema(energies, depth)[0]
+        # the calculator's own bond: where it has none, nature's
+        start = min(minima or range(len(distances)), key=lambda place: abs(distances[place] - length))
+        inward = start + np.flatnonzero(np.isfinite(energies[start:]))
+        rise = energies[inward] - energies[start]
+        bench.curve("wall", symbols, "distance", "angstrom", distances[inward], rise)
+        holes = np.flatnonzero(rise < np.maximum.accumulate(rise) - depth)
         if not len(holes):
-            yield decided("wall", "shape: rises", symbols, True, f"{energies[finite[-1]] - energies[0]:.3g} eV at 0.3 of the bond length")
+            yield decided("wall", "shape: rises", symbols, True, f"{rise[-1]:.3g} eV at {distances[inward[-1]]:.2f} angstrom")
             continue
-        height, first = tops[holes[0]] - energies[0], distances[finite[holes[0]]]
+        height, first = float(rise[: holes[0]].max()), distances[inward[holes[0]]]
         note = f"the energy falls again at {first:.2f} angstrom, behind {height:.3g} eV"
-        yield Row("wall", "shape: rises", symbols, "eV", float(height), verdict=FAIL if height < DEEP_HOLE else WARN, note=note)
+        yield Row("wall", "shape: rises", symbols, "eV", height, verdict=FAIL if height < DEEP_HOLE else WARN, note=note)
 
 
 def stretch(bench: Bench) -> Iterator[Row]:
@@ -195,7 +204,7 @@ def _cco(ethanol: Molecule) -> tuple[int, int, int]:
 
 
 def torsion(bench: Bench) -> Iterator[Row]:
-    """Ethane has three equal minima; a twisted biaryl and its mirror image have one energy."""
+    """Ethane has three equal minima; a biaryl (which ships planar) twisted to the left and to the right has one energy."""
     ethane = of_collection("C2H6", "ethane")
     for molecule in bench.known([ethane], in_domain=True):
         energies = bench.subject.curve([turned(molecule, 0, 1, degrees) for degrees in ETHANE_TURNS])
@@ -210,9 +219,8 @@ def torsion(bench: Bench) -> Iterator[Row]:
             yield compared("torsion", "accuracy: barrier", "ethane", "eV", float(np.ptp(energies[np.isfinite(energies)])), known["height"],
                            known["source"])  # fmt: skip
     for molecule in bench.known([shipped("biphenyl"), shipped("2-phenylpyridine"), *bench.own], in_domain=True):
-        for first, second in _to_turn(molecule):
-            start = turned(molecule, first, second, -_dihedral(molecule, first, second)) if not molecule.is_own else molecule
-            energies = bench.subject.curve([turned(start, first, second, degrees) for degrees in BIARYL_TURNS])
+        for first, second in heavy_bonds(molecule, inner=True):
+            energies = bench.subject.curve([turned(molecule, first, second, degrees) for degrees in BIARYL_TURNS])
             name = f"{molecule.name}, {_label(molecule, first)}-{_label(molecule, second)}"
             bench.curve("torsion", name, "turned by", "degree", BIARYL_TURNS, energies - np.nanmin(energies))
             if not molecule.is_own:
@@ -220,23 +228,6 @@ def torsion(bench: Bench) -> Iterator[Row]:
                 yield bench.small_energy("torsion", "E(φ) - E(-φ)", molecule, uneven, ENERGY_LIMITS)
             yield told("torsion", "highest - lowest", name, "eV", float(np.nanmax(energies) - np.nanmin(energies)))
     bench.some([ethane, shipped("biphenyl"), *bench.own], in_domain=True)
-
-
-def _to_turn(molecule: Molecule) -> list[tuple[int, int]]:
-    """Bonds in no ring whose ends have neighbours."""
-    return heavy_bonds(molecule, inner=True)
-
-
-def _dihedral(molecule: Molecule, first: int, second: int) -> float:
-    """Between the planes of the neighbours of both ends, degrees; turned back by it the biaryl is planar."""
-    graph = bonds(molecule)
-    near = next(number for number in np.flatnonzero(graph[first]) if number != second)
-    far = next(number for number in np.flatnonzero(graph[second]) if number != first)
-    axis = molecule.positions[second] - molecule.positions[first]
-    axis = axis / np.linalg.norm(axis)
-    before, after = (molecule.positions[end] - molecule.positions[start] for start, end in ((first, near), (second, far)))
-    before, after = before - axis * (before @ axis), after - axis * (after @ axis)
-    return float(np.degrees(np.arctan2(axis @ np.cross(before, after), before @ after)))
 
 
 def cyclobutadiene_map(bench: Bench) -> Iterator[Row]:

@@ -43,7 +43,7 @@ def rotation(bench: Bench) -> Iterator[Row]:
         for molecule in bench.known([water(104.5), cyclobutadiene(1.56, 1.335)]):
             degrees = np.arange(0.0, 361.0, 10.0)
             for axis in "xyz":
-                turns = Rotation.from_euler(axis, degrees, degrees=True).as_matrix()
+                turns = Rotation.from_euler(axis, degrees[:, None], degrees=True).as_matrix()
                 energies = bench.subject.curve([molecule.at(_centred(molecule) @ turn.T) for turn in turns])
                 bench.curve("rotation", f"{molecule.name}, about {axis}", "angle", "degree", degrees, energies - energies[0])
                 yield bench.small_energy("rotation", f"energy about {axis}", molecule, float(np.ptp(energies)), ENERGY_LIMITS)

@@ -1,0 +1,84 @@
+"""The tests bite: each finds what a toy has wrong, and nothing else; what is right passes."""
+
+import keras
+import pytest
+
+import amp_tf
+from amp_tf.errors import InputError
+from amp_tf.interfaces.ase import AMPCalculator
+from amp_tf.physics import check_physics
+from tests.physics import toys
+
+TESTS = "quick,locality,diatomics,wall,torsion,bend,cyclobutadiene,charge"
+
+
+@pytest.fixture(scope="module")
+def smooth():
+    return check_physics(toys.Smooth(), [toys.tetrahedron()], [*TESTS.split(","), "nve"])
+
+
+def test_a_smooth_pair_potential_passes_all_but_chemistry(smooth):
+    for group in ("symmetry", "conservation", "locality"):
+        assert smooth.verdict(group) == "pass", [row for row in smooth.rows if row.verdict != "pass"]
+    assert smooth.verdict("wall") == "pass"
+    assert smooth.verdict("nve") == "pass"
+
+
+@pytest.mark.parametrize(
+    ("toy", "roots", "follows"),
+    [
+        (toys.PrefersAnOrientation, {"rotation"}, {"mirror", "torsion", "bend", "cyclobutadiene"}),
+        (toys.ForcesOfNoEnergy, {"gradient", "loop"}, {"jacobian"}),
+        (toys.Handed, {"mirror"}, {"torsion"}),
+        (toys.CountsAtoms, {"permutation"}, {"extensivity"}),
+        (toys.ConstantPerSystem, {"extensivity"}, set()),
+        (toys.AbruptCutoff, {"cutoff"}, set()),
+        (toys.Hole, {"wall"}, set()),
+        (toys.StaleCache, {"charge"}, set()),
+    ],
+)
+def test_a_toy_fails_what_it_has_wrong_and_no_other(toy, roots, follows, smooth):
+    found = check_physics(toy(), tests=TESTS)
+    not_for_pairs = {(row.test, row.metric, row.molecule) for row in smooth.rows if row.verdict == "fail"}
+    failing = [row for row in found.rows if row.verdict == "fail" and (row.test, row.metric, row.molecule) not in not_for_pairs]
+    assert {row.test for row in failing if not row.follows_from} == roots
+    assert {row.test for row in failing if row.follows_from} - roots == follows
+    assert not [row for row in found.rows if row.verdict == "error"]
+
+
+def test_forces_of_no_energy_heat_dynamics():
+    found = check_physics(toys.ForcesOfNoEnergy(), [toys.tetrahedron()], "loop,nve,momentum")
+    assert (found.verdict("loop"), found.verdict("nve"), found.verdict("momentum")) == ("fail", "fail", "pass")
+    assert found.failures(roots=True) == ["loop"]
+
+
+def test_rounding_is_inconclusive_and_no_failure():
+    found = check_physics(toys.Rounded(), tests="symmetry,gradient,loop,extensivity")
+    assert found.failures() == []
+    assert {found.verdict(name) for name in ("translation", "rotation", "mirror", "permutation", "gradient")} == {"inconclusive"}
+    assert found.verdict("loop") == "pass"
+    assert "float64" in next(row.note for row in found.rows if row.test == "rotation" and row.verdict == "inconclusive")
+
+
+def test_a_calculator_that_raises_loses_points_and_no_other_tests():
+    found = check_physics(toys.RaisesWhereCrowded(), tests="rotation,diatomics,wall,loop")
+    assert found.verdict("rotation") == "pass"
+    assert found.verdict("wall") == "pass"
+    with pytest.raises(InputError, match=r"computes none of the molecules.*no weights"):
+        check_physics(toys.RaisesAlways(), tests="rotation")
+
+
+def test_untrained_amp_passes_in_double_precision():
+    keras.utils.set_random_seed(1)
+    settings = {"n_layers": 1, "n_features": 8, "n_radial_weights": 4, "dtype": "float64"}
+    potential = amp_tf.AMP(("C", "H", "N", "O"), max_order=2, **settings)
+    found = check_physics(AMPCalculator(potential), tests="quick,extensivity")
+    assert {found.verdict(group) for group in ("symmetry", "conservation", "locality")} == {"pass"}
+
+
+def test_the_papers_abrupt_edges_fail_at_the_cutoff():
+    keras.utils.set_random_seed(1)
+    settings = {"n_layers": 1, "n_features": 8, "n_radial_weights": 4, "dtype": "float64", "message_cutoff": "none"}
+    potential = amp_tf.AMP(("H", "O"), max_order=2, **settings)
+    potential.set_weights([3.0 * weights for weights in potential.get_weights()])
+    assert check_physics(AMPCalculator(potential), tests="cutoff").verdict() == "fail"

@@ -1,0 +1,167 @@
+"""Calculators that are right, or wrong in one way."""
+
+import numpy as np
+from ase.calculators.calculator import Calculator, all_changes
+from ase.data import covalent_radii
+
+from amp_tf.physics.subject import Molecule
+
+DEPTH = 0.3
+"""Of each pair, eV."""
+
+
+def gradient(energy, positions, step=1e-4):
+    """By central differences."""
+    found = np.zeros_like(positions)
+    for place in np.ndindex(*positions.shape):
+        shift = np.zeros_like(positions)
+        shift[place] = step
+        found[place] = (energy(positions + shift) - energy(positions - shift)) / (2.0 * step)
+    return found
+
+
+class Smooth(Calculator):
+    """A Lennard-Jones potential with the sums of covalent radii as distances: it obeys physics, and is no chemistry."""
+
+    implemented_properties = ("energy", "forces")
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+        super().calculate(atoms, properties, system_changes)
+        numbers, positions = self.atoms.numbers, self.atoms.positions
+        vectors = positions[:, None] - positions[None]
+        distances = np.linalg.norm(vectors, axis=-1) + np.eye(len(numbers))
+        pairs = 1.0 - np.eye(len(numbers))
+        radii = covalent_radii[numbers]
+        power = ((radii[:, None] + radii[None]) / distances) ** 6
+        energy = 0.5 * np.sum(DEPTH * (power**2 - 2.0 * power) * pairs)
+        strengths = 12.0 * DEPTH * (power**2 - power) / distances**2 * pairs
+        forces = np.sum(strengths[:, :, None] * vectors, axis=1)
+        energy, forces = self.changed(energy, forces, numbers, positions)
+        self.results = {"energy": energy, "forces": forces}
+
+    def changed(self, energy, forces, numbers, positions):
+        """What a toy does to it."""
+        return energy, forces
+
+
+class WithTerm(Smooth):
+    """With a further energy, and its gradient."""
+
+    def changed(self, energy, forces, numbers, positions):
+        return energy + self.term(numbers, positions), forces - gradient(lambda moved: self.term(numbers, moved), positions)
+
+    def term(self, numbers, positions):
+        raise NotImplementedError
+
+
+def vectors_of(positions):
+    vectors = positions[:, None] - positions[None]
+    return vectors, np.linalg.norm(vectors, axis=-1) + np.eye(len(positions))
+
+
+class PrefersAnOrientation(Smooth):
+    """Some meV by the direction of bonds; forces do not know, as those of a model that subtracts the net torque."""
+
+    def changed(self, energy, forces, numbers, positions):
+        vectors, distances = vectors_of(positions)
+        cosines = vectors @ (np.array([1.0, 2.0, 3.0]) / np.sqrt(14.0)) / distances
+        return energy + 0.002 * np.sum(np.exp(-(distances**2) / 4.0) * cosines**2), forces
+
+
+class ForcesOfNoEnergy(Smooth):
+    """Central forces between pairs, whose strength depends on further neighbours, as if that cost nothing."""
+
+    def changed(self, energy, forces, numbers, positions):
+        vectors, distances = vectors_of(positions)
+        near = np.exp(-(distances**2) / 4.0) * (1.0 - np.eye(len(numbers)))
+        crowded = near.sum(axis=1)
+        strengths = 0.2 * near * (1.0 + crowded[:, None] * crowded[None])
+        return energy, forces + np.sum(strengths[:, :, None] * vectors, axis=1)
+
+
+class Handed(WithTerm):
+    """A pseudoscalar of each atom's surroundings."""
+
+    def term(self, numbers, positions):
+        vectors, distances = vectors_of(positions)
+        off = 1.0 - np.eye(len(numbers))
+        weights = [np.exp(-distances / length) * off * numbers[None] ** power for length, power in ((0.8, 0), (1.5, 1), (0.5, 0))]
+        first, second, third = (np.einsum("ij,ijx->ix", weight, vectors) for weight in weights)
+        return 0.02 * np.sum(np.tanh(np.einsum("ix,ix->i", np.cross(first, second), third)))
+
+
+class CountsAtoms(WithTerm):
+    """By their number in the list."""
+
+    def term(self, numbers, positions):
+        crowded = np.exp(-(vectors_of(positions)[1] ** 2) / 4.0).sum(axis=1)
+        return 1e-3 * np.arange(len(numbers)) @ crowded
+
+
+class ConstantPerSystem(Smooth):
+    def changed(self, energy, forces, numbers, positions):
+        return energy + 0.5, forces
+
+
+class AbruptCutoff(Smooth):
+    """Oxygens attract each other up to five angstrom, where that ends."""
+
+    def changed(self, energy, forces, numbers, positions):
+        vectors, distances = vectors_of(positions)
+        of_oxygen = np.outer(numbers == 8, numbers == 8) & (distances < 5.0) & ~np.eye(len(numbers), dtype=bool)
+        strengths = -2.0 * 0.1 / distances**4 * of_oxygen
+        return energy - 0.5 * np.sum(0.1 / distances**2 * of_oxygen), forces + np.sum(strengths[:, :, None] * vectors, axis=1)
+
+
+class Hole(WithTerm):
+    """The repulsion ends where atoms are closer than three quarters of a bond."""
+
+    def term(self, numbers, positions):
+        _, distances = vectors_of(positions)
+        radii = covalent_radii[numbers]
+        ratio = distances / (radii[:, None] + radii[None])
+        power = ratio**-6.0
+        pairs = DEPTH * (power**2 - 2.0 * power)
+        x = np.clip((0.78 - ratio) / 0.1, 0.0, 1.0)
+        return -0.5 * np.sum(pairs * x**3 * (10.0 - 15.0 * x + 6.0 * x**2) * (1.0 - np.eye(len(numbers))))
+
+
+class Rounded(Smooth):
+    """Single precision of a large total energy."""
+
+    def changed(self, energy, forces, numbers, positions):
+        return np.float32(energy - 1e4 * len(numbers)), forces.astype(np.float32)
+
+
+class StaleCache(Smooth):
+    """Knows the charge, but keeps results by positions alone."""
+
+    def __init__(self):
+        super().__init__()
+        self.kept = {}
+
+    def changed(self, energy, forces, numbers, positions):
+        key = positions.tobytes() + numbers.tobytes()  # the charge is forgotten
+        return self.kept.setdefault(key, (energy + 3.0 * self.atoms.info.get("charge", 0), forces))
+
+
+class RaisesWhereCrowded(Smooth):
+    def changed(self, energy, forces, numbers, positions):
+        if vectors_of(positions)[1].min() < 0.4:
+            raise ValueError("no SCF convergence")
+        return energy, forces
+
+
+class RaisesAlways(Smooth):
+    def changed(self, energy, forces, numbers, positions):
+        raise ValueError("no weights for these elements")
+
+
+class NoForces(Calculator):
+    implemented_properties = ("energy",)
+
+
+def tetrahedron() -> Molecule:
+    """Four carbons, at a minimum of :class:`Smooth` or close to it."""
+    corners = np.array([[1.0, 1.0, 1.0], [1.0, -1.0, -1.0], [-1.0, 1.0, -1.0], [-1.0, -1.0, 1.0]])
+    return Molecule("tetrahedron", np.array([6] * 4), corners * 1.52 / np.sqrt(8.0), is_own=True)
