@@ -84,9 +84,8 @@ def diatomics(bench: Bench) -> Iterator[Row]:
         yield decided("diatomics", "shape: minima", symbols, len(found) == 1, f"at {at} angstrom; nature has one", float(len(found)))
         if found:
             deepest = min(found, key=lambda place: abs(distances[place] - length))
-            yield judged(
-                "diatomics", "accuracy: bond length, error", symbols, "angstrom", abs(distances[deepest] - length), (0.0501, 0.1001)
-            )
+            error = abs(vertex(distances, energies, deepest) - length)
+            yield judged("diatomics", "accuracy: bond length, error", symbols, "angstrom", error, (0.05, 0.1))
             barrier = max(0.0, float(np.nanmax(energies[deepest:])) - energies[-1])
             noise = bench.noise(here).energy
             yield judged("diatomics", "shape: barrier beyond the limit of atoms", symbols, "eV", barrier, (0.05, 0.2), noise)

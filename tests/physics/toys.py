@@ -71,12 +71,21 @@ class PrefersAnOrientation(Smooth):
 class ForcesOfNoEnergy(Smooth):
     """Central forces between pairs, whose strength depends on further neighbours, as if that cost nothing."""
 
+    strength = 0.5
+
     def changed(self, energy, forces, numbers, positions):
         vectors, distances = vectors_of(positions)
-        near = np.exp(-(distances**2) / 4.0) * (1.0 - np.eye(len(numbers)))
-        crowded = near.sum(axis=1)
-        strengths = 0.2 * near * (1.0 + crowded[:, None] * crowded[None])
+        off = 1.0 - np.eye(len(numbers))
+        near, bonded = np.exp(-(distances**2) / 9.0) * off, np.exp(-((distances - 1.3) ** 2) / 0.2) * off
+        crowded = bonded.sum(axis=1)
+        strengths = self.strength * near * (crowded[:, None] + crowded[None])
         return energy, forces + np.sum(strengths[:, :, None] * vectors, axis=1)
+
+
+class WeakForcesOfNoEnergy(ForcesOfNoEnergy):
+    """Under which a molecule does not fall apart."""
+
+    strength = 0.05
 
 
 class Handed(WithTerm):
