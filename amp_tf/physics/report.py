@@ -14,7 +14,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
-from amp_tf.files import write_text
+from amp_tf.files import whole_file, write_text
 from amp_tf.physics.checks import CHECKS, PhysicsResult
 from amp_tf.physics.records import record_of
 from amp_tf.physics.verdicts import FAIL, INFORMATION
@@ -46,8 +46,8 @@ def write_report(
         if (image := draw(record, test, compare)) is not None:
             images[test] = base64.b64encode(image).decode()
             beside = path.with_name(f"{path.stem}-{test}.png")
-            beside.parent.mkdir(parents=True, exist_ok=True)
-            beside.write_bytes(image)
+            with whole_file(beside) as partial:
+                partial.write_bytes(image)
             written.append(beside)
     write_text(path, _page(record, images, compare, published or {}, published_name))
     return written

@@ -1,0 +1,155 @@
+"""The command: what it reads, prints, writes and ends with."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase.build import molecule
+from typer.testing import CliRunner
+
+from amp_tf.cli import app
+from amp_tf.errors import AmpTFError, InputError
+from amp_tf.physics import check_physics, targets
+from amp_tf.physics.checks import CHECKS, PRESETS, chosen_tests
+from amp_tf.physics.command import seconds_of
+from amp_tf.physics.study import PUBLISHED
+from tests.physics import toys
+
+ROOT = Path(__file__).resolve().parents[2]
+TOY = "tests.physics.toys:"
+
+
+def run(*words):
+    return CliRunner().invoke(app, ["check-physics", *map(str, words)])
+
+
+@pytest.mark.parametrize(
+    ("toy", "tests", "status"),
+    [("Smooth", "rotation,loop", 0), ("ConstantPerSystem", "extensivity", 3), ("Rounded", "rotation", 4), ("Smooth", "homometric", 4)],
+)
+def test_exit_status(toy, tests, status):
+    finished = run(TOY + toy, "--tests", tests)
+    assert finished.exit_code == status, finished.output
+    assert all(name in finished.output for name in tests.split(","))
+
+
+def test_a_warning_counts_where_it_is_asked_for():
+    word = f"{TOY}PrefersAnOrientation"  # whose forces are a little off the gradient
+    assert [run(word, "--tests", "gradient", *more).exit_code for more in ([], ["--strict"])] == [0, 3]
+
+
+def test_what_it_writes(tmp_path):
+    """A page of one file without scripts, plots beside it, and JSON without NaN that another run compares itself with."""
+    first, page = tmp_path / "first.json", tmp_path / "page.html"
+    assert run(TOY + "Hole", "--tests", "wall,rotation", "--json", first).exit_code == 3
+    record = json.loads(first.read_text(), parse_constant=pytest.fail)
+    assert (record["verdicts"]["wall"], list(record["verdicts"])) == ("fail", ["rotation", "wall"])
+    assert {"python", "ase", "numpy"} <= record["versions"].keys()
+    words = ["--report", page, "--compare", first, "--published", "ANI-1x"]
+    finished = run(TOY + "Smooth", "--tests", "wall,rotation,diatomics", *words)
+    assert finished.exit_code == 3, finished.output  # no chemistry
+    text = page.read_text()
+    assert text.count("<section id=") == 3
+    assert "<script" not in text
+    assert 'src="data:image/png;base64,' in text
+    assert PUBLISHED["ANI-1x"]["diatomics"] in text
+    assert "tests.physics.toys:Hole: fail" in text
+    assert {path.name for path in tmp_path.glob("*.png")} == {f"page-{test}.png" for test in ("rotation", "wall", "diatomics")}
+
+
+def test_a_molecule_of_the_user_is_looked_at(tmp_path):
+    path = tmp_path / "thiol.xyz"
+    molecule("CH3SH").write(path)
+    finished = run(TOY + "Smooth", "--molecule", path, "--tests", "rotation,stretch", "--json", tmp_path / "found.json")
+    rows = json.loads((tmp_path / "found.json").read_text())["rows"]
+    assert {row["molecule"] for row in rows if row["test"] == "rotation"} >= {"thiol, rattled", "water"}
+    assert any(row["molecule"].startswith("thiol, ") for row in rows if row["test"] == "stretch"), finished.output
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ([], "TARGET is missing"),
+        (["nowhere.keras"], "nowhere.keras: no such file"),
+        (["just words"], "is no target"),
+        (["no_such_module:make"], "the module no_such_module cannot be imported"),
+        ([TOY + "Nothing"], "has no Nothing that can be called"),
+        ([TOY + "tetrahedron"], "has no get_potential_energy"),
+        ([TOY + "Smooth(nonsense)"], "is not of the form key=value"),
+        ([TOY + "StaleCache(size=3)"], "raised"),
+        ([TOY + "NoForces"], "computes energy; energies and forces are needed"),
+        ([TOY + "RaisesAlways"], "computes none of the molecules"),
+        ([TOY + "Smooth", "--tests", "rotatoin"], "there is no test 'rotatoin'"),
+        ([TOY + "Smooth", "--budget", "soon"], "is no time"),
+        ([TOY + "Smooth", "--published", "GPT"], "the study has no GPT"),
+        ([TOY + "Smooth", "--molecule", "nowhere.xyz"], "nowhere.xyz: no such file"),
+        ([TOY + "Smooth", "--report", "setup.cfg/report.html"], "setup.cfg is no folder"),
+        ([TOY + "Smooth", "--compare", "setup.cfg"], "cannot be read as a result"),
+    ],
+)
+def test_bad_input_is_one_sentence(words, sentence, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    error = run(*words).exception
+    assert isinstance(error, AmpTFError), error
+    assert sentence in str(error)
+    assert "\n" not in str(error)
+
+
+def test_settings_of_a_factory_are_yaml(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    assert targets._settings("a=1, b='x, y', c=[1, 2], d=true, e=1.5e3") == {"a": 1, "b": "x, y", "c": [1, 2], "d": True, "e": "1.5e3"}
+    with pytest.raises(InputError, match="raised TypeError"):
+        targets.read_target(f"{TOY}StaleCache(size=3)")
+
+
+class Interrupting(toys.Smooth):
+    """As if Ctrl-C were pressed in the middle."""
+
+    n_calls = 0
+
+    def changed(self, energy, forces, numbers, positions):
+        self.n_calls += 1
+        if self.n_calls == 900:
+            raise KeyboardInterrupt
+        return energy, forces
+
+
+def test_what_had_finished_is_reported_after_ctrl_c():
+    found = check_physics(Interrupting(), tests="quick")
+    assert found.was_interrupted
+    assert found.verdict("translation") == "pass"
+    assert found.verdict("jacobian") == "not run"
+    finished = run("tests.physics.test_command:Interrupting", "--preset", "quick")
+    assert "translation" in finished.output
+    assert "interrupted; what had finished is reported" in str(finished.exception)
+
+
+def test_a_budget_leaves_tests_out():
+    found = check_physics(toys.Smooth(), tests="quick", budget=0.0)
+    assert "not run" in {found.verdict(name) for name in PRESETS["quick"]}
+    assert [seconds_of(text) for text in (None, "90", "90s", "1.5m", "1h")] == [None, 90.0, 90.0, 90.0, 3600.0]
+
+
+def test_tests_by_name_group_and_preset():
+    assert chosen_tests("loop,symmetry") == ["translation", "rotation", "mirror", "permutation", "loop"]
+    assert chosen_tests("all") == list(CHECKS)
+    assert "mirror" not in chosen_tests("study")
+    assert set(PRESETS["quick"]) < set(PRESETS["standard"]) < set(PRESETS["full"])
+    listed = run("--list").output
+    assert all(name in listed for name in CHECKS)
+
+
+def test_neither_tensorflow_nor_torch_is_imported():
+    code = (
+        "import sys; import amp_tf.physics.targets, amp_tf.physics, amp_tf.cli; print({'tensorflow', 'keras', 'torch'} & set(sys.modules))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "set()"
+
+
+def test_the_same_seed_gives_the_same_numbers():
+    rows = [[row.value for row in check_physics(toys.Smooth(), tests="rotation,loop", seed=seed).rows] for seed in (0, 0, 1)]
+    assert rows[0] == rows[1] != rows[2]
+    assert np.isfinite(rows[0]).all()
