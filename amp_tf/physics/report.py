@@ -20,6 +20,8 @@ from amp_tf.physics.records import record_of
 from amp_tf.physics.verdicts import FAIL, INFORMATION
 
 OURS, REFERENCE = "#1f5fa8", "0.6"
+HIGHEST = 20.0
+"""Of energies in plots, eV."""
 
 
 def write_report(
@@ -70,10 +72,17 @@ def _page(record, images: Mapping[str, str], compare, published: Mapping[str, st
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>Physics of {name}</title><style>{_style()}</style></head><body>\n<h1>Does {name} obey physics?</h1>\n"
-        f'<p class="about">{html.escape(about)}</p>\n<ul class="strip">{strip}</ul>\n{sections}'
+        f'<p class="about">{html.escape(about)}</p>\n<ul class="strip">{strip}</ul>\n{_failures(record)}{sections}'
         + (f"<section><h3>Not computed</h3><ul>{dropped}</ul></section>" if dropped else "")
         + "</body></html>\n"
     )
+
+
+def _failures(record) -> str:
+    """What each failure, that follows from no other, does to a simulation."""
+    roots = dict.fromkeys(row["test"] for row in record["rows"] if row["verdict"] == FAIL and not row["follows_from"])
+    lines = "".join(f'<li><a href="#{test}">{test}</a>: {html.escape(CHECKS[test].harm)}</li>' for test in roots)
+    return f'<ul class="harm">{lines}</ul>\n' if roots else ""
 
 
 def _section(record, test: str, image: str | None, compare, published: Mapping[str, str], published_name: str) -> str:
@@ -93,7 +102,7 @@ def _section(record, test: str, image: str | None, compare, published: Mapping[s
     if test in published:
         parts.append(f'<p class="words">The study on {html.escape(published_name)}: {html.escape(published[test])}.</p>')
     if image:
-        parts.append(f'<img alt="Curves of {test}" src="data:image/png;base64,{image}">')
+        parts.append(f'<div class="scroll"><img alt="Curves of {test}" src="data:image/png;base64,{image}"></div>')
     parts.append(
         '<div class="scroll"><table><thead><tr><th>molecule</th><th>what</th><th class="n">value</th><th class="n">passes to</th>'
         '<th class="n">fails from</th><th class="n">noise</th><th>unit</th><th>verdict</th><th>note</th></tr></thead>'
@@ -104,11 +113,12 @@ def _section(record, test: str, image: str | None, compare, published: Mapping[s
 
 def _line(row: Mapping[str, Any]) -> str:
     verdict = "" if row["verdict"] == INFORMATION else row["verdict"]
-    follows = f"follows from {row['follows_from']}; " if row["follows_from"] else ""
+    note = "; ".join(filter(None, (row["follows_from"] and f"follows from {row['follows_from']}", row["note"])))
     numbers = "".join(f'<td class="n">{_number(row[key])}</td>' for key in ("value", "limit", "fail_limit", "noise"))
+    unit = row["unit"].replace("angstrom", "Å")
     return (
-        f"<tr><td>{html.escape(row['molecule'])}</td><td>{html.escape(row['metric'])}</td>{numbers}<td>{html.escape(row['unit'])}</td>"
-        f'<td class="v-{_css(row["verdict"])}">{verdict}</td><td class="note">{html.escape(follows + row["note"])}</td></tr>'
+        f"<tr><td>{html.escape(row['molecule'])}</td><td>{html.escape(row['metric'])}</td>{numbers}<td>{html.escape(unit)}</td>"
+        f'<td class="v-{_css(row["verdict"])}">{verdict}</td><td class="note">{html.escape(note)}</td></tr>'
     )
 
 
@@ -153,22 +163,18 @@ def draw(record: Mapping[str, Any], test: str, compare: Sequence[Mapping[str, An
 def _draw_curve(axis, curve: Mapping[str, Any], target: str, compare: Sequence[Mapping[str, Any]]) -> None:
     energies = np.array(curve["y"], dtype=float)
     factor, unit = (1e3, "meV") if np.nanmax(np.abs(energies), initial=0.0) < 0.2 else (1.0, "eV")
-    if curve["reference"]:
-        axis.plot(
-            curve["reference_x"],
-            factor * np.array(curve["reference"], dtype=float),
-            color=REFERENCE,
-            linewidth=3,
-            label=curve["source"][:40],
-        )
+    known = np.array(curve["reference"] or [], dtype=float)
+    if len(known):
+        axis.plot(curve["reference_x"], factor * known, color=REFERENCE, linewidth=3, label=curve["source"][:40])
     for other in compare:
         for same in other["curves"]:
             if (same["test"], same["name"]) == (curve["test"], curve["name"]):
                 axis.plot(same["x"], factor * np.array(same["y"], dtype=float), linewidth=0.8, label=other["target"][:30])
     axis.plot(curve["x"], factor * energies, color=OURS, linewidth=1.6, label=target[:30])
-    low, high = np.nanpercentile(factor * energies, [0, 90]) if np.any(np.isfinite(energies)) else (0.0, 1.0)
-    if factor == 1.0 and np.nanmax(energies) > 12.0:  # a wall would hide the rest
-        axis.set_ylim(low - 0.1 * (high - low) - 0.1, max(12.0, high))
+    shown = np.concatenate([energies, known])
+    if factor == 1.0 and np.nanmax(shown, initial=0.0) > HIGHEST:  # a wall would hide the rest
+        low = float(np.nanmin(shown))
+        axis.set_ylim(min(low, 0.0) - 0.05 * HIGHEST, HIGHEST)
     axis.set(xlabel=f"{curve['quantity']} ({_symbol(curve['unit'])})", ylabel=f"energy ({unit})", title=curve["name"])
     axis.title.set_fontsize(9)
     if curve["reference"] or compare:
