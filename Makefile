@@ -6,7 +6,7 @@ PYTEST_OPTIONS ?=
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: help install lint format test test-oldest docs fuzz lock benchmark dataset-water-dimer dataset-water-clusters dataset-uracil dataset-retinoic-acid \
+.PHONY: help install lint format test test-oldest check-peers reproduce-study docs fuzz lock benchmark dataset-water-dimer dataset-water-clusters dataset-uracil dataset-retinoic-acid \
   dataset-sam-cysteine dataset-qm9 readme ship-weights clean
 
 help:
@@ -18,6 +18,8 @@ help:
 	@echo "make reproduce-orders    AMP(2) against AMP(3) on the clusters of Figure 3, three seeds each, with two forms of polarization"
 	@echo "make reproduce-dynamics  whether a potential of uracil is fit for dynamics: bonds, gas, water, energy (hours; RETRAIN=1 trains it; PRESET=smoke)"
 	@echo "make reproduce-dipeptide OPTIONS=\"--weights MIN_state_dict\"   alanine dipeptide with the published weights of AMP-BMS, in OpenMM"
+	@echo "make check-peers         amp-tf check-physics of ANI, SevenNet, GFN2-xTB and ours, each in an environment of its own (half an hour)"
+	@echo "make reproduce-study     what that found, beside the words of the study of ML potentials"
 	@echo "make test                lint and tests (PYTEST_OPTIONS=--run-slow for all)"
 	@echo "make docs                the documentation, runs/docs/index.html; its tutorials run as it is built"
 	@echo "make test-oldest         the tests of mathematics, models and data with the lowest versions that setup.cfg allows"
@@ -37,6 +39,12 @@ $(INSTALLED): requirements.lock setup.cfg pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
+
+check-peers: $(INSTALLED)
+	$(BIN)/python -m reproductions.peers $(OPTIONS)
+
+reproduce-study: $(INSTALLED)
+	$(BIN)/python -m reproductions.study $(OPTIONS)
 
 reproduce-%: $(INSTALLED)
 	@test -f reproductions/$*.py || { echo "error: there is no reproduction '$*'; there are: $$(cd reproductions && ls figure*.py table*.py orders.py dynamics.py dipeptide.py 2>/dev/null | sed 's/\.py//' | tr '\n' ' ')"; exit 1; }

@@ -6,7 +6,7 @@ import typer
 
 from amp_tf.errors import InputError
 from amp_tf.physics.checks import CHECKS, PRESETS, PhysicsResult
-from amp_tf.physics.study import PUBLISHED
+from amp_tf.physics.study import STUDY
 from amp_tf.physics.verdicts import FAIL, NOT_APPLICABLE, NOT_RUN, PASS, WARN, Row
 
 COLORS = {PASS: typer.colors.GREEN, WARN: typer.colors.YELLOW, FAIL: typer.colors.RED, "error": typer.colors.RED}
@@ -83,6 +83,6 @@ def published_words(model: str | None) -> dict[str, str]:
     """
     if model is None:
         return {}
-    if model not in PUBLISHED:
-        raise InputError(f"the study has no {model}; choose of {', '.join(PUBLISHED)}.")
-    return PUBLISHED[model]
+    if model not in STUDY:
+        raise InputError(f"the study has no {model}; choose of {', '.join(STUDY)}.")
+    return {test: said.words for test, said in STUDY[model].items()}

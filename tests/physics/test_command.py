@@ -15,7 +15,7 @@ from amp_tf.errors import AmpTFError, InputError
 from amp_tf.physics import check_physics, targets
 from amp_tf.physics.checks import CHECKS, PRESETS, chosen_tests
 from amp_tf.physics.command import seconds_of
-from amp_tf.physics.study import PUBLISHED
+from amp_tf.physics.study import STUDY
 from tests.physics import toys
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -55,7 +55,7 @@ def test_what_it_writes(tmp_path):
     assert text.count("<section id=") == 3
     assert "<script" not in text
     assert 'src="data:image/png;base64,' in text
-    assert PUBLISHED["ANI-1x"]["diatomics"] in text
+    assert STUDY["ANI-1x"]["diatomics"].words in text
     assert "tests.physics.toys:Hole: fail" in text
     assert {path.name for path in tmp_path.glob("*.png")} == {f"page-{test}.png" for test in ("rotation", "wall", "diatomics")}
 

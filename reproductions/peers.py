@@ -1,0 +1,109 @@
+"""``amp-tf check-physics`` of other potentials, each in an environment of its own, and of ours. ``make check-peers``.
+
+Results are kept as reproductions/results/physics/NAME.json; :mod:`reproductions.study` puts them beside what the study says.
+"""
+
+import subprocess
+import sys
+import venv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from amp_tf.command import run_command
+from amp_tf.errors import InputError
+from common.results import ROOT
+from reproductions.folders import RESULTS, RUNS
+
+OUTPUT = RESULTS / "physics"
+OF_ALL = ("numpy", "scipy", "ase", "matplotlib", "pyyaml", "tqdm", "typer")
+"""What the check needs; amp_tf itself is installed without its dependencies."""
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A potential to examine.
+
+    Attributes:
+        target: for ``amp-tf check-physics``.
+        requirements: of its environment; empty: in ours.
+        options: further ones of the command.
+    """
+
+    target: str
+    requirements: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+
+
+TORCH_ANI = ("torch", "torchani==2.0", "setuptools<81", "lark-parser")
+PEERS = {
+    "ANI-1x": Peer("reproductions.peer_calculators:ani(name=ANI1x)", TORCH_ANI),
+    "ANI-1ccx": Peer("reproductions.peer_calculators:ani(name=ANI1ccx)", TORCH_ANI),
+    "7net-0": Peer("reproductions.peer_calculators:sevennet(name=7net-0)", ("torch", "sevenn==0.13.0")),
+    "GFN2-xTB": Peer("tblite.ase:TBLite(method=GFN2-xTB, accuracy=0.01, verbosity=0)", ("tblite==0.8.0",)),
+    "uracil": Peer("uracil", options=("--exact",)),
+}
+"""By name; AMP-BMS joins them where its weights are given."""
+
+
+def environment(requirements: Sequence[str], folder: Path) -> Path:
+    """The Python of an environment with these and with this checkout of amp_tf; made where it is missing.
+
+    Raises:
+        InputError: where something cannot be installed; tells what.
+    """
+    python = folder / "bin" / "python"
+    if not (folder / "complete").is_file():
+        venv.create(folder, clear=True, with_pip=True)
+        for words in ([*OF_ALL, *requirements], ["--no-deps", str(ROOT)]):
+            command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *words]
+            if (finished := subprocess.run(command, capture_output=True, text=True, check=False)).returncode:
+                reason = " ".join((finished.stderr.strip().splitlines() or ["no reason given"])[-1].split())
+                raise InputError(f"{', '.join(requirements)} cannot be installed: {reason[:300]}")
+        (folder / "complete").touch()
+    return python
+
+
+def examine(name: str, peer: Peer, preset: str, output: Path, runs: Path = RUNS) -> str:
+    """Run the check and keep its result; returns one line of what happened, which is why it was skipped where it was."""
+    try:
+        folder = runs / "peers" / "-".join(part.partition("=")[0] for part in peer.requirements)
+        python = environment(peer.requirements, folder) if peer.requirements else Path(sys.executable)
+    except (InputError, OSError) as error:
+        return f"{name}: skipped; {error}"
+    path = output / f"{name}.json"
+    words = ["check-physics", peer.target, "--preset", preset, "--json", str(path), *peer.options]
+    finished = subprocess.run([str(python), "-m", "amp_tf.cli", *words], cwd=ROOT, check=False)
+    return f"{name}: {path if finished.returncode in (0, 3, 4) else f'failed with exit status {finished.returncode}'}"
+
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def main(
+    names: Annotated[list[str] | None, typer.Argument(help="Of peers; by default all.")] = None,
+    preset: Annotated[str, typer.Option(help="quick, standard or full.")] = "standard",
+    weights: Annotated[Path | None, typer.Option(help="The published weights of AMP-BMS, MIN_state_dict, which do not ship.")] = None,
+) -> None:
+    """Examine other potentials and ours."""
+    peers = dict(PEERS)
+    if weights is not None:
+        from amp_tf.models.amp_bms_weights import import_weights
+
+        potential = RUNS / "peers" / "amp_bms.keras"
+        potential.parent.mkdir(parents=True, exist_ok=True)
+        import_weights(weights, dtype="float64").save(potential)
+        peers["AMP-BMS"] = Peer(str(potential))
+    if unknown := [name for name in names or () if name not in peers]:
+        raise InputError(f"there is no peer {unknown[0]}; choose of {', '.join(peers)}.")
+    OUTPUT.mkdir(parents=True, exist_ok=True)
+    for name in names or peers:
+        typer.echo(examine(name, peers[name], preset, OUTPUT))
+
+
+if __name__ == "__main__":
+    run_command(app)
