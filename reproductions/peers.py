@@ -6,7 +6,6 @@ Results are kept as reproductions/results/physics/NAME.json; :mod:`reproductions
 import subprocess
 import sys
 import venv
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -23,34 +22,41 @@ OF_ALL = ("numpy", "scipy", "ase", "matplotlib", "pyyaml", "tqdm", "typer")
 """What the check needs; amp_tf itself is installed without its dependencies."""
 
 
+ENVIRONMENTS = {
+    "torchani": ("torch", "torchani==2.0", "setuptools<81", "lark-parser"),
+    "sevenn": ("torch", "sevenn==0.13.0"),
+    "tblite": ("tblite==0.8.0",),
+}
+"""Requirements of other potentials, whose wheels hold their weights."""
+
+
 @dataclass(frozen=True)
 class Peer:
     """A potential to examine.
 
     Attributes:
         target: for ``amp-tf check-physics``.
-        requirements: of its environment; empty: in ours.
+        environment: one of :data:`ENVIRONMENTS`; empty: ours.
         options: further ones of the command.
     """
 
     target: str
-    requirements: tuple[str, ...] = ()
+    environment: str = ""
     options: tuple[str, ...] = ()
 
 
-TORCH_ANI = ("torch", "torchani==2.0", "setuptools<81", "lark-parser")
 PEERS = {
-    "ANI-1x": Peer("reproductions.peer_calculators:ani(name=ANI1x)", TORCH_ANI),
-    "ANI-1ccx": Peer("reproductions.peer_calculators:ani(name=ANI1ccx)", TORCH_ANI),
-    "7net-0": Peer("reproductions.peer_calculators:sevennet(name=7net-0)", ("torch", "sevenn==0.13.0")),
-    "GFN2-xTB": Peer("tblite.ase:TBLite(method=GFN2-xTB, accuracy=0.01, verbosity=0)", ("tblite==0.8.0",)),
+    "ANI-1x": Peer("reproductions.peer_calculators:ani(name=ANI1x)", "torchani"),
+    "ANI-1ccx": Peer("reproductions.peer_calculators:ani(name=ANI1ccx)", "torchani"),
+    "7net-0": Peer("reproductions.peer_calculators:sevennet(name=7net-0)", "sevenn"),
+    "GFN2-xTB": Peer("tblite.ase:TBLite(method=GFN2-xTB, accuracy=0.01, verbosity=0)", "tblite"),
     "uracil": Peer("uracil", options=("--exact",)),
 }
 """By name; AMP-BMS joins them where its weights are given."""
 
 
-def environment(requirements: Sequence[str], folder: Path) -> Path:
-    """The Python of an environment with these and with this checkout of amp_tf; made where it is missing.
+def environment(name: str, folder: Path) -> Path:
+    """The Python of one of :data:`ENVIRONMENTS`, with this checkout of amp_tf; made where it is missing.
 
     Raises:
         InputError: where something cannot be installed; tells what.
@@ -58,11 +64,11 @@ def environment(requirements: Sequence[str], folder: Path) -> Path:
     python = folder / "bin" / "python"
     if not (folder / "complete").is_file():
         venv.create(folder, clear=True, with_pip=True)
-        for words in ([*OF_ALL, *requirements], ["--no-deps", str(ROOT)]):
+        for words in ([*OF_ALL, *ENVIRONMENTS[name]], ["--no-deps", "--editable", str(ROOT)]):
             command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *words]
             if (finished := subprocess.run(command, capture_output=True, text=True, check=False)).returncode:
                 reason = " ".join((finished.stderr.strip().splitlines() or ["no reason given"])[-1].split())
-                raise InputError(f"{', '.join(requirements)} cannot be installed: {reason[:300]}")
+                raise InputError(f"{', '.join(ENVIRONMENTS[name])} cannot be installed: {reason[:300]}")
         (folder / "complete").touch()
     return python
 
@@ -70,8 +76,8 @@ def environment(requirements: Sequence[str], folder: Path) -> Path:
 def examine(name: str, peer: Peer, preset: str, output: Path, runs: Path = RUNS) -> str:
     """Run the check and keep its result; returns one line of what happened, which is why it was skipped where it was."""
     try:
-        folder = runs / "peers" / "-".join(part.partition("=")[0] for part in peer.requirements)
-        python = environment(peer.requirements, folder) if peer.requirements else Path(sys.executable)
+        of_peer = runs / "peers" / peer.environment
+        python = environment(peer.environment, of_peer) if peer.environment else Path(sys.executable)
     except (InputError, OSError) as error:
         return f"{name}: skipped; {error}"
     path = output / f"{name}.json"
