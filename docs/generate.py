@@ -10,12 +10,17 @@ from typer.cli import get_docs_for_click
 from amp_tf.cli import app
 from amp_tf.files import write_text
 from amp_tf.training.config import TrainingConfig
+from reproductions import study
 from reproductions.report import BLOCKS, block
 
 
 def write(folder: Path) -> None:
     """Write every part as Markdown; a file that would not change is left alone, so that Sphinx reads no page twice."""
-    parts = {"command-line": command_line(), "configuration": configuration()} | {name: block(name) for name in BLOCKS}
+    examined = study.records()
+    parts = {
+        "command-line": command_line(), "configuration": configuration(), "physics": f"{study.overview(examined)}\n",
+        "study": f"{study.beside_the_study(examined)}\n",
+    } | {name: block(name) for name in BLOCKS}  # fmt: skip
     folder.mkdir(exist_ok=True)
     for name, text in parts.items():
         path = folder / f"{name}.md"

@@ -46,9 +46,9 @@ class Peer:
 
 
 PEERS = {
-    "ANI-1x": Peer("reproductions.peer_calculators:ani(name=ANI1x)", "torchani"),
-    "ANI-1ccx": Peer("reproductions.peer_calculators:ani(name=ANI1ccx)", "torchani"),
-    "7net-0": Peer("reproductions.peer_calculators:sevennet(name=7net-0)", "sevenn"),
+    "ANI-1x": Peer("amp_tf.physics.peers:ani(name=ANI1x)", "torchani"),
+    "ANI-1ccx": Peer("amp_tf.physics.peers:ani(name=ANI1ccx)", "torchani"),
+    "7net-0": Peer("amp_tf.physics.peers:sevennet(name=7net-0)", "sevenn"),
     "GFN2-xTB": Peer("tblite.ase:TBLite(method=GFN2-xTB, accuracy=0.01, verbosity=0)", "tblite"),
     "uracil": Peer("uracil", options=("--exact",)),
 }

@@ -34,21 +34,21 @@ def extensivity(bench: Bench) -> Iterator[Row]:
             found = bench.subject.curve([_apart(first, second, distance) for distance in DISTANCES])
             bench.curve("extensivity", name, "distance", "angstrom", DISTANCES, found - alone)
         near, far = (bench.subject.energy(_apart(first, second, distance)) - alone for distance in (50.0, 100.0))
-        yield _judged_limit(bench, first, name, near, far)
+        yield _judged_limit(bench, first, name, near, far, 2)
     molecule = molecules[0]
     alone = bench.subject.energy(molecule)
     for n in COPIES:
         shifts = [np.arange(n)[:, None] * [0.0, 0.0, spacing] for spacing in SPACINGS]
         rows = [together(*(molecule.at(molecule.positions + shift) for shift in of_all), name=molecule.name) for of_all in shifts]
         near, far = (bench.subject.energy(row) - n * alone for row in rows)
-        yield _judged_limit(bench, molecule, f"{n} copies of {molecule.name}", near, far)
+        yield _judged_limit(bench, molecule, f"{n} copies of {molecule.name}", near, far, n)
 
 
-def _judged_limit(bench: Bench, molecule: Molecule, name: str, near: float, far: float) -> Row:
-    """The verdict on c of E = c + a/r³ through the energies at r and 2 r."""
+def _judged_limit(bench: Bench, molecule: Molecule, name: str, near: float, far: float, n: int) -> Row:
+    """The verdict on c of E = c + a/r³ through the energies at r and 2 r, of each of ``n`` molecules."""
     noise = 2.0 * bench.noise(molecule).energy
-    limit = (8.0 * far - near) / 7.0
-    return judged("extensivity", "E(all) - ΣE(each), infinitely far", name, "meV", abs(limit) / MEV, ENERGY_LIMITS, noise / MEV)
+    limit = abs(8.0 * far - near) / 7.0 / n
+    return judged("extensivity", "E(all) - ΣE(each) for each, infinitely far", name, "meV", limit / MEV, ENERGY_LIMITS, noise / MEV)
 
 
 def _apart(first: Molecule, second: Molecule, distance: float) -> Molecule:

@@ -60,6 +60,17 @@ def extrema(values: np.ndarray, depth: float, is_closed: bool = False) -> tuple[
     return found[0], found[1]
 
 
+def without_lone(values: np.ndarray, places: list[int]) -> list[int]:
+    """Minima of more than one point; a single one far below both neighbours is a jump to another electronic state and back."""
+    found = []
+    for place in places:
+        around = [values[end] - values[place] for end in (place - 1, place + 1) if np.isfinite(values[end])]
+        further = [values[end] - values[place] for end in (place - 2, place + 2) if 0 <= end < len(values) and np.isfinite(values[end])]
+        if len(around) == 2 and (not further or min(around) < 0.5 * max(further)):
+            found.append(place)
+    return found
+
+
 def vertex(x: np.ndarray, values: np.ndarray, place: int) -> float:
     """Where the parabola through a minimum and its two neighbours is lowest."""
     before, here, after = values[place - 1 : place + 2]
@@ -79,8 +90,10 @@ def diatomics(bench: Bench) -> Iterator[Row]:
         bench.curve("diatomics", symbols, "distance", "angstrom", distances, energies - energies[-1], known)
         here = diatomic(symbols, length, DIATOMICS[symbols])
         depth = _depth(bench, here)
-        found = extrema(energies, depth)[0]
+        every = extrema(energies, depth)[0]
+        found = without_lone(energies, every)
         at = ", ".join(f"{distances[place]:.2f}" for place in found) or "none"
+        yield from _jumps("diatomics", symbols, distances, energies, [place for place in every if place not in found])
         yield decided("diatomics", "shape: minima", symbols, len(found) == 1, f"at {at} angstrom; nature has one", float(len(found)))
         if found:
             deepest = min(found, key=lambda place: abs(distances[place] - length))
@@ -91,6 +104,15 @@ def diatomics(bench: Bench) -> Iterator[Row]:
             yield judged("diatomics", "shape: barrier beyond the limit of atoms", symbols, "eV", barrier, (0.05, 0.2), noise)
             yield told("diatomics", "depth, E(8 angstrom) - E(minimum)", symbols, "eV", energies[-1] - energies[deepest], _source(known))
         yield told("diatomics", "E(8 angstrom) - ΣE(atom)", symbols, "eV", _beyond_atoms(bench, symbols, energies[-1]))
+
+
+def _jumps(test: str, name: str, x: np.ndarray, energies: np.ndarray, lone: list[int]) -> Iterator[Row]:
+    """Points that were lost, and such that are off the curve alone: a calculation that converges to another state, or does not."""
+    lost = int(np.count_nonzero(~np.isfinite(energies)))
+    if lone or lost:
+        at = ", ".join(f"{x[place]:.2f}" for place in lone)
+        words = [f"{lost} lost"] * bool(lost) + [f"{len(lone)} off the curve, at {at} angstrom"] * bool(lone)
+        yield Row(test, "points lost or off the curve", name, value=float(lost + len(lone)), verdict=WARN, note="; ".join(words))
 
 
 def _pairs_of_atoms(bench: Bench, distances_of):
@@ -139,8 +161,10 @@ def stretch(bench: Bench) -> Iterator[Row]:
             energies = bench.subject.curve([stretched(molecule, first, second, by) for by in LENGTHS])
             known = reference("stretch", molecule.name) if molecule.name in named else None
             bench.curve("stretch", name, "longer by", "angstrom", LENGTHS, energies - np.nanmin(energies), known)
-            found = extrema(energies, _depth(bench, molecule))[0]
+            every = extrema(energies, _depth(bench, molecule))[0]
+            found = without_lone(energies, every)
             at = ", ".join(f"{LENGTHS[place]:+.2f}" for place in found) or "none"
+            yield from _jumps("stretch", name, LENGTHS, energies, [place for place in every if place not in found])
             yield decided("stretch", "shape: minima", name, len(found) == 1, f"at {at} angstrom", float(len(found)))
             if found:
                 deepest = min(found, key=lambda place: energies[place])

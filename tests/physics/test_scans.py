@@ -19,7 +19,7 @@ from amp_tf.physics.molecules import (
 )
 from amp_tf.physics.noise import measured_noise
 from amp_tf.physics.references import reference
-from amp_tf.physics.scans import extrema, vertex
+from amp_tf.physics.scans import extrema, vertex, without_lone
 from amp_tf.physics.subject import Subject
 from amp_tf.physics.verdicts import judged
 from tests.physics import toys
@@ -113,3 +113,14 @@ def test_references_are_those_of_the_methods_that_they_name():
     assert reference("bend", "water")["height"] == pytest.approx(1.50, rel=0.03)
     assert reference("torsion", "ethane")["height"] == pytest.approx(0.125, rel=0.15)
     assert reference("stretch", "ethane")["depth"] == pytest.approx(5.0, rel=0.05)
+
+
+def test_a_point_off_the_curve_is_no_minimum():
+    x = np.arange(0.5, 8.0, 0.05)
+    values = 5.0 * (np.exp(-4.0 * (x - 1.2)) - 2.0 * np.exp(-2.0 * (x - 1.2)))
+    jumped = values.copy()
+    jumped[60] -= 0.2
+    for curve in (values, jumped):
+        assert without_lone(curve, extrema(curve, 5e-3)[0]) == extrema(values, 5e-3)[0]
+    second = values - 0.1 * np.exp(-(((x - 4.0) / 0.2) ** 2))
+    assert len(without_lone(second, extrema(second, 5e-3)[0])) == 2

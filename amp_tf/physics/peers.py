@@ -1,4 +1,4 @@
-"""Calculators of other potentials, for environments of their own in which TensorFlow is not installed (:mod:`reproductions.peers`)."""
+"""Calculators of other potentials whose weights are in their wheels, for environments that have these (``make check-peers``)."""
 
 from typing import Any
 
