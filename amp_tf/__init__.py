@@ -14,6 +14,7 @@ _HOME = {
     "AMPBMS": "amp_tf.models",
     "GNN": "amp_tf.models",
     "PaiNN": "amp_tf.models",
+    "PhysNet": "amp_tf.models",
     "Potential": "amp_tf.models",
     "SchNet": "amp_tf.models",
     "load_potential": "amp_tf.models",

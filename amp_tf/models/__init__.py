@@ -6,7 +6,8 @@ from amp_tf.models.amp_bms import AMPBMS
 from amp_tf.models.gnn import GNN
 from amp_tf.models.loading import load_potential
 from amp_tf.models.painn import PaiNN
+from amp_tf.models.physnet import PhysNet
 from amp_tf.models.potential import Potential
 from amp_tf.models.schnet import SchNet
 
-__all__ = ["AMP", "AMPBMS", "GNN", "PaiNN", "Potential", "SchNet", "load_potential"]
+__all__ = ["AMP", "AMPBMS", "GNN", "PaiNN", "PhysNet", "Potential", "SchNet", "load_potential"]

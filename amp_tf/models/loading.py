@@ -20,13 +20,14 @@ from amp_tf.models.amp import AMP
 from amp_tf.models.amp_bms import AMPBMS
 from amp_tf.models.gnn import GNN
 from amp_tf.models.painn import PaiNN
+from amp_tf.models.physnet import PhysNet
 from amp_tf.models.potential import Potential
 from amp_tf.models.processes import require_no_fork
 from amp_tf.models.schnet import SchNet
 from amp_tf.models.settings import LARGEST, check_sizes, least_weights
 from amp_tf.shipped import potential_file
 
-MODELS: dict[str, type[Potential]] = {model.__name__: model for model in (AMP, GNN, PaiNN, SchNet, AMPBMS)}
+MODELS: dict[str, type[Potential]] = {model.__name__: model for model in (AMP, GNN, PaiNN, SchNet, PhysNet, AMPBMS)}
 
 SIZES = (*LARGEST, "n_features", "n_filters")
 """The settings that decide how much memory a potential takes."""

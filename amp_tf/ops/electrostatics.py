@@ -6,6 +6,7 @@ from amp_tf import units
 from amp_tf.ops import safe
 from amp_tf.ops.field import SMALLEST_DISTANCE
 from amp_tf.ops.multipoles import folding, full_contractions, highest_order, monomials
+from amp_tf.ops.radial import cutoff_function
 
 
 def potentials(partner_charges, distances, receivers, n_atoms):
@@ -60,6 +61,27 @@ def reaction_field(distances, cutoff: float, permittivity: float = 78.4):
     inside = ops.minimum(distances, cutoff)
     squared = ops.square(inside)
     return 1.0 / inside + squared * (square + squared * (fourth + squared * sixth)) - shift
+
+
+def damped_inverse(distances, cutoff: float):
+    r"""χ(R), which takes the place of 1/R between charges of atoms that may be bonded (PhysNet, doi 10.1021/acs.jctc.9b00181, Eq. 13):
+
+    .. math:: \chi(R) = \frac{f}{\sqrt{R^2 + 1}} + \frac{1 - f}{R}, \qquad f = \phi(2R)
+
+    with φ the cut-off function of exponent 3 that ends at c, so that χ is 1/R from c/2 on; the 1 is one angstrom squared.
+
+    Args:
+        distances: R, angstrom, zero included.
+        cutoff: c, angstrom.
+
+    Returns:
+        1/angstrom, of the shape of ``distances``; two continuous derivatives.
+    """
+    half = 0.5 * cutoff
+    scaled = ops.minimum(distances / half, 1.0)
+    # (1 − f)/R without a division by small R: 1 − f = x³ (10 − 15x + 6x²) with x = R/half
+    bare = ops.where(scaled < 1.0, ops.square(scaled) * (10.0 + scaled * (6.0 * scaled - 15.0)) / half, 1.0 / ops.maximum(distances, half))
+    return cutoff_function(distances, half, exponent=3) / ops.sqrt(ops.square(distances) + 1.0) + bare
 
 
 def multipole_charge_energies(moments, charges, decays, distances, unit_vectors, receivers):

@@ -49,6 +49,24 @@ def enveloped_sines(distances, cutoff: float, numbers, exponent: int = ENVELOPE_
     return envelope[:, None] * numbers * _sinc((distances / cutoff)[:, None] * numbers)
 
 
+def exponential_gaussians(distances, cutoff: float, centers, widths):
+    r"""PhysNet's radial basis (Unke and Meuwly, J. Chem. Theory Comput. 15, 3678, 2019, Eq. 7), Gaussians of :math:`e^{-d}`:
+
+    .. math:: \phi(d) \exp\left(-\beta_k (e^{-d} - \mu_k)^2\right), \qquad \phi(d) = 1 - 6x^5 + 15x^4 - 10x^3, \quad x = d/c
+
+    Args:
+        distances: d [n_pairs], angstrom.
+        cutoff: c, angstrom.
+        centers: μ [n_functions], between exp(−c) and 1; in the exponent d stands in angstrom.
+        widths: β [n_functions], positive.
+
+    Returns:
+        [n_pairs, n_functions]; two continuous derivatives at the cut-off.
+    """
+    gaussians = ops.exp(-widths * ops.square(ops.exp(-distances)[:, None] - centers))
+    return cutoff_function(distances, cutoff, exponent=3)[:, None] * gaussians
+
+
 def message_weight(distances, cutoff: float, exponent: int = ENVELOPE_EXPONENT):
     r"""w(x) = u(x)/x with the envelope u of :func:`cutoff_function` and x = distance/cutoff: a weight of pairs that favours close ones.
 

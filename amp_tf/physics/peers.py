@@ -15,7 +15,7 @@ def ani(name: str, dtype: str = "float64") -> Any:
 
     torch.set_num_threads(1)
     model = getattr(torchani.models, name)(periodic_table_index=True)
-    return model.to(getattr(torch, dtype)).ase(dtype=getattr(torch, dtype))
+    return model.to(getattr(torch, dtype)).ase()
 
 
 def sevennet(name: str) -> Any:

@@ -93,7 +93,7 @@ def diatomics(bench: Bench) -> Iterator[Row]:
         every = extrema(energies, depth)[0]
         found = without_lone(energies, every)
         at = ", ".join(f"{distances[place]:.2f}" for place in found) or "none"
-        yield from _jumps("diatomics", symbols, distances, energies, [place for place in every if place not in found])
+        yield from _jumps(bench, "diatomics", symbols, distances, energies, [place for place in every if place not in found])
         yield decided("diatomics", "shape: minima", symbols, len(found) == 1, f"at {at} angstrom; nature has one", float(len(found)))
         if found:
             deepest = min(found, key=lambda place: abs(distances[place] - length))
@@ -106,9 +106,9 @@ def diatomics(bench: Bench) -> Iterator[Row]:
         yield told("diatomics", "E(8 angstrom) - ΣE(atom)", symbols, "eV", _beyond_atoms(bench, symbols, energies[-1]))
 
 
-def _jumps(test: str, name: str, x: np.ndarray, energies: np.ndarray, lone: list[int]) -> Iterator[Row]:
+def _jumps(bench: Bench, test: str, name: str, x: np.ndarray, energies: np.ndarray, lone: list[int]) -> Iterator[Row]:
     """Points that were lost, and such that are off the curve alone: a calculation that converges to another state, or does not."""
-    lost = int(np.count_nonzero(~np.isfinite(energies)))
+    lost = 0 if bench.subject.domain else int(np.count_nonzero(~np.isfinite(energies)))  # else it ends with the training data
     if lone or lost:
         at = ", ".join(f"{x[place]:.2f}" for place in lone)
         words = [f"{lost} lost"] * bool(lost) + [f"{len(lone)} off the curve, at {at} angstrom"] * bool(lone)
@@ -164,7 +164,7 @@ def stretch(bench: Bench) -> Iterator[Row]:
             every = extrema(energies, _depth(bench, molecule))[0]
             found = without_lone(energies, every)
             at = ", ".join(f"{LENGTHS[place]:+.2f}" for place in found) or "none"
-            yield from _jumps("stretch", name, LENGTHS, energies, [place for place in every if place not in found])
+            yield from _jumps(bench, "stretch", name, LENGTHS, energies, [place for place in every if place not in found])
             yield decided("stretch", "shape: minima", name, len(found) == 1, f"at {at} angstrom", float(len(found)))
             if found:
                 deepest = min(found, key=lambda place: energies[place])

@@ -123,11 +123,11 @@ class Subject:
         return _Anew(self)
 
     def curve(self, molecules: list[Molecule]) -> np.ndarray:
-        """Energies, eV; NaN where a point was lost."""
+        """Energies, eV; NaN where a point was lost, or where the calculator is not for it."""
         energies = []
         for molecule in molecules:
             try:
-                energies.append(self.energy(molecule))
+                energies.append(np.nan if self.domain is not None and self.domain(molecule) else self.energy(molecule))
             except PointLost:
                 energies.append(np.nan)
         return np.array(energies)

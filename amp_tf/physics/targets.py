@@ -112,7 +112,11 @@ def _of_potential(text: str, exact: bool) -> Subject:
     calculator = AMPCalculator(potential_file(text), dtype="float64" if exact else None)
     potential = calculator.members[0]
 
+    own = molecule_of(text)
+
     def domain(molecule: Molecule) -> str | None:
+        if own is not None and sorted(own.numbers) != sorted(molecule.numbers):
+            return f"it is a potential of {own.name} alone"
         ranges = potential.training_ranges
         return None if ranges is None else ranges.geometry_complaint(System(molecule.numbers, molecule.positions, molecule.charge))
 

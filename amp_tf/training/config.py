@@ -33,8 +33,8 @@ class TrainingConfig(pydantic.BaseModel):
     data: Path = Field(strict=False, description="reference data, an HDF5 file of amp_tf")
     model: dict[str, Any] = Field(
         default_factory=dict,
-        description="'type' (AMP, GNN, PaiNN, SchNet or AMPBMS) and the arguments of that class; elements default to those of the data; "
-        "with start_from all are those of that potential, may be left out, and must agree with it where they are given",
+        description="'type' (AMP, GNN, PaiNN, SchNet, PhysNet or AMPBMS) and the arguments of that class; elements default to those of the "
+        "data; with start_from all are those of that potential, may be left out, and must agree with it where they are given",
     )
     start_from: Path | None = Field(
         None,
