@@ -42,7 +42,7 @@ class ExponentialRadialBasis(keras.layers.Layer):
         end = math.exp(-cutoff)
         start = {"centers": np.linspace(end, 1.0, n_radial), "widths": np.full(n_radial, (2.0 * (1.0 - end) / n_radial) ** -2)}
         self._free = {
-            name: self.add_weight(shape=(n_radial,), name=name, initializer=_Values(_inverse_softplus(values)))
+            name: self.add_weight(shape=(n_radial,), name=name, initializer=_Values(inverse_softplus(values)))
             for name, values in start.items()
         }
         self.built = True
@@ -65,7 +65,7 @@ class _Values(keras.initializers.Initializer):
         return ops.convert_to_tensor(self.values, dtype=dtype)
 
 
-def _inverse_softplus(values: np.ndarray) -> np.ndarray:
+def inverse_softplus(values: np.ndarray) -> np.ndarray:
     """x of softplus(x) = values > 0, without overflow."""
     return values + np.log(-np.expm1(-values))
 

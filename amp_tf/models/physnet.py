@@ -1,20 +1,24 @@
 """PhysNet: energies and charges of atoms, with the tails of Coulomb's law (Unke and Meuwly, J. Chem. Theory Comput. 15, 3678, 2019)."""
 
 import itertools
+from collections.abc import Sequence
+from numbers import Real
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from amp_tf import units
 from amp_tf.graph import MolecularGraph
 from amp_tf.layers.dense import REGISTERED
+from amp_tf.layers.dispersion import D3Dispersion
 from amp_tf.layers.edges import pair_vectors
 from amp_tf.layers.physnet import ExponentialRadialBasis, PhysNetModule
 from amp_tf.models.potential import Potential
 from amp_tf.models.settings import check_sizes, require, require_whole
 from amp_tf.ops import safe
-from amp_tf.ops.electrostatics import conserve_charge, damped_inverse, potentials
+from amp_tf.ops.electrostatics import conserve_charge, damped_inverse
 
 MOST_BLOCKS = 100
 """Residual blocks in a row."""
@@ -40,6 +44,7 @@ class PhysNet(Potential):
         n_radial: size K of the radial basis (published: 64).
         n_interaction, n_atomic, n_output: residual blocks of a module (published: 3, 2, 1).
         charges: predict charges too; the data then need dipoles or charged systems, without which charges stay zero.
+        dispersion: D3(BJ) among all atoms: None for none, ``"learned"``, or s6, s8, a1 and a2 (bohr) of a functional.
 
     Raises:
         InputError: for sizes that are no positive whole numbers.
@@ -49,7 +54,8 @@ class PhysNet(Potential):
 
     def __init__(
         self, elements, cutoff: float = 10.0, n_layers: int = 5, n_features: int = 128, n_radial: int = 64, n_interaction: int = 3,
-        n_atomic: int = 2, n_output: int = 1, charges: bool = False, **kwargs,
+        n_atomic: int = 2, n_output: int = 1, charges: bool = False, dispersion: str | Sequence[float] | None = None,
+        **kwargs,
     ):  # fmt: skip
         check_sizes(n_layers=n_layers, n_features=n_features, n_radial=n_radial)
         require_whole(0, MOST_BLOCKS, n_interaction=n_interaction, n_atomic=n_atomic, n_output=n_output)
@@ -58,7 +64,8 @@ class PhysNet(Potential):
         self.n_layers, self.n_features, self.charges = int(n_layers), int(n_features), bool(charges)
         self.n_interaction, self.n_atomic, self.n_output = int(n_interaction), int(n_atomic), int(n_output)
         n_elements, n_outputs = len(self.elements), 2 if self.charges else 1
-        self.far_from, self.sees_total_charge = (0.0, True) if self.charges else (None, False)
+        self.dispersion, self.sees_total_charge = _checked_dispersion(dispersion), self.charges
+        self.far_from = 0.0 if self.charges or self.dispersion is not None else None
         limit = 3.0**0.5
         start = keras.initializers.RandomUniform(-limit, limit)
         self.embedding = keras.layers.Dense(
@@ -73,23 +80,35 @@ class PhysNet(Potential):
             )
             for number in range(self.n_layers)
         ]  # fmt: skip
+        self.d3 = None
+        if self.dispersion is not None:
+            parameters = None if self.dispersion == "learned" else self.dispersion
+            self.d3 = D3Dispersion(self.elements, parameters, dtype=self.dtype_policy, name="d3")
         self.scale = self.add_weight(shape=(n_elements, n_outputs), initializer="ones", name="scale")
         self.shift = self.add_weight(shape=(n_elements, n_outputs), initializer="zeros", name="shift")
         self.built = True
 
     def energy_terms(self, graph: MolecularGraph):
-        """``atomic`` and, with charges, ``coulomb_qm_qm``; ``nonhierarchicality`` [n_atoms] and, with charges, ``charges`` and
-        ``raw_charges`` [n_atoms], e."""
+        """``atomic``, with charges ``coulomb_qm_qm`` and with D3 ``dispersion``; of atoms ``nonhierarchicality`` and, with charges,
+        ``charges`` and ``raw_charges``, e."""
         one_hot, n_systems = self.one_hot(graph), ops.shape(graph.total_charge)[0]
         outputs = self.module_outputs(one_hot, graph)
         summed = ops.matmul(one_hot, self.scale) * ops.sum(ops.stack(outputs), axis=0) + ops.matmul(one_hot, self.shift)
         terms = {"atomic": units.EV * safe.segment_sum(summed[:, 0], graph.system, n_systems)}
         properties: dict[str, Any] = {"nonhierarchicality": nonhierarchicality(outputs)}
+        if self.far_from is not None:
+            vectors = pair_vectors(graph.positions, graph.positions, graph.far_receivers, graph.far_senders)
+            distances = safe.length_and_direction(vectors)[0]
         if self.charges:
             raw = summed[:, 1]
             charges = conserve_charge(raw, graph.system, graph.total_charge)
-            terms["coulomb_qm_qm"] = safe.segment_sum(0.5 * charges * self._potentials(charges, graph), graph.system, n_systems)
+            partners = safe.gather(charges, graph.far_senders) * damped_inverse(distances, self.cutoff)
+            at_atoms = units.COULOMB_CONSTANT * safe.segment_sum(partners, graph.far_receivers, ops.shape(charges)[0])
+            terms["coulomb_qm_qm"] = safe.segment_sum(0.5 * charges * at_atoms, graph.system, n_systems)
             properties |= {"charges": charges, "raw_charges": raw}
+        if self.d3 is not None:
+            of_atoms = self.d3(one_hot, distances, graph.far_receivers, graph.far_senders)
+            terms["dispersion"] = safe.segment_sum(of_atoms, graph.system, n_systems)
         return terms, properties
 
     def module_outputs(self, one_hot, graph: MolecularGraph) -> list[Any]:
@@ -101,16 +120,21 @@ class PhysNet(Potential):
             outputs.append(output)
         return outputs
 
-    def _potentials(self, charges, graph: MolecularGraph):
-        """Σ_j k_e q_j χ(r_ij) at each atom, over all others of its system, [n_atoms], kJ/mol/e."""
-        vectors = pair_vectors(graph.positions, graph.positions, graph.far_receivers, graph.far_senders)
-        inverse = damped_inverse(safe.length_and_direction(vectors)[0], self.cutoff)
-        partners = safe.gather(charges, graph.far_senders) * inverse
-        return potentials(partners, ops.ones_like(inverse), graph.far_receivers, ops.shape(graph.positions)[0])
-
     def get_config(self) -> dict[str, Any]:
-        names = ("n_layers", "n_features", "n_interaction", "n_atomic", "n_output", "charges")
+        names = ("n_layers", "n_features", "n_interaction", "n_atomic", "n_output", "charges", "dispersion")
         return super().get_config() | {name: getattr(self, name) for name in names}
+
+
+def _checked_dispersion(dispersion: str | Sequence[float] | None) -> str | tuple[float, ...] | None:
+    if dispersion is None or dispersion == "learned":
+        return dispersion
+    is_right = isinstance(dispersion, list | tuple) and len(dispersion) == 4
+    numbers = [value for value in dispersion if isinstance(value, Real) and not isinstance(value, bool)] if is_right else []
+    require(
+        len(numbers) == 4 and all(0.0 <= value < np.inf for value in numbers) and (numbers[2] > 0.0 or numbers[3] > 0.0),
+        f"dispersion must be None, 'learned', or s6, s8, a1 and a2 of D3(BJ), got {dispersion!r}.",
+    )
+    return tuple(float(value) for value in numbers)
 
 
 def nonhierarchicality(outputs: list[Any]):

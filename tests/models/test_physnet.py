@@ -9,6 +9,7 @@ import pytest
 
 import amp_tf
 from amp_tf import units
+from amp_tf.errors import InputError
 from amp_tf.systems import System
 from tests.models.physics import run_physics_test
 
@@ -198,3 +199,41 @@ def test_xla_and_files_give_the_same(tmp_path, random):
         np.testing.assert_allclose(result["qm_gradients"][0], results[0]["qm_gradients"][0], atol=1e-9)
     assert type(loaded) is amp_tf.PhysNet
     assert loaded.get_config() == potential.get_config()
+
+
+DIMER = System(
+    [8, 1, 1, 8, 1, 1],
+    np.array([[0, 0, 0], [0.96, 0, 0], [-0.24, 0.93, 0], [2.9, 0, 0], [3.5, 0.76, 0], [3.5, -0.76, 0.0]], dtype=float),
+)
+FUNCTIONALS = {
+    "revPBE": ((1.0, 2.3550, 0.5238, 3.5016), -0.003551724),
+    "DSD-BLYP": ((0.5, 0.2130, 0.0, 6.0519), -0.000625124),
+    "HF": ((1.0, 0.9171, 0.3385, 2.8830), -0.011533333),
+}
+"""Parameters of D3(BJ), and two-body energies of a water dimer that the program s-dftd3 gave, hartree."""
+
+
+@pytest.mark.parametrize("name", FUNCTIONALS)
+def test_dispersion_is_that_of_the_reference_program(name):
+    parameters, energy = FUNCTIONALS[name]
+    found = make(dispersion=parameters).compute_systems([DIMER])["energy_terms"]["dispersion"][0] / units.HARTREE
+    assert found == pytest.approx(energy, abs=2e-9)
+    single = make(dispersion=parameters, dtype="float32").compute_systems([DIMER])["energy_terms"]["dispersion"][0] / units.HARTREE
+    assert single == pytest.approx(energy, abs=1e-8)
+
+
+def test_learnt_dispersion_starts_at_hartree_fock_and_has_exact_gradients(random):
+    potential = make(dispersion="learned", random_weights=False)
+    assert potential.compute_systems([DIMER])["energy"][0] / units.HARTREE == pytest.approx(FUNCTIONALS["HF"][1], abs=2e-9)
+    run_physics_test(make(dispersion="learned"), skip=("additivity",))  # it reaches as far as 1/r⁶ does
+
+
+@pytest.mark.parametrize(
+    ("dispersion", "sentence"),
+    [("yes", "dispersion must be None, 'learned'"), ((1.0, 2.0), "dispersion must be"), ((1, 1, 0, 0), "must be")],
+)
+def test_other_dispersion_is_refused(dispersion, sentence):
+    with pytest.raises(InputError, match=sentence):
+        make(dispersion=dispersion)
+    with pytest.raises(InputError, match="D3 has no tables here for Si"):
+        amp_tf.PhysNet(("Si",), dispersion="learned", **SMALL)
