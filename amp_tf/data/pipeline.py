@@ -24,6 +24,10 @@ from amp_tf.systems import System
 
 LABELS = ("energy", "qm_gradients", "mm_gradients")
 
+FURTHER_LABELS = ("dipole", "total_charge", "nonhierarchicality")
+"""Those of models that predict them: the dipole moment about the centroid (e*angstrom), the sum of charges (e), and
+:func:`amp_tf.models.physnet.nonhierarchicality`, which should be zero."""
+
 READ_ERROR = tf.errors.UnknownError
 """What an error becomes that is raised while frames are read in the background."""
 
@@ -40,21 +44,23 @@ class Frames:
         energies: [n], kJ/mol; or the values of another target of training.
         qm_gradients: n arrays [n_atoms, 3], kJ/mol/angstrom, or None where the data have none.
         mm_gradients: n arrays [n_mm, 3], kJ/mol/angstrom, or None.
+        dipole: n arrays [3], e*angstrom, about the centroid of the atoms, or None.
     """
 
     systems: Sequence[System]
     energies: np.ndarray
     qm_gradients: Sequence[np.ndarray] | None = None
     mm_gradients: Sequence[np.ndarray] | None = None
+    dipole: Sequence[np.ndarray] | None = None
 
     def __len__(self) -> int:
         return len(self.systems)
 
     def __getitem__(self, indices: np.ndarray) -> "Frames":
         """The frames of the given numbers."""
-        columns = (self.systems, self.qm_gradients, self.mm_gradients)
-        systems, *gradients = (None if column is None else _Each(column.__getitem__, indices) for column in columns)
-        return Frames(systems, self.energies[indices], *gradients)
+        columns = (self.systems, self.qm_gradients, self.mm_gradients, self.dipole)
+        systems, *labels = (None if column is None else _Each(column.__getitem__, indices) for column in columns)
+        return Frames(systems, self.energies[indices], *labels)
 
     @classmethod
     def from_reference_data(cls, data: ReferenceData, target: str = "energy") -> "Frames":
@@ -80,7 +86,8 @@ class Frames:
                 )
             gradients[name] = _Each(read, numbers)
         systems = _Each(lambda number: number[0].system(number[1]), numbers)
-        return cls(systems, np.concatenate(values), **gradients)
+        has_dipoles = target == "energy" and all(group.dipoles is not None for group in data.groups)
+        return cls(systems, np.concatenate(values), **gradients, dipole=_Each(_dipole, numbers) if has_dipoles else None)
 
 
 class _Each(Sequence):
@@ -101,6 +108,12 @@ def _qm_gradients(number: tuple[FrameGroup, int]) -> np.ndarray:
     return group.qm_gradients[frame]
 
 
+def _dipole(number: tuple[FrameGroup, int]) -> np.ndarray:
+    """About the centroid; that of an ion in a file is about the origin."""
+    group, frame = number
+    return group.dipoles[frame] - group.total_charge * group.qm_positions[frame].mean(axis=0)
+
+
 def _mm_gradients(number: tuple[FrameGroup, int]) -> np.ndarray:
     group, frame = number
     return np.zeros((0, 3)) if group.mm_offsets is None else group.mm_gradients[group.mm_particles(frame)]
@@ -116,7 +129,7 @@ class GraphBatches:
     Args:
         potential: decides which pairs are listed, the precision and the energy reference, which is subtracted in float64.
         frames: the data.
-        labels: which of ``energy``, ``qm_gradients``, ``mm_gradients`` come with a batch.
+        labels: which of :data:`LABELS` and :data:`FURTHER_LABELS` come with a batch.
         one_shape: give every frame as many edges and MM particles (one more where these are nodes) as the largest has, so that XLA compiles
             a step once. What is added changes nothing (:func:`amp_tf.filling.filled_graph`; the mean of the MM gradients' loss counts the
             added particles, whose gradients are zero). Only for one number of atoms, and only where edges end smoothly; otherwise the
@@ -134,9 +147,9 @@ class GraphBatches:
     def __init__(self, potential: Potential, frames: Frames, labels: Sequence[str] = ("energy",), one_shape: bool = False):
         if not len(frames):
             raise InputError("the data set is empty: give at least one frame.")
-        if unknown := set(labels) - set(LABELS):
-            raise InputError(f"unknown labels {sorted(unknown)}; known are {', '.join(LABELS)}.")
-        for label in set(labels) - {"energy"}:
+        if unknown := set(labels) - {*LABELS, *FURTHER_LABELS}:
+            raise InputError(f"unknown labels {sorted(unknown)}; known are {', '.join([*LABELS, *FURTHER_LABELS])}.")
+        for label in set(labels) - {"energy", "total_charge", "nonhierarchicality"}:
             if getattr(frames, label) is None:
                 raise DataFileError(
                     f"the data lack the label {label!r}; set gradient_weight to 0 to train on energies alone, or add it to the data."
@@ -150,7 +163,10 @@ class GraphBatches:
             n_mm.append(len(system.mm_charges))
         self._largest_pairs = max(len(graph.atomic_numbers) * n for graph, n in zip(graphs, n_mm, strict=True))
         n_atoms = [len(graph.atomic_numbers) for graph in graphs]
-        self.n_values = {"energy": len(graphs), "qm_gradients": 3 * sum(n_atoms), "mm_gradients": 3 * sum(n_mm)}
+        self.n_values = {
+            "energy": len(graphs), "qm_gradients": 3 * sum(n_atoms), "mm_gradients": 3 * sum(n_mm), "dipole": 3 * len(graphs),
+            "total_charge": len(graphs), "nonhierarchicality": sum(n_atoms),
+        }  # fmt: skip
         self.one_shape = one_shape and potential.can_be_filled and len(set(n_atoms)) == 1
         if self.one_shape:
             n_mm = [max(n_mm) + 1 if potential.lists_near_pairs else max(n_mm)] * len(n_mm)  # one more, for added pairs to end at
@@ -165,6 +181,12 @@ class GraphBatches:
         self._labels = {"energy": _ragged(energies)}
         if "qm_gradients" in labels:
             self._labels["qm_gradients"] = _ragged([np.asarray(part, potential.compute_dtype) for part in frames.qm_gradients])
+        if "dipole" in labels:
+            self._labels["dipole"] = _ragged([np.asarray(vector, potential.compute_dtype)[None] for vector in frames.dipole])
+        if "total_charge" in labels:
+            self._labels["total_charge"] = _ragged([graph.total_charge for graph in graphs])
+        if "nonhierarchicality" in labels:
+            self._labels["nonhierarchicality"] = _ragged([np.zeros(n, potential.compute_dtype) for n in n_atoms])
         self._of_mm = ["mm_positions", "mm_charges", *(["mm_gradients"] if "mm_gradients" in labels else [])]
         self._held = None
         if sum(n_mm) <= HELD_PARTICLES:

@@ -111,6 +111,27 @@ class PhysNet(Potential):
             terms["dispersion"] = safe.segment_sum(of_atoms, graph.system, n_systems)
         return terms, properties
 
+    @property
+    def further_label_names(self) -> tuple[str, ...]:
+        """Non-hierarchicality, and with charges their sum and the dipole moment."""
+        return (*(("total_charge", "dipole") if self.charges else ()), *(("nonhierarchicality",) if self.n_layers > 1 else ()))
+
+    def further_labels(self, graph: MolecularGraph, result, labels):
+        """Sum and dipole moment of the raw charges, which the corrected ones would hide (Eq. 17)."""
+        if not self.charges:
+            return {}
+        raw, n_systems = result["raw_charges"], ops.shape(graph.total_charge)[0]
+        return {
+            "total_charge": safe.segment_sum(raw, graph.system, n_systems),
+            "dipole": safe.segment_sum(raw[:, None] * graph.positions, graph.system, n_systems),
+        }
+
+    def scale_outputs(self, per_atom: float) -> None:
+        """The scale of energies is the deviation at the start, as in the authors' program, and that of charges 1."""
+        scale = np.array(self.scale)
+        scale[:, 0] = per_atom / units.EV
+        self.scale.assign(scale)
+
     def module_outputs(self, one_hot, graph: MolecularGraph) -> list[Any]:
         """y of each module [n_atoms, n_outputs], before scale and shift."""
         distances = safe.length_and_direction(pair_vectors(graph.positions, graph.positions, graph.receivers, graph.senders))[0]

@@ -114,6 +114,12 @@ class Potential(Checked, Computed, Saved, Trainable):
     predicts_targets: bool = False
     """Whether the model can be made for targets other than the energy."""
 
+    further_label_names: tuple[str, ...] = ()
+    """Which of :data:`amp_tf.data.pipeline.FURTHER_LABELS` the model can be trained on."""
+
+    def scale_outputs(self, per_atom: float) -> None:
+        """Before the first step: how much energies of the training data deviate, kJ/mol an atom; models that scale outputs by it do so."""
+
     @property
     def lists_near_pairs(self) -> bool:
         """Whether near QM-MM pairs are listed, which are filled up with pairs that end at an MM particle far away."""

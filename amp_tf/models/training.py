@@ -18,7 +18,12 @@ class Trainable(keras.Model):
         """The predictions for the names in ``labels``, with derivatives only where gradients are among them."""
         names = [name for name in labels if name in GRADIENTS]
         result = self.with_gradients(graph, training, names=names) if names else self(graph, training=training)
+        result = {**result, **self.further_labels(graph, result, labels)}
         return {name: result[name] for name in labels}
+
+    def further_labels(self, graph: MolecularGraph, result: Mapping[str, Any], labels: Mapping[str, Any]) -> dict[str, Any]:
+        """Of ``labels`` those that are made of a result of the model, such as a dipole moment of charges."""
+        return {}
 
     def _track(self, graph, labels, predictions, loss) -> dict[str, Any]:
         loss_tracker = next(metric for metric in self.metrics if metric.name == "loss")
@@ -62,5 +67,5 @@ def _graph_and_labels(data) -> tuple[MolecularGraph, dict[str, Any]]:
 
 
 def _as_rows(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Energies [n_systems] as [n_systems, 1], so that Keras averages its losses and metrics over systems and not over batches."""
-    return {name: ops.reshape(value, (-1, 1)) if name == "energy" else value for name, value in values.items()}
+    """Values [n_systems] as [n_systems, 1], so that Keras averages its losses and metrics over systems and not over batches."""
+    return {name: ops.reshape(value, (-1, 1)) if name in ("energy", "total_charge") else value for name, value in values.items()}

@@ -5,7 +5,7 @@ import math
 import os
 import time
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import keras
@@ -18,7 +18,10 @@ from amp_tf.errors import DataFileError, TrainingError
 from amp_tf.files import require_space, sha256_of, whole_file, write_text
 from amp_tf.progress import progress_bar
 
-UNIT_OF_LABEL = {"energy": units.ENERGY, "qm_gradients": units.GRADIENT, "mm_gradients": units.GRADIENT}
+UNIT_OF_LABEL = {
+    "energy": units.ENERGY, "qm_gradients": units.GRADIENT, "mm_gradients": units.GRADIENT, "dipole": units.DIPOLE,
+    "total_charge": units.CHARGE, "nonhierarchicality": "",
+}  # fmt: skip
 
 
 SECONDS_BETWEEN_CHECKPOINTS = 30.0
@@ -147,13 +150,16 @@ def read_history(path: Path) -> list[dict[str, float]]:
 class Validation(keras.callbacks.Callback):
     """Mean absolute errors on validation data after each interval, into the logs as ``val_<label>_mae``; stands before what reads the logs.
 
+    ``val_loss`` is their sum with the weights of the loss, from which the best weights are told.
+
     With averaged weights (``ema_momentum``) these are validated. Keras's own validation is not used: it cannot be combined with several
     training steps per call of the compiled function. Frames of one shape are evaluated with XLA.
     """
 
-    def __init__(self, batches: GraphBatches, batch_size: int):
+    def __init__(self, batches: GraphBatches, batch_size: int, weights: Mapping[str, float]):
         super().__init__()
         self._batches, self._dataset, self._absolute_errors = batches, batches.evaluation(batch_size), None
+        self._weights = dict(weights)
 
     def on_epoch_end(self, epoch, logs=None):
         if self._absolute_errors is None:
@@ -165,10 +171,48 @@ class Validation(keras.callbacks.Callback):
         averaging.on_test_end()
         for label in (label for label in sums[0] if self._batches.n_values[label]):
             logs[f"val_{label}_mae"] = sum(float(batch[label]) for batch in sums) / self._batches.n_values[label]
+        logs["val_loss"] = sum(weight * logs.get(f"val_{label}_mae", 0.0) for label, weight in self._weights.items())
 
     def _sums(self, graph, labels):
         predictions = self.model.predict_labels(graph, labels)
         return {label: tf.reduce_sum(tf.abs(predictions[label] - values)) for label, values in labels.items()}
+
+
+class KeepBest(keras.callbacks.Callback):
+    """Keep the weights of the lowest ``val_loss`` in a file; stands between validation and checkpoint.
+
+    Args:
+        path: of the weights.
+        rows: of the history that a run which goes on has; later ones come again.
+    """
+
+    def __init__(self, path: Path, rows: Iterable[Mapping[str, float]]):
+        super().__init__()
+        self._path, found = path, [(row["val_loss"], row["step"]) for row in rows if "val_loss" in row]
+        self._lowest = min(found)[0] if found and path.is_file() else math.inf
+
+    def on_epoch_end(self, epoch, logs=None):
+        if logs["val_loss"] < self._lowest:
+            self._lowest = logs["val_loss"]
+            averaging = keras.callbacks.SwapEMAWeights() if self.model.optimizer.use_ema else keras.callbacks.Callback()
+            averaging.set_model(self.model)
+            averaging.on_test_begin()
+            weights = self.model.get_weights()
+            averaging.on_test_end()
+            with whole_file(self._path) as partial:
+                np.savez(partial, *weights)
+
+    def restore(self) -> None:
+        """Give the model the best weights.
+
+        Raises:
+            DataFileError: if their file is damaged.
+        """
+        try:
+            with np.load(self._path, allow_pickle=False) as file:
+                self.model.set_weights([file[name] for name in file.files])
+        except Exception as error:  # whatever NumPy and Keras make of damaged bytes
+            raise DataFileError(f"{self._path}: damaged; remove the run folder to train anew.") from error
 
 
 class Progress(keras.callbacks.Callback):

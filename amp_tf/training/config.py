@@ -60,6 +60,24 @@ class TrainingConfig(pydantic.BaseModel):
         0.8, ge=0, le=1, description="lambda of Eq. 12 (paper: 0.8); energies alone where the data have no gradients or it is 0"
     )
     mm_gradient_factor: float = Field(100.0, ge=0, description="factor on the MM part of the gradient loss (paper: 100); 0 leaves it out")
+    loss: Literal["squared", "absolute"] = Field(
+        "squared",
+        description="errors that are minimized: squared (paper, Eq. 12), or absolute, with charges and dipoles where the model predicts "
+        "them, in eV (PhysNet, Eq. 17); epsilon and clip_norm then are in eV too (PhysNet: 1e-3, 1000)",
+    )
+    loss_weights: Literal["code", "paper"] = Field(
+        "code",
+        description="of absolute errors: those of PhysNet's program or paper, which differ by the bohr for charges and dipoles",
+    )
+    nonhierarchicality_weight: float = Field(
+        0.01, ge=0, description="of PhysNet's penalty on modules that contribute more than earlier ones, eV (PhysNet: 0.01)"
+    )
+    amsgrad: bool = Field(False, description="Adam's second moments never fall (PhysNet: true)")
+    beta_2: float = Field(0.999, gt=0, lt=1, description="of Adam's second moments (paper: 0.999; PhysNet: 0.99)")
+    ema_ramp: bool = Field(
+        False, description="the moving average of weights follows more closely at the start, with momentum (1 + t)/(10 + t) (PhysNet: true)"
+    )
+    keep_best: bool = Field(False, description="save the weights of the lowest validation loss instead of the last ones (PhysNet: true)")
     ema_momentum: float | None = Field(
         None, gt=0, lt=1, description="momentum of the moving average of the weights that is evaluated and saved (paper: none)"
     )
@@ -89,6 +107,10 @@ class TrainingConfig(pydantic.BaseModel):
         self._check_model()
         if self.start_from is not None and self.start_at_zero:
             raise ValueError("start_from and start_at_zero contradict each other; set start_at_zero to false or leave out start_from")
+        if self.ema_ramp and self.ema_momentum is None:
+            raise ValueError("ema_ramp is of the moving average that ema_momentum asks for; set that, or leave ema_ramp out")
+        if self.loss == "absolute" and self.target != ENERGY:
+            raise ValueError(f"loss: absolute errors are those of energies, not of {self.target}; leave loss out")
         if self.steps % self.interval:
             raise ValueError(f"steps ({self.steps}) must be a multiple of interval ({self.interval})")
         if self.steps * self.batch_size > MOST_SYSTEMS:

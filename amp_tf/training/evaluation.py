@@ -34,7 +34,12 @@ def evaluate(potential: Potential, frames: Frames, null_energy: float | None = N
     if null_energy is None and not from_atoms:
         null_energy = float(np.mean(frames.energies))
     is_energy = potential.target == ENERGY
-    labels = [label for label in UNIT_OF_LABEL if label == "energy" or (is_energy and getattr(frames, label) is not None)]
+    known = [
+        "energy",
+        *(["qm_gradients", "mm_gradients"] if is_energy else []),
+        *(["dipole"] if "dipole" in potential.further_label_names else []),
+    ]
+    labels = [label for label in known if label == "energy" or getattr(frames, label) is not None]
     sums = {label: np.zeros(3) for label in labels}  # absolute errors, those of the null model, how many
     first = 0
     for batch in batches(frames.systems):

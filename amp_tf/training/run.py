@@ -13,6 +13,7 @@ import numpy as np
 import yaml
 from ase.data import atomic_numbers, chemical_symbols
 
+from amp_tf import units
 from amp_tf.data.hdf5 import read_reference_data
 from amp_tf.data.pipeline import LABELS, READ_ERROR, Frames, GraphBatches
 from amp_tf.data.reference_data import ReferenceData
@@ -21,9 +22,10 @@ from amp_tf.files import PARTIAL, as_folder, check_outputs, locked, sha256_of, w
 from amp_tf.models import Potential, load_potential
 from amp_tf.models.ranges import training_ranges
 from amp_tf.targets import DIPOLE_MOMENT, ENERGY
-from amp_tf.training.callbacks import CHECKPOINT_FILES, Checkpoint, Progress, StopOnNaN, Validation, read_history
+from amp_tf.training.callbacks import CHECKPOINT_FILES, Checkpoint, KeepBest, Progress, StopOnNaN, Validation, read_history
 from amp_tf.training.config import MODELS, TrainingConfig
 from amp_tf.training.evaluation import energy_residuals, evaluate, has_reference
+from amp_tf.training.losses import RampedAdam, further_labels, loss_weights
 from amp_tf.training.start import Start, check_data, read_start
 
 EVALUATION_BATCH = 200
@@ -31,7 +33,10 @@ EVALUATION_BATCH = 200
 SCHEDULE = {"steps", "interval", "learning_rate", "final_learning_rate"}
 """Keys that change when a finished run is to be trained longer."""
 
-RUN_FILES = ("config.yaml", "history.jsonl", *CHECKPOINT_FILES, "potential.keras", "metrics.json")
+BEST = "best.npz"
+"""The weights of the lowest validation loss, where they are kept."""
+
+RUN_FILES = ("config.yaml", "history.jsonl", *CHECKPOINT_FILES, BEST, "potential.keras", "metrics.json")
 """What a run writes into its folder."""
 
 POTENTIAL_SHA256 = "potential_sha256"
@@ -97,11 +102,12 @@ def _train(config: TrainingConfig, folder: Path, progress: bool, start: Start | 
     splits = {name: frames[indices] for name, indices in config.split.assign(data.frame_groups).items() if len(indices)}
     keras.utils.set_random_seed(config.seed)
     potential = make_potential(config, data, splits["train"], start)
-    labels = _labels(config, splits["train"])
+    labels = (*_labels(config, splits["train"]), *further_labels(config, potential.further_label_names, splits["train"].dipole is not None))
+    _check_charges_can_be_learnt(potential, data, labels)
     batches = {name: GraphBatches(potential, splits[name], labels, config.xla) for name in ("train", "validation") if name in splits}
     compile_potential(potential, config, labels)
     write_text(folder / "config.yaml", record)
-    _fit(potential, config, batches, folder, progress)
+    _fit(potential, config, batches, folder, progress, loss_weights(config, labels))
     history = read_history(folder / "history.jsonl")
     potential = potential.copy_for_inference()
     null_energy = None if has_reference(potential) else float(np.mean(splits["train"].energies))
@@ -171,7 +177,24 @@ def make_potential(config: TrainingConfig, data: ReferenceData, training_frames:
         raise InputError(f"model: {error}") from error
     if config.start_at_zero:
         potential.start_at_zero()
+    n_atoms = np.array([len(system.atomic_numbers) for system in training_frames.systems])
+    deviation = float(np.std(energy_residuals_of(potential, training_frames) / n_atoms))
+    potential.scale_outputs(deviation if deviation > 0.0 else units.EV)
     return potential
+
+
+def energy_residuals_of(potential: Potential, frames: Frames) -> np.ndarray:
+    """Energies less the sums of the potential's atomic energies, [n_frames], kJ/mol."""
+    return frames.energies - potential.reference_energies(frames.systems)
+
+
+def _check_charges_can_be_learnt(potential: Potential, data: ReferenceData, labels: tuple[str, ...]) -> None:
+    """Charges start at zero, where the Coulomb energy has no slope: of neutral data without dipoles they would never wake."""
+    if "total_charge" in potential.further_label_names and "dipole" not in labels and not any(group.total_charge for group in data.groups):
+        raise InputError(
+            "model.charges: the data are neutral and have no dipoles to learn charges from, so that these would stay zero; set charges to "
+            "false, or loss to absolute with data that have dipoles."
+        )
 
 
 def _reference(config: TrainingConfig, frames: Frames, elements: tuple[str, ...]) -> dict[str, Any]:
@@ -206,21 +229,24 @@ def fit_atomic_energies(frames: Frames, elements: tuple[str, ...]) -> dict[str, 
 
 
 def compile_potential(potential: Potential, config: TrainingConfig, labels: tuple[str, ...]) -> None:
-    """Adam with exponential decay and clipping by the global norm, and the loss of Eq. 12.
+    """Adam with exponential decay and clipping by the global norm, and the loss of Eq. 12, or PhysNet's
+    (:mod:`amp_tf.training.losses`).
 
-    Keras's mean squared errors are its two sums: the mean over systems of the squared energy error, and the mean over all components of the
-    squared gradient error (which for systems of one size is the sum over 3BN). The term of the MM gradients is formed like that of the QM
-    gradients, times ``mm_gradient_factor``.
+    Keras's mean squared errors are the two sums of Eq. 12: the mean over systems of the squared energy error, and the mean over all
+    components of the squared gradient error (which for systems of one size is the sum over 3BN). The term of the MM gradients is formed
+    like that of the QM gradients, times ``mm_gradient_factor``.
     """
-    weight = config.gradient_weight if "qm_gradients" in labels else 0.0
-    weights = {"energy": 1.0 - weight, "qm_gradients": weight, "mm_gradients": weight * config.mm_gradient_factor}
     decay_rate = config.final_learning_rate / config.learning_rate
     schedule = keras.optimizers.schedules.ExponentialDecay(config.learning_rate, config.steps, decay_rate)
     averaging = {} if config.ema_momentum is None else {"use_ema": True, "ema_momentum": config.ema_momentum}
+    optimizer = RampedAdam if config.ema_ramp else keras.optimizers.Adam
+    error = keras.losses.MeanAbsoluteError if config.loss == "absolute" else keras.losses.MeanSquaredError
     potential.compile(
-        optimizer=keras.optimizers.Adam(schedule, epsilon=config.epsilon, global_clipnorm=config.clip_norm, **averaging),
-        loss={label: keras.losses.MeanSquaredError(dtype=potential.compute_dtype) for label in labels},
-        loss_weights={label: weights[label] for label in labels},
+        optimizer=optimizer(
+            schedule, beta_2=config.beta_2, epsilon=config.epsilon, amsgrad=config.amsgrad, global_clipnorm=config.clip_norm, **averaging
+        ),
+        loss={label: error(dtype=potential.compute_dtype) for label in labels},
+        loss_weights=loss_weights(config, labels),
         metrics={label: [keras.metrics.MeanAbsoluteError(name="mae" if len(labels) > 1 else f"{label}_mae")] for label in labels},
         steps_per_execution=math.gcd(config.interval, 10),
         jit_compile=config.xla,
@@ -235,13 +261,22 @@ def _labels(config: TrainingConfig, frames: Frames) -> tuple[str, ...]:
     return LABELS if frames.mm_gradients is not None and config.mm_gradient_factor > 0 else LABELS[:2]
 
 
-def _fit(potential: Potential, config: TrainingConfig, batches: dict[str, GraphBatches], folder: Path, progress: bool) -> None:
+def _fit(
+    potential: Potential, config: TrainingConfig, batches: dict[str, GraphBatches], folder: Path, progress: bool,
+    weights: dict[str, float],
+) -> None:  # fmt: skip
     checkpoint = Checkpoint(folder, config.interval, config.steps)
     checkpoint.set_model(potential)
     first_step = checkpoint.restore()
     callbacks = [StopOnNaN()]
     if "validation" in batches:
-        callbacks.append(Validation(batches["validation"], EVALUATION_BATCH))
+        callbacks.append(Validation(batches["validation"], EVALUATION_BATCH, weights))
+    best = None
+    if config.keep_best:
+        if "validation" not in batches:
+            raise InputError("keep_best: the split has no validation frames to tell the best weights by; give it some, or leave it out.")
+        best = KeepBest(folder / BEST, read_history(folder / "history.jsonl"))
+        callbacks.append(best)
     if progress:
         callbacks.append(Progress(config.steps, first_step))
     if config.tensorboard:
@@ -256,6 +291,8 @@ def _fit(potential: Potential, config: TrainingConfig, batches: dict[str, GraphB
             verbose=0,
             shuffle=False,
         )
+        if best is not None:
+            best.restore()
     except KeyboardInterrupt as error:
         raise TrainingError(f"interrupted; run the same command to go on from step {checkpoint.saved_step}.") from error
     except READ_ERROR as error:
