@@ -188,6 +188,8 @@ def _rows(check: Check, test: str, bench: Bench) -> list[Row]:
     try:
         for row in check.run(bench):
             found.append(row)
+        if not found:
+            found.append(Row(test, "", verdict=NOT_APPLICABLE, note="its molecules have nothing of the kind"))
     except NotApplicable as reason:
         found.append(Row(test, "", verdict=NOT_APPLICABLE, note=str(reason)))
     except PointLost as error:

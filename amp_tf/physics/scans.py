@@ -78,6 +78,10 @@ def vertex(x: np.ndarray, values: np.ndarray, place: int) -> float:
     return float(x[place] + 0.5 * step * (before - after) / (before - 2.0 * here + after))
 
 
+def _energies(bench: Bench, molecules: list[Molecule]) -> np.ndarray:
+    return bench.subject.curve(molecules, in_domain=True)
+
+
 def _depth(bench: Bench, molecule: Molecule) -> float:
     return max(SHALLOW, NOISES * bench.noise(molecule).energy)
 
@@ -85,7 +89,7 @@ def _depth(bench: Bench, molecule: Molecule) -> float:
 def diatomics(bench: Bench) -> Iterator[Row]:
     """One minimum, no barrier on the way apart, the right bond length."""
     for symbols, length, molecules, distances in _pairs_of_atoms(bench, lambda length: np.arange(0.5 * length, 8.001, 0.05)):
-        energies = bench.subject.curve(molecules)
+        energies = _energies(bench, molecules)
         known = reference("diatomics", symbols)
         bench.curve("diatomics", symbols, "distance", "angstrom", distances, energies - energies[-1], known)
         here = diatomic(symbols, length, DIATOMICS[symbols])
@@ -134,7 +138,7 @@ def _beyond_atoms(bench: Bench, symbols: str, energy: float) -> float | None:
 def wall(bench: Bench) -> Iterator[Row]:
     """Pressed together from the bond length to 0.3 of it, the energy of a diatomic only rises."""
     for symbols, length, molecules, distances in _pairs_of_atoms(bench, lambda length: np.arange(1.5 * length, 0.3 * length, -0.02)):
-        energies, depth = bench.subject.curve(molecules), _depth(bench, diatomic(symbols, length, DIATOMICS[symbols]))
+        energies, depth = _energies(bench, molecules), _depth(bench, diatomic(symbols, length, DIATOMICS[symbols]))
         minima = extrema(energies, depth)[0]
         # the calculator's own bond: where it has none, nature's
         start = min(minima or range(len(distances)), key=lambda place: abs(distances[place] - length))
@@ -158,7 +162,7 @@ def stretch(bench: Bench) -> Iterator[Row]:
         ends = [named[molecule.name][1]] if molecule.name in named else heavy_bonds(molecule)
         for first, second in ends:
             name = f"{molecule.name}, {_label(molecule, first)}-{_label(molecule, second)}"
-            energies = bench.subject.curve([stretched(molecule, first, second, by) for by in LENGTHS])
+            energies = _energies(bench, [stretched(molecule, first, second, by) for by in LENGTHS])
             known = reference("stretch", molecule.name) if molecule.name in named else None
             bench.curve("stretch", name, "longer by", "angstrom", LENGTHS, energies - np.nanmin(energies), known)
             every = extrema(energies, _depth(bench, molecule))[0]
@@ -189,7 +193,7 @@ def _carbon_and_oxygen(ethanol: Molecule) -> tuple[int, int]:
 def bend(bench: Bench) -> Iterator[Row]:
     """Water over the whole turn: two equal minima and one top, where it is straight; CCO of ethanol: one minimum."""
     for molecule in bench.known([water(104.5)], in_domain=True):
-        energies = bench.subject.curve([water(degrees) for degrees in WATER_ANGLES])
+        energies = _energies(bench, [water(degrees) for degrees in WATER_ANGLES])
         known = reference("bend", "water")
         bench.curve("bend", "water, HOH", "angle", "degree", WATER_ANGLES, energies - np.nanmin(energies), known)
         minima, maxima = extrema(energies, _depth(bench, molecule))
@@ -213,7 +217,7 @@ def bend(bench: Bench) -> Iterator[Row]:
         )
     for molecule in bench.known([of_collection("CH3CH2OH", "ethanol")], in_domain=True):
         first, middle, last = _cco(molecule)
-        energies = bench.subject.curve([bent(molecule, first, middle, last, by) for by in BENDS])
+        energies = _energies(bench, [bent(molecule, first, middle, last, by) for by in BENDS])
         bench.curve("bend", "ethanol, CCO", "wider by", "degree", BENDS, energies - np.nanmin(energies))
         minima, maxima = extrema(energies, _depth(bench, molecule))
         yield decided("bend", "shape: one minimum", "ethanol", (len(minima), len(maxima)) == (1, 0), value=float(len(minima)))
@@ -230,7 +234,7 @@ def torsion(bench: Bench) -> Iterator[Row]:
     """Ethane has three equal minima; a biaryl (which ships planar) twisted to the left and to the right has one energy."""
     ethane = of_collection("C2H6", "ethane")
     for molecule in bench.known([ethane], in_domain=True):
-        energies = bench.subject.curve([turned(molecule, 0, 1, degrees) for degrees in ETHANE_TURNS])
+        energies = _energies(bench, [turned(molecule, 0, 1, degrees) for degrees in ETHANE_TURNS])
         known = reference("torsion", "ethane")
         bench.curve("torsion", "ethane", "turned by", "degree", ETHANE_TURNS, energies - np.nanmin(energies), known)
         minima, _ = extrema(energies, max(MEV, NOISES * bench.noise(molecule).energy), is_closed=True)
@@ -243,7 +247,7 @@ def torsion(bench: Bench) -> Iterator[Row]:
                            known["source"])  # fmt: skip
     for molecule in bench.known([shipped("biphenyl"), shipped("2-phenylpyridine"), *bench.own], in_domain=True):
         for first, second in heavy_bonds(molecule, inner=True):
-            energies = bench.subject.curve([turned(molecule, first, second, degrees) for degrees in BIARYL_TURNS])
+            energies = _energies(bench, [turned(molecule, first, second, degrees) for degrees in BIARYL_TURNS])
             name = f"{molecule.name}, {_label(molecule, first)}-{_label(molecule, second)}"
             bench.curve("torsion", name, "turned by", "degree", BIARYL_TURNS, energies - np.nanmin(energies))
             if not molecule.is_own:
@@ -256,7 +260,7 @@ def torsion(bench: Bench) -> Iterator[Row]:
 def cyclobutadiene_map(bench: Bench) -> Iterator[Row]:
     """Two equal rectangles with the square as the saddle between them, over the whole map of both sides."""
     (molecule,) = bench.some([cyclobutadiene(1.56, 1.335)], in_domain=True)
-    energies = np.array([bench.subject.curve([cyclobutadiene(a, b) for b in SIDES]) for a in SIDES])
+    energies = np.array([_energies(bench, [cyclobutadiene(a, b) for b in SIDES]) for a in SIDES])
     energies -= np.nanmin(energies)
     bench.maps.append({"test": "cyclobutadiene", "name": "cyclobutadiene", "x": SIDES.tolist(), "y": SIDES.tolist(),
                        "z": np.round(energies, 5).tolist()})  # fmt: skip

@@ -122,12 +122,13 @@ class Subject:
         """A calculator of ASE, for optimizers and dynamics, whose calls are counted."""
         return _Anew(self)
 
-    def curve(self, molecules: list[Molecule]) -> np.ndarray:
-        """Energies, eV; NaN where a point was lost, or where the calculator is not for it."""
+    def curve(self, molecules: list[Molecule], in_domain: bool = False) -> np.ndarray:
+        """Energies, eV; NaN where a point was lost, and with ``in_domain`` where the calculator is not for it."""
         energies = []
         for molecule in molecules:
+            is_outside = in_domain and self.domain is not None and self.domain(molecule) is not None
             try:
-                energies.append(np.nan if self.domain is not None and self.domain(molecule) else self.energy(molecule))
+                energies.append(np.nan if is_outside else self.energy(molecule))
             except PointLost:
                 energies.append(np.nan)
         return np.array(energies)

@@ -25,7 +25,7 @@ def test_sevennet_tells_left_from_right_by_energies_and_forces():
     found = rows("7net-0", "mirror")
     energies = [row["value"] for row in found if row["metric"] == "energy, image - itself"]
     forces = [row["value"] for row in found if row["metric"] == "forces"]
-    assert max(energies) > 4.0
+    assert max(energies) > 1.0
     assert max(forces) > 10.0
     assert RESULTS["7net-0"]["verdicts"]["rotation"] in ("pass", "warn")
 

@@ -91,7 +91,7 @@ def test_what_is_refused(text, sentence, tmp_path):
         ("split: {kind: groups, train_groups: [1]}", "split.train_groups"),
         ("no: 2", "no: Extra inputs are not permitted"),
         ("seed: 2001-99-99", "seed: Input should be a valid integer"),
-        ("model: {type: [AMP]}", r"type must be one of AMP, GNN, PaiNN, SchNet, AMPBMS, got \['AMP'\]"),
+        ("model: {type: [AMP]}", r"type must be one of AMP, GNN, PaiNN, SchNet, PhysNet, AMPBMS, got \['AMP'\]"),
         ("model: {type: {AMP: 1}}", "type must be one of"),
         ("model: {type: AMP, elements: null}", "elements must be a list of chemical symbols, got None"),
         ("model: {type: AMP, elements: 8}", "elements must be a list of chemical symbols, got 8"),

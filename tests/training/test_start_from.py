@@ -191,8 +191,8 @@ def test_settings_that_differ_from_the_start(model, sentence, start_file, tmp_pa
         ({"start_at_zero": True}, "start_from and start_at_zero contradict each other; set start_at_zero to false"),
         ({"model": {"max_ordr": 1}}, r"model: unknown keys 'max_ordr' for any type"),
         ({"model": {"type": "AMP", "mm_types": []}}, r"model: unknown keys 'mm_types' for AMP"),
-        ({"model": {"type": None}}, "type must be one of AMP, GNN, PaiNN, SchNet, AMPBMS, got None"),
-        ({"start_from": None}, "type must be one of AMP, GNN, PaiNN, SchNet, AMPBMS, got None"),
+        ({"model": {"type": None}}, "type must be one of AMP, GNN, PaiNN, SchNet, PhysNet, AMPBMS, got None"),
+        ({"start_from": None}, "type must be one of AMP, GNN, PaiNN, SchNet, PhysNet, AMPBMS, got None"),
     ],
 )
 def test_configurations_that_are_refused(changes, sentence):
