@@ -12,6 +12,7 @@ from importlib.metadata import version
 _HOME = {
     "AMP": "amp_tf.models",
     "AMPBMS": "amp_tf.models",
+    "Ensemble": "amp_tf.models",
     "GNN": "amp_tf.models",
     "PaiNN": "amp_tf.models",
     "PhysNet": "amp_tf.models",

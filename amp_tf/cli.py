@@ -1,4 +1,4 @@
-"""The ``amp-tf`` command: train, evaluate, predict, convert, import-weights, info, md, serve, check-physics."""
+"""The ``amp-tf`` command: train, evaluate, ensemble, predict, convert, import-weights, info, md, serve, check-physics."""
 
 import os
 import shlex
@@ -71,11 +71,34 @@ def evaluate(
     from amp_tf.data.hdf5 import read_reference_data
     from amp_tf.data.pipeline import Frames
     from amp_tf.models import load_potential
+    from amp_tf.models.ensemble import members_of
     from amp_tf.training import evaluate as run
 
     model, reference = load_potential(potential), read_reference_data(data)
     model.check_charges([group.system(0) for group in reference.groups])
-    _print_metrics([{"split": "all", **row} for row in run(model, Frames.from_reference_data(reference, model.target))])
+    frames = Frames.from_reference_data(reference, model.target)
+    metrics = run(model, frames)
+    _print_metrics([{"split": "all", **row} for row in metrics])
+    if len(members := members_of(model)) > 1:
+        alone = [run(member, frames) for member in members]
+        for number, row in enumerate(metrics):
+            mean = sum(found[number]["value"] for found in alone) / len(alone)
+            typer.echo(f"{row['metric']}: {row['value'] / mean:.2f} of the mean of the {len(members)} members, {mean:.4g} {row['unit']}")
+
+
+@app.command(rich_help_panel=TRAINING, epilog="Example: amp-tf ensemble mean.keras a.keras b.keras")
+def ensemble(
+    output: Annotated[Path, typer.Argument(help="Potential to write, *.keras.")],
+    members: Annotated[list[Path], typer.Argument(help="Saved potentials, two or more, that were trained alike.")],
+) -> None:
+    """The mean of potentials as one, which also tells how far they are apart."""
+    from amp_tf.models import Ensemble, load_potential
+
+    check_outputs([output], {f"the member {path}": path for path in members})
+    if output.suffix != ".keras":
+        raise InputError(f"{output}: the ending of a potential is .keras; choose another output.")
+    Ensemble([load_potential(path) for path in members]).save(output)
+    typer.echo(f"{output}: {len(members)} members")
 
 
 @app.command(rich_help_panel=PREDICTION, epilog="Example: amp-tf predict uracil datasets/uracil_sample.h5 predicted.h5")
@@ -257,6 +280,8 @@ def _potential_lines(file: Path) -> list[tuple[str, object]]:
 
     potential, card = load_potential(file), file.with_suffix(".md")
     config = potential.get_config()
+    if "members" in config:
+        config["members"] = ", ".join(member["class_name"] for member in config["members"])
     provenance, unit = config.pop("provenance"), config.pop("units")
     lines = [("potential", type(potential).__name__), ("parameters", f"{potential.count_params():,}".replace(",", " "))]
     lines += [(key, ", ".join(value) if key == "elements" else value) for key, value in config.items() if key != "name"]

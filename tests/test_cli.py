@@ -83,7 +83,7 @@ def test_help_groups_the_commands_and_starts_nothing():
     text = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout
     parts = re.split("Train and test|Predict and simulate|Data and weights", text)[1:]
     listed = [re.findall(r"^\W ([a-z][a-z-]*) +\S", part, re.MULTILINE) for part in parts]
-    assert listed == [["train", "evaluate", "check-physics"], ["predict", "md", "serve"], ["convert", "import-weights", "info"]]
+    assert listed == [["train", "evaluate", "ensemble", "check-physics"], ["predict", "md", "serve"], ["convert", "import-weights", "info"]]
 
 
 @pytest.mark.parametrize("command", typer.main.get_command(cli.app).commands)

@@ -18,6 +18,7 @@ from amp_tf.errors import DataFileError, InputError
 from amp_tf.files import check_archive
 from amp_tf.models.amp import AMP
 from amp_tf.models.amp_bms import AMPBMS
+from amp_tf.models.ensemble import Ensemble
 from amp_tf.models.gnn import GNN
 from amp_tf.models.painn import PaiNN
 from amp_tf.models.physnet import PhysNet
@@ -28,6 +29,8 @@ from amp_tf.models.settings import LARGEST, check_sizes, least_weights
 from amp_tf.shipped import potential_file
 
 MODELS: dict[str, type[Potential]] = {model.__name__: model for model in (AMP, GNN, PaiNN, SchNet, PhysNet, AMPBMS)}
+SAVED = MODELS | {"Ensemble": Ensemble}
+"""What files may hold."""
 
 SIZES = (*LARGEST, "n_features", "n_filters")
 """The settings that decide how much memory a potential takes."""
@@ -53,12 +56,13 @@ def load_potential(path: Path | str, dtype: str | None = None) -> Potential:
         raise InputError(f"load_potential takes the path of a .keras file, got {path!r}.")
     path = potential_file(path)
     config = require_potential_file(path)
-    model, settings = MODELS[config["class_name"]], config["config"]
+    model, settings = SAVED[config["class_name"]], config["config"]
     try:
         n_held = _count_weights(path)
         sizes = {name: settings[name] for name in SIZES if name in settings}
-        check_sizes(**sizes)
-        if least_weights(**sizes) > n_held:
+        if sizes:  # an ensemble has those of its members, which check them
+            check_sizes(**sizes)
+        if sizes and least_weights(**sizes) > n_held:
             raise ValueError(f"its sizes {sizes} do not fit the {n_held} weights that it holds")
         potential = model.from_config(settings)
         if potential.count_params() != n_held:
@@ -103,11 +107,11 @@ def require_potential_file(path: Path) -> dict[str, Any]:
 def _check_kind(path: Path, config: Any) -> None:
     """The configuration must name one of our classes, exactly as Keras writes it, and hold plain settings."""
     named = {key: config.get(key) if isinstance(config, dict) else None for key in ("module", "class_name", "registered_name")}
-    model = MODELS.get(named["class_name"]) if isinstance(named["class_name"], str) else None
+    model = SAVED.get(named["class_name"]) if isinstance(named["class_name"], str) else None
     name = named["class_name"]
     if model is None and str(named["registered_name"]).startswith("amp_tf>") and str(named["module"]).startswith("amp_tf."):
         raise DataFileError(
-            f"{path}: the saved potential cannot be read (its class {name!r} is none of {', '.join(MODELS)}); install the "
+            f"{path}: the saved potential cannot be read (its class {name!r} is none of {', '.join(SAVED)}); install the "
             "amp_tf that wrote it."
         )
     if model is None or named != {"module": model.__module__, "class_name": name, "registered_name": f"amp_tf>{name}"}:

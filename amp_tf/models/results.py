@@ -8,6 +8,9 @@ import numpy as np
 from amp_tf.errors import InputError
 from amp_tf.systems import System
 
+OF_SYSTEMS = ("energy_std",)
+"""Results [n_systems] beside the energy."""
+
 
 def require_finite(systems: Sequence[System], raw: Mapping[str, np.ndarray]) -> None:
     """Check ``energy`` [n_systems], ``qm_gradients`` [n_atoms, 3] and, where they are there, what belongs to MM particles [n_mm, ...].
@@ -46,6 +49,7 @@ def split_by_system(systems: Sequence[System], raw: Mapping[str, Any], embeds_ch
     mm_splits = np.cumsum([len(system.mm_charges) for system in systems])[:-1]
     of_mm = {name: np.split(rest.pop(name), mm_splits) for name in ("mm_gradients", "mm_potentials") if name in rest}
     vectors = rest.pop("dipole", None)
+    result |= {name: rest.pop(name) for name in OF_SYSTEMS if name in rest}
     if embeds_charges:
         result |= of_mm
     if "multipoles" in rest:

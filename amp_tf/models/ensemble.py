@@ -1,0 +1,133 @@
+"""Several potentials as one: the mean of what they give, and how far they are apart."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from amp_tf.graph import MolecularGraph
+from amp_tf.layers.dense import REGISTERED
+from amp_tf.models.potential import Potential
+from amp_tf.models.settings import require
+from amp_tf.ops import safe
+
+SAME = (
+    "elements", "cutoff", "message_cutoff", "target", "target_unit", "compute_dtype", "far_from", "near_cutoff", "mm_nodes",
+    "embeds_charges", "sees_total_charge",
+)  # fmt: skip
+"""What the members must agree in, so that they read one graph."""
+
+SPREAD = ("energy_std", "qm_gradients_std", "charges_std")
+"""Results of an ensemble beside the means: standard deviations over its members, of each component."""
+
+
+@REGISTERED
+class Ensemble(Potential):
+    """The mean of energies, gradients and charges of potentials, such as those of five seeds, saved as one file.
+
+    :meth:`compute` gives ``energy_std``, ``qm_gradients_std`` and ``charges_std`` too, standard deviations over the members (of a
+    population: divided by their number), which tell where the members have seen too little.
+
+    Args:
+        members: two potentials or more, of one kind of graph: equal in elements, cut-offs, target and precision.
+        atomic_energies, constant: those of the mean by default.
+        provenance: by default that of the first, with how many there are.
+
+    Raises:
+        InputError: for fewer than two, and for members that differ; names in what.
+    """
+
+    def __init__(self, members: Sequence[Potential], provenance: Mapping[str, Any] | None = None, **kwargs):
+        members = list(members)
+        require(
+            len(members) > 1 and all(isinstance(member, Potential) and not isinstance(member, Ensemble) for member in members),
+            "an ensemble has two potentials or more, none of which is an ensemble.",
+        )
+        first = members[0]
+        for member in members[1:]:
+            differing = [name for name in SAME if getattr(member, name) != getattr(first, name)]
+            require(
+                not differing and getattr(member, "mm_types", None) == getattr(first, "mm_types", None),
+                f"the members of an ensemble differ in {', '.join(differing or ['mm_types'])}; take such as were trained alike.",
+            )
+        energies = {symbol: float(np.mean([member.atomic_energies[symbol] for member in members])) for symbol in first.elements}
+        settings = {
+            "elements": first.elements, "cutoff": first.cutoff, "message_cutoff": first.message_cutoff, "n_radial": first.n_radial,
+            "atomic_energies": energies, "dtype": first.compute_dtype, "target": first.target, "target_unit": first.target_unit,
+            "constant": float(np.mean([member.constant for member in members])),
+        }  # fmt: skip
+        self._of_targets = first.predicts_targets
+        super().__init__(**settings | kwargs, provenance=provenance or {**first.provenance, "n_members": len(members)})
+        self.members = members
+        for name in ("far_from", "near_cutoff", "mm_nodes", "embeds_charges", "sees_total_charge"):
+            setattr(self, name, getattr(first, name))
+        if hasattr(first, "mm_types"):
+            self.mm_types = first.mm_types
+        shifts = [[member.atomic_energies[symbol] - energies[symbol] for symbol in first.elements] for member in members]
+        self._shifts = np.array(shifts)  # of the members' references from the mean, small
+        self._constants = np.array([member.constant for member in members]) - self.constant
+        self.built = True
+
+    @property
+    def predicts_targets(self) -> bool:
+        """As its members."""
+        return self._of_targets
+
+    def energy_terms(self, graph: MolecularGraph):
+        """The means of the members' terms and of the properties that all of them give."""
+        found = [member.energy_terms(graph) for member in self.members]
+        terms = {name: sum(terms[name] for terms, _ in found) / len(found) for name in found[0][0]}
+        names = [name for name in found[0][1] if all(name in properties for _, properties in found)]
+        return terms, {name: _mean([properties[name] for _, properties in found]) for name in names}
+
+    def with_gradients(
+        self, graph: MolecularGraph, training: bool = False, *, names: Sequence[str] = ("qm_gradients", "mm_gradients")
+    ) -> dict[str, Any]:
+        """As :meth:`Potential.with_gradients`, with the standard deviations of :data:`SPREAD`."""
+        found = [member.with_gradients(graph, training, names=names) for member in self.members]
+        keys = [key for key in found[0] if all(key in result for result in found)]
+        mean = {key: _mean([result[key] for result in found]) for key in keys}
+        of_elements = ops.matmul(self.one_hot(graph), ops.transpose(ops.convert_to_tensor(self._shifts, dtype=self.compute_dtype)))
+        shifts = safe.segment_sum(of_elements, graph.system, ops.shape(graph.total_charge)[0])
+        shifts += ops.convert_to_tensor(self._constants, dtype=self.compute_dtype)
+        energies = ops.stack([result["energy"] for result in found], axis=1) + shifts
+        spread = {"energy_std": ops.std(energies, axis=1)}
+        for key in ("qm_gradients", "charges"):
+            if key in mean:
+                spread[f"{key}_std"] = ops.std(ops.stack([result[key] for result in found]), axis=0)
+        return mean | spread
+
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        members = [{"class_name": type(member).__name__, "config": member.get_config()} for member in self.members]
+        return {name: config[name] for name in ("name", "dtype", "units", "provenance")} | {"members": members}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "Ensemble":
+        """With members of fresh weights.
+
+        Raises:
+            InputError: if a member is of no class that is known here.
+        """
+        from amp_tf.models.loading import MODELS
+
+        config = dict(config)
+        members = []
+        for number, member in enumerate(config.pop("members")):
+            known = MODELS.get(member["class_name"])
+            require(known is not None and known is not cls, f"member {number} is a {member['class_name']}, which is no potential here.")
+            members.append(known.from_config(member["config"] | {"dtype": config["dtype"]}))
+        config.pop("units", None), config.pop("dtype")
+        return cls(members, **config)
+
+
+def _mean(values: list[Any]) -> Any:
+    """Of tensors, or of tuples or dictionaries of tensors."""
+    return keras.tree.map_structure(lambda *parts: sum(parts) / len(parts), *values)
+
+
+def members_of(potential: Potential) -> list[Potential]:
+    """Those of an ensemble, or the potential itself."""
+    return list(potential.members) if isinstance(potential, Ensemble) else [potential]

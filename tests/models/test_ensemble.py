@@ -1,0 +1,106 @@
+"""Several potentials as one: means, spread, one file, and what cannot be joined."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import amp_tf
+from amp_tf.cli import app
+from amp_tf.errors import DataFileError, InputError
+from amp_tf.systems import System
+from tests.models.physics import run_physics_test
+
+SETTINGS = {"n_layers": 1, "n_features": 8, "n_radial_weights": 2, "dtype": "float64", "coefficient_scale": 1.0}
+DATA = Path(__file__).resolve().parents[2] / "datasets" / "water_dimer.h5"
+WATER = System([8, 1, 1], np.array([[0.0, 0.0, 0.0], [0.96, 0.0, 0.0], [-0.24, 0.93, 0.0]]), 0.0, np.array([[0.0, 0, 4.0]]), [0.5])
+
+
+def member(seed, **changes):
+    keras.utils.set_random_seed(seed)
+    settings = {"max_order": 1, "direct_polarization": True, "pairwise_coulomb": True, **SETTINGS}
+    return amp_tf.AMP(("H", "C", "O"), **settings | changes)
+
+
+@pytest.fixture
+def members():
+    energies = ({"H": -1.0, "O": -75.0}, {"H": -1.1, "O": -74.9}, {"H": -1.0, "O": -75.3})
+    return [member(seed, atomic_energies=energy, constant=0.1 * seed) for seed, energy in enumerate(energies)]
+
+
+@pytest.mark.parametrize("xla", [False, True])
+def test_mean_and_spread_are_those_of_the_members(members, xla):
+    ensemble = amp_tf.Ensemble(members)
+    found = ensemble.compute_systems([WATER, WATER], mm_potentials=True, xla=xla)
+    alone = [one.compute_systems([WATER], mm_potentials=True) for one in members]
+    assert found["energy"] == pytest.approx(np.mean([result["energy"][0] for result in alone]), abs=1e-9)
+    assert found["energy_std"] == pytest.approx([np.std([result["energy"][0] for result in alone])] * 2, abs=1e-9)
+    for name in ("qm_gradients", "mm_gradients", "mm_potentials", "charges", "dipole"):
+        np.testing.assert_allclose(found[name][1], np.mean([result[name][0] for result in alone], axis=0), atol=1e-9, err_msg=name)
+    for name in ("qm_gradients", "charges"):
+        np.testing.assert_allclose(found[f"{name}_std"][1], np.std([result[name][0] for result in alone], axis=0), atol=1e-9)
+
+
+def test_compute_gives_them_for_one_system(members):
+    found = amp_tf.Ensemble(members).compute(WATER.atomic_numbers, WATER.positions)
+    assert found["energy_std"] > 0.0
+    assert np.shape(found["qm_gradients_std"]) == (3, 3)
+
+
+def test_it_is_one_file(members, tmp_path):
+    ensemble = amp_tf.Ensemble(members)
+    ensemble.save(tmp_path / "ensemble.keras")
+    loaded = amp_tf.load_potential(tmp_path / "ensemble.keras")
+    first, second = (one.compute_systems([WATER]) for one in (ensemble, loaded))
+    for name in ("energy", "energy_std"):
+        np.testing.assert_allclose(first[name], second[name], rtol=1e-12)
+    single = amp_tf.load_potential(tmp_path / "ensemble.keras", dtype="float32")
+    assert single.compute_systems([WATER])["energy"] == pytest.approx(first["energy"], rel=1e-5)
+    assert {member.compute_dtype for member in single.members} == {"float32"}
+
+
+def test_a_damaged_file_is_told(members, tmp_path):
+    path = tmp_path / "ensemble.keras"
+    amp_tf.Ensemble(members).save(path)
+    path.write_bytes(path.read_bytes()[:-2000])
+    with pytest.raises(DataFileError, match="damaged"):
+        amp_tf.load_potential(path)
+
+
+def test_physics():
+    members = [member(seed, coefficient_scale=1e-3, constant=0.1 * seed) for seed in (0, 1)]
+    run_physics_test(amp_tf.Ensemble(members), skip=("additivity",))  # the constants are added once a system
+
+
+@pytest.mark.parametrize(
+    ("second", "sentence"),
+    [
+        (lambda: member(1, cutoff=4.0), "differ in cutoff"),
+        (lambda: member(1, dtype="float32"), "differ in compute_dtype"),
+        (lambda: amp_tf.AMP(("H", "O"), 1, **SETTINGS), "differ in elements"),
+        (lambda: member(1, target="homo", direct_polarization=False, pairwise_coulomb=False), "differ in target"),
+        (lambda: amp_tf.Ensemble([member(1), member(2)]), "none of which is an ensemble"),
+    ],
+)
+def test_what_differs_is_refused(second, sentence):
+    with pytest.raises(InputError, match=sentence):
+        amp_tf.Ensemble([member(0), second()])
+    with pytest.raises(InputError, match="two potentials or more"):
+        amp_tf.Ensemble([member(0)])
+
+
+def test_the_commands(members, tmp_path):
+    """One writes it; evaluate tells how much better it is than its members, and info what it is."""
+    paths = [tmp_path / f"{number}.keras" for number in range(3)]
+    for one, path in zip(members, paths, strict=True):
+        one.save(path)
+    output, runner = tmp_path / "mean.keras", CliRunner()
+    assert runner.invoke(app, ["ensemble", str(output), *map(str, paths)]).exit_code == 0
+    found = runner.invoke(app, ["evaluate", str(output), str(DATA)]).output
+    assert "energy_mae: " in found
+    assert "of the mean of the 3 members" in found
+    assert "AMP, AMP, AMP" in runner.invoke(app, ["info", str(output)]).output
+    refused = runner.invoke(app, ["ensemble", str(paths[0]), *map(str, paths)])
+    assert "is the member" in str(refused.exception)
