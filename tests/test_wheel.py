@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
-NOT_COPIED = shutil.ignore_patterns(".*", "runs", "build", "*.egg-info", "*.h5", "*.npz", "*.zip", "weights", "results", "__pycache__")
+NOT_COPIED = shutil.ignore_patterns(".*", "runs", "build", "*.egg-info", "*.h5", "*.zip", "weights", "results", "__pycache__")
 
 COMPUTE = """
 import numpy as np

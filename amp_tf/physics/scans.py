@@ -159,11 +159,12 @@ def stretch(bench: Bench) -> Iterator[Row]:
     ethane, ethanol = of_collection("C2H6", "ethane"), of_collection("CH3CH2OH", "ethanol")
     named = {"ethane": ("C-C", (0, 1)), "ethanol": ("C-O", _carbon_and_oxygen(ethanol))}
     for molecule in bench.some([ethane, ethanol, *bench.own], in_domain=True):
-        ends = [named[molecule.name][1]] if molecule.name in named else heavy_bonds(molecule)
+        is_named = molecule.name in named and not molecule.is_own
+        ends = [named[molecule.name][1]] if is_named else heavy_bonds(molecule)
         for first, second in ends:
             name = f"{molecule.name}, {_label(molecule, first)}-{_label(molecule, second)}"
             energies = _energies(bench, [stretched(molecule, first, second, by) for by in LENGTHS])
-            known = reference("stretch", molecule.name) if molecule.name in named else None
+            known = reference("stretch", molecule.name) if is_named else None
             bench.curve("stretch", name, "longer by", "angstrom", LENGTHS, energies - np.nanmin(energies), known)
             every = extrema(energies, _depth(bench, molecule))[0]
             found = without_lone(energies, every)

@@ -35,12 +35,12 @@ def read_target(text: str, exact: bool = False) -> Subject:
         raise InputError(f"{text!r} is no target; give a potential (*.keras or {', '.join(FILES)}), or module:factory(key=value).")
     settings, name = _settings(found["settings"] or ""), f"{found['module']}:{found['name']}"
     factory = _factory(found["module"], found["name"])
-    if exact:
-        _be_exact()
     try:
         calculator = factory(**settings)
     except Exception as error:
         raise InputError(f"{name} raised {type(error).__name__}: {' '.join(str(error).split())[:200]}; correct its settings.") from error
+    if exact:  # the factory has imported what it needs
+        _be_exact()
     return Subject(calculator, text.strip())
 
 
