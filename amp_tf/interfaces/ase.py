@@ -12,6 +12,7 @@ from amp_tf import units
 from amp_tf.errors import InputError
 from amp_tf.interfaces.zone import Zone, compute_embedded
 from amp_tf.models import Potential, load_potential
+from amp_tf.models.ensemble import members_of
 from amp_tf.systems import System
 from amp_tf.targets import require_energy
 
@@ -19,7 +20,7 @@ from amp_tf.targets import require_energy
 class AMPCalculator(Calculator):
     """Energy, forces, charges and dipole of an isolated molecule, or of one embedded in point charges.
 
-    A list of potentials is a committee: energy and forces are the means, ``results["energy_std"]`` and ``["forces_std"]`` the standard
+    A list of potentials, or an :class:`amp_tf.Ensemble`, is a committee: energy and forces are the means, ``results["energy_std"]`` and ``["forces_std"]`` the standard
     deviations over its members (of each component of the forces).
 
     The total charge is that of ``atoms.info["charge"]``, otherwise ``charge``.
@@ -50,7 +51,7 @@ class AMPCalculator(Calculator):
         members = [potentials] if isinstance(potentials, Potential | Path | str) else list(potentials)
         if not members:
             raise InputError("AMPCalculator needs at least one potential.")
-        self.members = [_in_precision(member, dtype) for member in members]
+        self.members = [one for member in members for one in members_of(_in_precision(member, dtype))]
         self.charge, self.xla, self.zone = float(charge), xla, zone or Zone()
         self.point_charges: PointCharges | None = None
         self._computed_charge: float | None = None

@@ -5,11 +5,13 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from ase import Atoms
 from typer.testing import CliRunner
 
 import amp_tf
 from amp_tf.cli import app
 from amp_tf.errors import DataFileError, InputError
+from amp_tf.interfaces.ase import AMPCalculator
 from amp_tf.systems import System
 from tests.models.physics import run_physics_test
 
@@ -72,6 +74,13 @@ def test_a_damaged_file_is_told(members, tmp_path):
 def test_physics():
     members = [member(seed, coefficient_scale=1e-3, constant=0.1 * seed) for seed in (0, 1)]
     run_physics_test(amp_tf.Ensemble(members), skip=("additivity",))  # the constants are added once a system
+
+
+def test_in_ase_it_is_a_committee(members):
+    atoms = Atoms(WATER.atomic_numbers, WATER.positions, calculator=AMPCalculator(amp_tf.Ensemble(members)))
+    alone = Atoms(WATER.atomic_numbers, WATER.positions, calculator=AMPCalculator(members))
+    assert atoms.get_potential_energy() == pytest.approx(alone.get_potential_energy())
+    assert atoms.calc.results["energy_std"] == pytest.approx(alone.calc.results["energy_std"])
 
 
 @pytest.mark.parametrize(
