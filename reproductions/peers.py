@@ -51,9 +51,7 @@ PEERS = {
     "7net-0": Peer("amp_tf.physics.peers:sevennet(name=7net-0)", "sevenn"),
     "GFN2-xTB": Peer("tblite.ase:TBLite(method=GFN2-xTB, accuracy=0.01, verbosity=0)", "tblite"),
     "uracil": Peer("uracil", options=("--exact",)),
-    "water": Peer(
-        "reproductions/weights/laptop/AMP(3).keras", options=("--exact", "--tests", "symmetry,conservation,locality,homometric")
-    ),
+    "water": Peer("reproductions/weights/laptop/AMP(3).keras", options=("--exact", "--tests", "symmetry,conservation,locality,homometric")),
 }
 """By name; AMP-BMS joins them where its weights are given."""
 

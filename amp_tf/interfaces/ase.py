@@ -20,8 +20,8 @@ from amp_tf.targets import require_energy
 class AMPCalculator(Calculator):
     """Energy, forces, charges and dipole of an isolated molecule, or of one embedded in point charges.
 
-    A list of potentials, or an :class:`amp_tf.Ensemble`, is a committee: energy and forces are the means, ``results["energy_std"]`` and ``["forces_std"]`` the standard
-    deviations over its members (of each component of the forces).
+    A list of potentials, or an :class:`amp_tf.Ensemble`, is a committee: energy and forces are the means, ``results["energy_std"]`` and
+    ``["forces_std"]`` the standard deviations over its members (of each component of the forces).
 
     The total charge is that of ``atoms.info["charge"]``, otherwise ``charge``.
 
