@@ -61,6 +61,12 @@ class Fragment:
         if self.name == "NH4":
             corners = np.array([[1.0, 1.0, 1.0], [1.0, -1.0, -1.0], [-1.0, 1.0, -1.0], [-1.0, -1.0, 1.0]])
             return Atoms("NH4", np.concatenate([np.zeros((1, 3)), 1.03 * corners / np.sqrt(3.0)]))
+        if self.name == "CH3F":  # which the collection lacks
+            atoms = from_g2("CH3Cl")
+            carbon, halogen = (int(np.flatnonzero(atoms.numbers == number)[0]) for number in (6, 17))
+            atoms.numbers[halogen] = 9
+            atoms.set_distance(carbon, halogen, 1.383, fix=0)
+            return atoms
         return from_g2(self.name) if len(self.name) > 2 else Atoms(self.name, np.zeros((1, 3)))
 
 
@@ -246,11 +252,15 @@ def build(name: str, n_frames: int, output: Path, command: str, workers: int = 1
     share = {"reaction": 0.5 if system.reacts else 0.0, "alone": 0.05}
     counts = {kind: round(part * n_frames) for kind, part in share.items()}
     counts["apart"] = n_frames - sum(counts.values())
+    counts["alone"] = max(counts["alone"], 1)
     tasks = {
         f"{kind}_{number}": Task(kind, name, number, min(PER_RUN, count - PER_RUN * number), reach)
         for kind, count in counts.items()
+        if kind != "alone"
         for number in range(-(-count // PER_RUN))
     }
+    kinds_alone = 2 * len(system.pairs)  # each fragment of each pair
+    tasks |= {f"alone_{n}": Task("alone", name, n, -(-counts["alone"] // kinds_alone), reach) for n in range(kinds_alone)}
     parts = Parts(output.with_name(f"{output.name}.parts"), settings)
     run_all(tasks, compute, parts, workers, name)
     results = {part: parts[part] for part in tasks}
