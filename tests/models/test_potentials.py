@@ -192,3 +192,17 @@ def test_repulsion_of_amp_is_that_of_pairs_closer_than_their_radii():
     assert expected > 100.0
     assert model.compute([8, 1, 1], 1.4 * positions)["energy_terms"]["repulsion"] == 0.0
     assert "repulsion" not in make("AMP(2)", "float64").compute([8, 1, 1], positions)["energy_terms"]
+
+
+def test_the_force_bends_less_where_norms_are_smooth_over_a_wider_range():
+    """An atom in the middle of two others has no dipole; moved off it by 1e-4 angstrom it has one, whose norm the network reads."""
+    forces = []
+    for width in (1e-5, 0.02):
+        keras.utils.set_random_seed(4)
+        potential = amp_tf.AMP(("H", "O"), 1, dtype="float64", norm_width=width, **SMALL)
+        assert amp_tf.AMP.from_config(potential.get_config()).norm_width == width
+        line = [System([8, 1, 1], np.array([[x, 0.0, 0.0], [-1.0, 0.0, 0.0], [1.0, 0.0, 0.0]])) for x in (-1e-4, 1e-4)]
+        found = potential.compute_systems(line)["qm_gradients"]
+        forces.append(abs(found[1][0, 0] - found[0][0, 0]))
+    assert forces[0] > 5.0 * forces[1]
+    assert amp_tf.AMP(("H",), coefficient_scale=0.5).norm_width == 0.005
