@@ -443,7 +443,7 @@ def check_physics(
 ) -> None:
     """Does a potential obey physics? Symmetry, conservation, locality and energy surfaces of any ASE calculator.
 
-    Exit status: 0 where no test fails, 3 where one does, 4 where nothing was decided.
+    Exit status: 0 where no test fails, 3 where one does, 1 where one raised, 4 where nothing was decided.
     """
     from amp_tf.physics import targets
     from amp_tf.physics.checks import check_physics as run
@@ -460,7 +460,11 @@ def check_physics(
     names, seconds, words = chosen_tests(tests or preset), seconds_of(budget), published_words(published)
     molecules = [read_molecule(path, charge) for path in molecule or ()]
     others = [read_record(path) for path in compare or ()]
-    check_outputs([path for path in (report, json_file) if path], {f"the molecule {path}": path for path in molecule or ()})
+    read_too = {f"the molecule {path}": path for path in molecule or ()} | {f"the result {path}": path for path in compare or ()}
+    check_outputs([path for path in (report, json_file) if path], read_too | ({"the target": target} if Path(target).is_file() else {}))
+    for path, ending in ((report, ".html"), (json_file, ".json")):
+        if path is not None and path.suffix != ending:
+            raise InputError(f"{path}: the ending must be {ending}; choose another output.")
     subject = targets.read_target(target, exact)
     own = targets.molecule_of(target)
     result = run(subject, [*molecules, *([own] if own and not molecules else [])], names, seed, seconds, progress=True)

@@ -15,6 +15,7 @@ import typer
 from ase import Atoms
 from ase.build import molecule as from_g2
 from ase.data import atomic_masses, covalent_radii
+from scipy.sparse.csgraph import connected_components
 from scipy.spatial.distance import cdist, pdist
 from scipy.spatial.transform import Rotation
 
@@ -33,6 +34,9 @@ REACH = 16.0
 
 RATTLE = 0.06
 """Standard deviation of each coordinate of a fragment that stands apart, angstrom."""
+
+MOST_TRIES = 10_000
+"""Of placing fragments, for each frame."""
 
 CONTACT = 1.1
 """Atoms of two fragments stand at least this many sums of their covalent radii apart where they are placed."""
@@ -150,8 +154,17 @@ def compute(task: Task) -> Arrays:
     }  # fmt: skip
 
 
-def _leak(positions: np.ndarray, charges: np.ndarray, parts: Sequence[tuple[np.ndarray, int]]) -> str | None:
-    """Which fragment, far from the others, does not have its charge, in words."""
+def _leak(positions: np.ndarray, charges: np.ndarray, parts: Sequence[tuple[np.ndarray, int]] | None) -> str | None:
+    """Which fragment, far from the others, does not have its charge, in words.
+
+    Args:
+        positions, charges: of the atoms.
+        parts: members and charge of each fragment; None: those that are apart, whose charges are whole numbers.
+    """
+    if parts is None:
+        labels = connected_components(cdist(positions, positions) < 0.5 * FAR, directed=False)[1]
+        groups = [np.flatnonzero(labels == label) for label in np.unique(labels)]
+        parts = [(members, int(np.round(charges[members].sum()))) for members in groups]
     for members, charge in parts:
         others = np.setdiff1d(np.arange(len(positions)), members)
         is_far = len(others) > 0 and cdist(positions[members], positions[others]).min() >= FAR
@@ -179,8 +192,11 @@ def _joined(first: Atoms, second: Atoms, charges: tuple[int, int]):
 
 def _apart(task: Task, system: IonSystem, pair, engine, random):
     """Fragments in random orientations and directions, as close as their radii allow, as far as the reach."""
-    found = 0
+    found = n_tried = 0
     while found < task.n_frames:
+        n_tried += 1
+        if n_tried > MOST_TRIES * task.n_frames:
+            raise InputError(f"the fragments of {task.system} find no place within {task.reach:g} angstrom; give a longer reach.")
         first, second = (_rattled(fragment, random) for fragment in pair)
         direction = random.normal(size=3)
         second.positions += random.uniform(1.0, task.reach) * direction / np.linalg.norm(direction)
@@ -225,7 +241,7 @@ def _reaction(task: Task, system: IonSystem, pair, engine, random):
             if pdist(positions).max() > task.reach:
                 return
             if step % STRIDE == 0:
-                yield numbers, positions, charge, ()
+                yield numbers, positions, charge, None
     except CalculationError:  # what came before it is kept
         return
 

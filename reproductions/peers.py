@@ -62,15 +62,15 @@ def environment(name: str, folder: Path) -> Path:
     Raises:
         InputError: where something cannot be installed; tells what.
     """
-    python = folder / "bin" / "python"
-    if not (folder / "complete").is_file():
+    python, complete, wanted = folder / "bin" / "python", folder / "complete", "\n".join([*OF_ALL, *ENVIRONMENTS[name]])
+    if not (complete.is_file() and complete.read_text() == wanted):
         venv.create(folder, clear=True, with_pip=True)
         for words in ([*OF_ALL, *ENVIRONMENTS[name]], ["--no-deps", "--editable", str(ROOT)]):
             command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *words]
             if (finished := subprocess.run(command, capture_output=True, text=True, check=False)).returncode:
                 reason = " ".join((finished.stderr.strip().splitlines() or ["no reason given"])[-1].split())
                 raise InputError(f"{', '.join(ENVIRONMENTS[name])} cannot be installed: {reason[:300]}")
-        (folder / "complete").touch()
+        complete.write_text(wanted)
     return python
 
 
@@ -82,6 +82,7 @@ def examine(name: str, peer: Peer, preset: str, output: Path, runs: Path = RUNS)
     except (InputError, OSError) as error:
         return f"{name}: skipped; {error}"
     path = output / f"{name}.json"
+    path.unlink(missing_ok=True)  # what follows is of this run, or not there
     words = ["check-physics", peer.target, "--preset", preset, "--json", str(path), *peer.options]
     finished = subprocess.run([str(python), "-m", "amp_tf.cli", *words], cwd=ROOT, check=False)
     return f"{name}: {path if finished.returncode in (0, 3, 4) else f'failed with exit status {finished.returncode}'}"

@@ -1,5 +1,6 @@
 """Several potentials as one: the mean of what they give, and how far they are apart."""
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -32,14 +33,14 @@ class Ensemble(Potential):
 
     Args:
         members: two potentials or more, of one kind of graph: equal in elements, cut-offs, target and precision.
-        atomic_energies, constant: those of the mean by default.
-        provenance: by default that of the first, with how many there are.
+        provenance: by default what those of the members have in common, and each member's data and seed.
+        name: of the Keras model.
 
     Raises:
         InputError: for fewer than two, and for members that differ; names in what.
     """
 
-    def __init__(self, members: Sequence[Potential], provenance: Mapping[str, Any] | None = None, **kwargs):
+    def __init__(self, members: Sequence[Potential], provenance: Mapping[str, Any] | None = None, name: str | None = None):
         members = list(members)
         require(
             len(members) > 1 and all(isinstance(member, Potential) and not isinstance(member, Ensemble) for member in members),
@@ -59,10 +60,10 @@ class Ensemble(Potential):
             "constant": float(np.mean([member.constant for member in members])),
         }  # fmt: skip
         self._of_targets = first.predicts_targets
-        super().__init__(**settings | kwargs, provenance=provenance or {**first.provenance, "n_members": len(members)})
+        super().__init__(**settings, provenance=provenance or _provenance(members), name=name)
         self.members = members
-        for name in ("far_from", "near_cutoff", "mm_nodes", "embeds_charges", "sees_total_charge"):
-            setattr(self, name, getattr(first, name))
+        for attribute in ("far_from", "near_cutoff", "mm_nodes", "embeds_charges", "sees_total_charge", "sums_in_chunks"):
+            setattr(self, attribute, getattr(first, attribute))
         if hasattr(first, "mm_types"):
             self.mm_types = first.mm_types
         shifts = [[member.atomic_energies[symbol] - energies[symbol] for symbol in first.elements] for member in members]
@@ -74,6 +75,31 @@ class Ensemble(Potential):
     def predicts_targets(self) -> bool:
         """As its members."""
         return self._of_targets
+
+    @property
+    def expands(self) -> bool:
+        """Of all members, which read it when they are traced."""
+        return self.members[0].expands
+
+    @expands.setter
+    def expands(self, value: bool) -> None:
+        for member in self.members:
+            member.expands = value
+
+    @property
+    def pairs_at_once(self) -> int | None:
+        """Of all members."""
+        return self.members[0].pairs_at_once
+
+    @pairs_at_once.setter
+    def pairs_at_once(self, value: int | None) -> None:
+        for member in self.members:
+            member.pairs_at_once = value
+
+    @property
+    def further_label_names(self) -> tuple[str, ...]:
+        """As its members, of which errors of dipoles are told; an ensemble is not trained."""
+        return self.members[0].further_label_names
 
     def energy_terms(self, graph: MolecularGraph):
         """The means of the members' terms and of the properties that all of them give."""
@@ -126,6 +152,25 @@ class Ensemble(Potential):
 def _mean(values: list[Any]) -> Any:
     """Of tensors, or of tuples or dictionaries of tensors."""
     return keras.tree.map_structure(lambda *parts: sum(parts) / len(parts), *values)
+
+
+def _provenance(members: Sequence[Potential]) -> dict[str, Any]:
+    """What all members' records have alike, the ranges that any of them has seen, and what tells them apart."""
+    records = [member.provenance for member in members]
+    own = ("errors", "training_seconds", "ranges", "total_charges", "training")
+    alike = {key: value for key, value in records[0].items() if key not in own and all(record.get(key) == value for record in records)}
+    ranges = [member.training_ranges for member in members]
+    if all(found is not None for found in ranges):
+        alike["ranges"] = functools.reduce(lambda first, second: first.merged(second), ranges).model_dump()
+    if all("total_charges" in record for record in records):
+        alike["total_charges"] = sorted({charge for record in records for charge in record["total_charges"]})
+    told = [{key: record[key] for key in ("data", "data_sha256") if key in record} | _seed(record) for record in records]
+    return alike | {"members": told}
+
+
+def _seed(record: Mapping[str, Any]) -> dict[str, Any]:
+    training = record.get("training")
+    return {"seed": training["seed"]} if isinstance(training, Mapping) and "seed" in training else {}
 
 
 def members_of(potential: Potential) -> list[Potential]:

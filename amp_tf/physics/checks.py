@@ -153,7 +153,7 @@ def check_physics(
     """
     subject = calculator if isinstance(calculator, Subject) else Subject(calculator, name or type(calculator).__name__)
     names = chosen_tests(tests)
-    bench = Bench(subject, [*(molecules or []), *probes(seed)], seed, is_thorough=not set(names) <= set(_QUICK))
+    bench = Bench(subject, [*_named_apart(molecules or []), *probes(seed)], seed, is_thorough=not set(names) <= set(_QUICK))
     if not bench.known(bench.given):
         raise InputError(f"{subject.name} computes none of the molecules; the last said: {list(bench.dropped.values())[-1]}.")
     result = PhysicsResult([], bench.curves, bench.maps, names, subject.name, {})
@@ -180,6 +180,15 @@ def check_physics(
         "noise": {name: {"energy_ev": noise.energy, "forces_ev_per_angstrom": noise.forces} for name, noise in bench._noises.items()},
     }  # fmt: skip
     return result
+
+
+def _named_apart(molecules: Sequence[Molecule]) -> list[Molecule]:
+    """Files of one name in two folders get numbers."""
+    names = [molecule.name for molecule in molecules]
+    return [
+        molecule if names.count(molecule.name) == 1 else replace(molecule, name=f"{molecule.name} ({number})")
+        for number, molecule in enumerate(molecules, 1)
+    ]
 
 
 def _rows(check: Check, test: str, bench: Bench) -> list[Row]:

@@ -7,7 +7,7 @@ import typer
 from amp_tf.errors import InputError
 from amp_tf.physics.checks import CHECKS, PRESETS, PhysicsResult
 from amp_tf.physics.study import STUDY
-from amp_tf.physics.verdicts import FAIL, NOT_APPLICABLE, NOT_RUN, PASS, WARN, Row
+from amp_tf.physics.verdicts import ERROR, FAIL, INCONCLUSIVE, NOT_APPLICABLE, NOT_RUN, PASS, WARN, Row
 
 COLORS = {PASS: typer.colors.GREEN, WARN: typer.colors.YELLOW, FAIL: typer.colors.RED, "error": typer.colors.RED}
 FAILED, UNDECIDED = 3, 4
@@ -54,10 +54,13 @@ def _words(row: Row) -> str:
 
 
 def exit_status(result: PhysicsResult, strict: bool) -> int:
-    """0, or why not: a failure, with ``strict`` a warning, or nothing decided."""
+    """0, or why not: a failure (with ``strict`` also a warning, or what was inconclusive or not run), a test that raised, or nothing
+    decided."""
     found = {row.verdict for row in result.rows}
-    if FAIL in found or (strict and WARN in found):
+    if FAIL in found or (strict and found & {WARN, INCONCLUSIVE, NOT_RUN}):
         return FAILED
+    if ERROR in found:
+        return 1
     return 0 if {result.verdict(test) for test in result.tests} & {PASS, WARN} else UNDECIDED
 
 

@@ -20,6 +20,9 @@ JACOBIAN_STEPS, FINEST_STEP = (1e-2, 1e-3, 1e-4), 1e-5
 
 DIRECTIONS = 12
 
+SMALLEST_FORCE = 1e-9
+"""eV/angstrom; less is none."""
+
 RADIUS, LOOPS, POINTS, MOST_POINTS = 0.2, 3, 64, 512
 """Of closed paths: angstrom, how many, and geometries on each: more where the work is not zero with fewer."""
 
@@ -52,10 +55,23 @@ def momentum(bench: Bench) -> Iterator[Row]:
         yield judged("momentum", "net torque", molecule.name, "meV", torque / MEV, limits, noise * arm / MEV, note)
 
 
+def _with_forces(bench: Bench) -> list[Molecule]:
+    """Molecules of two atoms or more that feel forces, of which errors can be a part.
+
+    Raises:
+        NotApplicable: where none is left.
+    """
+    several = [molecule for molecule in bench.molecules() if len(molecule.numbers) > 1]
+    found = [molecule for molecule in several if np.abs(bench.subject.forces(molecule)).max() > SMALLEST_FORCE]
+    if not found:
+        raise NotApplicable("no molecule of several atoms feels a force")
+    return found
+
+
 def gradient(bench: Bench) -> Iterator[Row]:
     """F = −∇E by central differences along random directions."""
     random = bench.random("gradient")
-    for molecule in bench.molecules():
+    for molecule in _with_forces(bench):
         forces, noise = bench.subject.forces(molecule), bench.noise(molecule)
         scale = float(np.sqrt(np.mean(forces**2)))
         directions = random.normal(size=(DIRECTIONS, *forces.shape))
@@ -74,7 +90,7 @@ def gradient(bench: Bench) -> Iterator[Row]:
 def loop(bench: Bench) -> Iterator[Row]:
     """∮ F·dx = 0 on circles in random planes of configuration space; needs no energies, and bears single precision well."""
     random = bench.random("loop")
-    for molecule in bench.molecules():
+    for molecule in _with_forces(bench):
         noise, worst = bench.noise(molecule).forces, (-1.0, 0.0, 0)
         for _ in range(LOOPS):
             plane = np.linalg.qr(random.normal(size=(molecule.positions.size, 2)))[0].T.reshape(2, -1, 3)
@@ -83,7 +99,7 @@ def loop(bench: Bench) -> Iterator[Row]:
             while found > LOOP_LIMITS[0] and n_points < MOST_POINTS:  # too few points for forces that change fast
                 n_points *= 2
                 found, length = _work_around(bench, molecule, plane, n_points)
-            worst = max(worst, (found, noise * RADIUS * np.sqrt(2.0 * np.pi) / np.sqrt(n_points) / length, n_points))
+            worst = max(worst, (found, 2.0 * np.pi * noise * RADIUS / np.sqrt(n_points) / length, n_points))
         yield judged("loop", "|∮ F·dx| of ∮ |F||dx|", molecule.name, "", worst[0], LOOP_LIMITS, worst[1], f"{worst[2]} points")
 
 
@@ -100,7 +116,7 @@ def _work_around(bench: Bench, molecule: Molecule, plane: np.ndarray, n_points: 
 def jacobian(bench: Bench) -> Iterator[Row]:
     """The derivatives of forces are symmetric, J = Jᵀ, as second derivatives of an energy."""
     is_double = not any("float32" in name for name in bench.subject.returned)
-    known = bench.molecules()
+    known = _with_forces(bench)
     for molecule in [found for found in known if found.name == "methanol" or found.is_own] or known[:1]:
         positions, noise = molecule.positions, bench.noise(molecule).forces
         best = None

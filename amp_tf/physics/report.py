@@ -150,8 +150,9 @@ def draw(record: Mapping[str, Any], test: str, compare: Sequence[Mapping[str, An
     for axis, curve in zip(axes.flat, curves, strict=False):
         _draw_curve(axis, curve, record["target"], compare)
     for axis, one in zip(axes.flat[len(curves) :], maps, strict=False):
-        levels = np.linspace(0.0, min(2.0, float(np.nanmax(np.array(one["z"], dtype=float)))), 21)
-        shades = axis.contourf(one["x"], one["y"], np.array(one["z"], dtype=float).T, levels=levels, extend="max", cmap="viridis")
+        heights = np.array(one["z"], dtype=float).T
+        top = min(2.0, float(np.nanmax(heights, initial=0.0))) or 1.0  # a flat map has a scale too
+        shades = axis.contourf(one["x"], one["y"], heights, levels=np.linspace(0.0, top, 21), extend="max", cmap="viridis")
         axis.set(xlabel="side a (Å)", ylabel="side b (Å)", title=one["name"], aspect="equal")
         figure.colorbar(shades, ax=axis, label="energy (eV)")
     file = io.BytesIO()

@@ -118,6 +118,17 @@ class Subject:
         """Forces go with the free energy, where a calculator tells one."""
         return "free_energy" in (getattr(self.calculator, "implemented_properties", None) or ())
 
+    def energy_after(self, first: Molecule, second: Molecule) -> float:
+        """Of ``second``, right after ``first``, of which it differs in charge and spin alone, on one object and without a reset: as a
+        calculator is used that keeps results, eV."""
+        atoms = Atoms(first.numbers, first.positions, info={"charge": first.charge, "spin": first.spin}, calculator=self.calculator)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            atoms.get_potential_energy()
+            atoms.info |= {"charge": second.charge, "spin": second.spin}
+            self.n_calls += 2
+            return float(atoms.get_potential_energy(force_consistent=self._has_free_energy()))
+
     def as_calculator(self) -> "_Anew":
         """A calculator of ASE, for optimizers and dynamics, whose calls are counted."""
         return _Anew(self)

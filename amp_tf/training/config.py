@@ -77,7 +77,11 @@ class TrainingConfig(pydantic.BaseModel):
     ema_ramp: bool = Field(
         False, description="the moving average of weights follows more closely at the start, with momentum (1 + t)/(10 + t) (PhysNet: true)"
     )
-    keep_best: bool = Field(False, description="save the weights of the lowest validation loss instead of the last ones (PhysNet: true)")
+    keep_best: bool = Field(
+        False,
+        description="save the weights of the lowest validation loss, the absolute errors with the loss's weights, instead of the last ones "
+        "(PhysNet: true)",
+    )
     ema_momentum: float | None = Field(
         None, gt=0, lt=1, description="momentum of the moving average of the weights that is evaluated and saved (paper: none)"
     )

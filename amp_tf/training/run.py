@@ -103,7 +103,8 @@ def _train(config: TrainingConfig, folder: Path, progress: bool, start: Start | 
     keras.utils.set_random_seed(config.seed)
     potential = make_potential(config, data, splits["train"], start)
     labels = (*_labels(config, splits["train"]), *further_labels(config, potential.further_label_names, splits["train"].dipole is not None))
-    _check_charges_can_be_learnt(potential, data, labels)
+    if start is None:
+        _check_charges_can_be_learnt(potential, data, labels)
     batches = {name: GraphBatches(potential, splits[name], labels, config.xla) for name in ("train", "validation") if name in splits}
     compile_potential(potential, config, labels)
     write_text(folder / "config.yaml", record)

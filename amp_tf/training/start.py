@@ -9,7 +9,7 @@ import numpy as np
 
 from amp_tf.data.reference_data import ReferenceData
 from amp_tf.errors import InputError
-from amp_tf.models import Potential, load_potential
+from amp_tf.models import Ensemble, Potential, load_potential
 from amp_tf.shipped import potential_file
 from amp_tf.systems import naming
 from amp_tf.training.config import TrainingConfig
@@ -51,6 +51,8 @@ def read_start(config: TrainingConfig, folder: Path) -> Start | None:
         raise InputError(f"start_from: the run would overwrite {path}; choose another run folder.")
     with naming("start_from"):
         potential = load_potential(path)
+    if isinstance(potential, Ensemble):
+        raise InputError(f"start_from: {path} is an ensemble; start from its members one by one, and join them anew.")
     if potential.target != config.target:
         raise InputError(f"start_from: {path} predicts {potential.target}, not {config.target}; set target to {potential.target}.")
     if differing := _differing(config.as_json()["model"], potential):

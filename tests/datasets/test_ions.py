@@ -6,7 +6,7 @@ from scipy.spatial.distance import pdist
 
 import amp_tf
 from amp_tf import units
-from amp_tf.errors import InputError
+from amp_tf.errors import AmpTFError, InputError
 from datasets import ions
 from datasets.engines import CalculationError, EmbeddedResult
 
@@ -68,6 +68,18 @@ def test_a_leak_of_charge_is_noticed_and_the_frame_left_out(springs, tmp_path):
     assert any("6 angstrom or farther away, has -0.9" in reason for reason in left_out)
     data = amp_tf.read_reference_data(tmp_path / "ions.h5")
     assert len(data) + len(left_out) == 21
+
+
+def test_a_reach_that_holds_no_frame(tmp_path, springs):
+    springs.setattr(ions, "MOST_TRIES", 20)
+    with pytest.raises(AmpTFError, match="find no place within 5 angstrom"):
+        ions.build("ammonium-sodium", 10, tmp_path / "ions.h5", "pytest", reach=5.0)
+
+
+def test_fragments_of_a_reaction_have_whole_charges_too():
+    positions = np.array([[0.0, 0, 0], [1.1, 0, 0], [9.0, 0, 0]])
+    assert ions._leak(positions, np.array([0.05, -0.05, -1.0]), None) is None
+    assert "has -0.1" in ions._leak(positions, np.array([0.0, -0.1, -0.9]), None)
 
 
 def test_dynamics_keep_the_energy_and_have_the_temperature(random):

@@ -13,6 +13,8 @@ from amp_tf.cli import app
 from amp_tf.errors import DataFileError, InputError
 from amp_tf.interfaces.ase import AMPCalculator
 from amp_tf.systems import System
+from amp_tf.training import make_config
+from amp_tf.training.start import read_start
 from tests.models.physics import run_physics_test
 
 SETTINGS = {"n_layers": 1, "n_features": 8, "n_radial_weights": 2, "dtype": "float64", "coefficient_scale": 1.0}
@@ -42,6 +44,19 @@ def test_mean_and_spread_are_those_of_the_members(members):
         np.testing.assert_allclose(found[name][1], np.mean([result[name][0] for result in alone], axis=0), atol=1e-9, err_msg=name)
     for name in ("qm_gradients", "charges"):
         np.testing.assert_allclose(found[f"{name}_std"][1], np.std([result[name][0] for result in alone], axis=0), atol=1e-9)
+
+
+def test_far_charges_are_expanded_in_every_member(monkeypatch, random):
+    monkeypatch.setattr("amp_tf.models.computing.EXPANDED", 10)
+    members = [member(seed, near_cutoff=4.0) for seed in (0, 1)]
+    places = random.normal(size=(50, 3))
+    places *= random.uniform(6.0, 40.0, size=(50, 1)) / np.linalg.norm(places, axis=1, keepdims=True)
+    system = System(WATER.atomic_numbers, WATER.positions, 0.0, places, random.normal(size=50))
+    found = amp_tf.Ensemble(members).compute_systems([system])
+    alone = [one.compute_systems([system]) for one in members]
+    assert found["energy"][0] == pytest.approx(np.mean([result["energy"][0] for result in alone]), abs=1e-9)
+    np.testing.assert_allclose(found["mm_gradients"][0], np.mean([result["mm_gradients"][0] for result in alone], axis=0), atol=1e-10)
+    assert np.abs(found["mm_gradients"][0]).max() > 1e-6
 
 
 def test_compute_gives_them_for_one_system(members):
@@ -110,5 +125,7 @@ def test_the_commands(members, tmp_path):
     assert "energy_mae: " in found
     assert "of the mean of the 3 members" in found
     assert "AMP, AMP, AMP" in runner.invoke(app, ["info", str(output)]).output
+    with pytest.raises(InputError, match="is an ensemble; start from its members"):
+        read_start(make_config({"data": "none.h5", "start_from": str(output)}), tmp_path / "run")
     refused = runner.invoke(app, ["ensemble", str(paths[0]), *map(str, paths)])
     assert "is the member" in str(refused.exception)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ase import Atoms
 from ase.build import molecule
 from typer.testing import CliRunner
 
@@ -15,7 +16,9 @@ from amp_tf.errors import AmpTFError, InputError
 from amp_tf.physics import check_physics, targets
 from amp_tf.physics.checks import CHECKS, PRESETS, chosen_tests
 from amp_tf.physics.command import seconds_of
+from amp_tf.physics.molecules import read_molecule
 from amp_tf.physics.study import STUDY
+from amp_tf.physics.subject import Subject
 from tests.physics import toys
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,7 +31,13 @@ def run(*words):
 
 @pytest.mark.parametrize(
     ("toy", "tests", "status"),
-    [("Smooth", "rotation,loop", 0), ("ConstantPerSystem", "extensivity", 3), ("Rounded", "rotation", 4), ("Smooth", "homometric", 4)],
+    [
+        ("Smooth", "rotation,loop", 0),
+        ("ConstantPerSystem", "extensivity", 3),
+        ("Rounded", "rotation", 4),
+        ("Smooth", "homometric", 4),
+        ("RaisesFarAway", "translation,permutation", 1),
+    ],
 )
 def test_exit_status(toy, tests, status):
     finished = run(TOY + toy, "--tests", tests)
@@ -58,6 +67,36 @@ def test_what_it_writes(tmp_path):
     assert STUDY["ANI-1x"]["diatomics"].words in text
     assert "tests.physics.toys:Hole: fail" in text
     assert {path.name for path in tmp_path.glob("*.png")} == {f"page-{test}.png" for test in ("rotation", "wall", "diatomics")}
+
+
+def test_an_atom_has_no_gradient_to_fail(tmp_path):
+    path = tmp_path / "argon.xyz"
+    Atoms("Ar").write(path)
+    found = check_physics(toys.Smooth(), [read_molecule(path)], "gradient,loop,jacobian")
+    assert {found.verdict(test) for test in found.tests} == {"pass"}
+    assert "argon, rattled" not in {row.molecule for row in found.rows}
+
+
+def test_a_surface_that_ends_with_the_training_data_is_not_judged_beyond():
+    def domain(molecule):
+        return "it is straight" if molecule.name == "water" and not is_bent(molecule) else None
+
+    ends_before = Subject(toys.Smooth(), "toy", domain)
+    found = check_physics(ends_before, tests="bend")
+    assert [row.verdict for row in found.rows if row.molecule == "water"] == ["not applicable"]
+
+
+def is_bent(molecule):
+    one, other = (molecule.positions[end] - molecule.positions[0] for end in (1, 2))
+    return one @ other / np.linalg.norm(one) / np.linalg.norm(other) > np.cos(np.radians(140.0))
+
+
+def test_the_potential_is_not_overwritten(tmp_path, monkeypatch):
+    target = tmp_path / "mine.keras"
+    target.write_bytes(b"precious")
+    error = run(target, "--json", target).exception
+    assert "is the target" in str(error)
+    assert target.read_bytes() == b"precious"
 
 
 def test_a_molecule_of_the_user_is_looked_at(tmp_path):

@@ -35,6 +35,7 @@ def test_a_smooth_pair_potential_passes_all_but_chemistry(smooth):
         (toys.AbruptCutoff, {"cutoff"}, set()),
         (toys.Hole, {"wall"}, set()),
         (toys.StaleCache, {"charge"}, set()),
+        (toys.KeepsResults, {"charge"}, set()),
     ],
 )
 def test_a_toy_fails_what_it_has_wrong_and_no_other(toy, roots, follows, smooth):
