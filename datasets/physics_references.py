@@ -17,6 +17,7 @@ from scipy.spatial.transform import Rotation
 
 from amp_tf import units
 from amp_tf.command import run_command
+from amp_tf.errors import EngineError
 from amp_tf.files import whole_file, write_text
 from amp_tf.physics.molecules import cyclobutadiene, diatomic, heavy_bonds, of_collection, side_of_bond, stretched, turned, water
 from amp_tf.physics.references import BOND_LENGTHS
@@ -162,6 +163,8 @@ def compute(task: tuple) -> Arrays:
 def as_curve(energies: np.ndarray, of: dict[str, Any]) -> dict[str, Any]:
     """What ships: eV from the end, or from the lowest point."""
     is_there = np.isfinite(energies)
+    if not is_there[-1]:
+        raise EngineError(f"the last point of {of['source']} failed, from which the others are measured; delete its part and try again.")
     x, y = np.asarray(of["x"])[is_there], EV * energies[is_there]
     found: dict[str, Any] = {"source": f"{of['source']} (PySCF)"}
     if of.get("ends"):
