@@ -4,6 +4,7 @@ import datetime
 import json
 import os
 import platform
+import re
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,9 @@ from amp_tf.files import write_text
 from amp_tf.physics.checks import PhysicsResult
 
 FORMAT = "amp_tf physics 1"
+LIST = re.compile(r"\[[^\[\]{}\"]*\]")
+"""A list of numbers, which is one line of a file."""
+
 RECORDED = ("amp_tf", "ase", "numpy", "tensorflow", "keras", "torch", "torchani", "sevenn", "tblite")
 """Packages whose versions are kept where they are installed."""
 
@@ -52,7 +56,8 @@ def write_record(path: Path, record: dict[str, Any]) -> None:
     Raises:
         InputError: if it cannot be written.
     """
-    write_text(path, json.dumps(record, indent=1) + "\n")
+    text = json.dumps(record, indent=1, allow_nan=False)
+    write_text(path, LIST.sub(lambda found: " ".join(found[0].split()), text) + "\n")
 
 
 def read_record(path: Path) -> dict[str, Any]:
