@@ -79,8 +79,8 @@ class TrainingConfig(pydantic.BaseModel):
     )
     keep_best: bool = Field(
         False,
-        description="save the weights of the lowest validation loss, the absolute errors with the loss's weights, instead of the last ones "
-        "(PhysNet: true)",
+        description="save the weights of the lowest validation loss, absolute errors with the weights of the loss, instead of the last "
+        "ones (PhysNet: true)",
     )
     ema_momentum: float | None = Field(
         None, gt=0, lt=1, description="momentum of the moving average of the weights that is evaluated and saved (paper: none)"

@@ -18,6 +18,10 @@ ABSOLUTE_WEIGHTS = {
 authors' program has those of charges and dipoles by the bohr smaller."""
 
 
+ENERGIES = ("energy", "qm_gradients", "mm_gradients")
+"""Labels whose errors are energies, or energies by lengths."""
+
+
 def loss_weights(config: TrainingConfig, labels: Sequence[str]) -> dict[str, float]:
     """The factor on the error of each label, in the units of the package; with absolute errors the loss is in eV."""
     if config.loss == "squared":
@@ -25,7 +29,8 @@ def loss_weights(config: TrainingConfig, labels: Sequence[str]) -> dict[str, flo
         weights = {"energy": 1.0 - weight, "qm_gradients": weight, "mm_gradients": weight * config.mm_gradient_factor}
         return {label: weights[label] for label in labels}
     in_ev = ABSOLUTE_WEIGHTS[config.loss_weights] | {"nonhierarchicality": config.nonhierarchicality_weight}
-    return {label: in_ev[label] / (units.EV if label in ("energy", "qm_gradients") else 1.0) for label in labels}
+    in_ev["mm_gradients"] = config.mm_gradient_factor * in_ev["qm_gradients"]
+    return {label: in_ev[label] / (units.EV if label in ENERGIES else 1.0) for label in labels}
 
 
 def further_labels(config: TrainingConfig, known: Sequence[str], has_dipoles: bool) -> tuple[str, ...]:

@@ -114,6 +114,8 @@ def test_weights_in_the_units_of_the_package():
     config = make_config({"data": "none.h5", **SETTINGS})
     weights = loss_weights(config, ("energy", "qm_gradients", "nonhierarchicality"))
     assert weights == pytest.approx({"energy": 1 / 96.48533, "qm_gradients": 0.548453, "nonhierarchicality": 0.01}, rel=1e-5)
+    of_mm = loss_weights(make_config({"data": "none.h5", **SETTINGS, "mm_gradient_factor": 7.0}), ("mm_gradients",))
+    assert of_mm == pytest.approx({"mm_gradients": 7.0 * 0.548453}, rel=1e-5)
 
 
 def test_it_trains_and_an_interrupted_run_ends_where_an_uninterrupted_one_does(write, tmp_path, monkeypatch):
