@@ -469,7 +469,11 @@ def check_physics(
     own = targets.molecule_of(target)
     result = run(subject, [*molecules, *([own] if own and not molecules else [])], names, seed, seconds, progress=True)
     print_result(result)
-    record = record_of(result, words)
+    given = {"--seed": seed or None, "--charge": charge, "--budget": budget}
+    options = [word for name, value in given.items() if value is not None for word in (name, str(value))] + ["--exact"] * exact
+    options += [word for path in molecule or () for word in ("--molecule", path.name)]
+    command = shlex.join(["amp-tf", "check-physics", target, "--tests", tests or preset, *options])
+    record = record_of(result, words, command)
     if json_file is not None:
         write_record(json_file, record)
         typer.echo(f"wrote {json_file}")

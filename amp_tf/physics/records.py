@@ -21,17 +21,19 @@ RECORDED = ("amp_tf", "ase", "numpy", "tensorflow", "keras", "torch", "torchani"
 """Packages whose versions are kept where they are installed."""
 
 
-def record_of(result: PhysicsResult, published: dict[str, str] | None = None) -> dict[str, Any]:
-    """As JSON has it; ``published``: words of a publication by test."""
+def record_of(result: PhysicsResult, published: dict[str, str] | None = None, command: str = "") -> dict[str, Any]:
+    """As JSON has it; ``published``: words of a publication by test; ``command``: that asked for it."""
     return {
         "format": FORMAT,
         "target": result.target,
+        "command": command,
         "tests": result.tests,
         "verdicts": {test: result.verdict(test) for test in result.tests},
         "rows": [row.as_record() | {"published": (published or {}).get(row.test)} for row in result.rows],
         "curves": [curve.as_record() for curve in result.curves],
         "maps": result.maps,
         "seconds": result.seconds,
+        "wall_seconds": round(sum(result.seconds.values()), 1),
         "was_interrupted": result.was_interrupted,
         **result.record,
         "versions": _versions(),

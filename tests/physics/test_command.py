@@ -57,6 +57,7 @@ def test_what_it_writes(tmp_path):
     record = json.loads(first.read_text(), parse_constant=pytest.fail)
     assert (record["verdicts"]["wall"], list(record["verdicts"])) == ("fail", ["rotation", "wall"])
     assert {"python", "ase", "numpy"} <= record["versions"].keys()
+    assert record["command"] == f"amp-tf check-physics {TOY}Hole --tests wall,rotation"
     words = ["--report", page, "--compare", first, "--published", "ANI-1x"]
     finished = run(TOY + "Smooth", "--tests", "wall,rotation,diatomics", *words)
     assert finished.exit_code == 3, finished.output  # no chemistry
