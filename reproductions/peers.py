@@ -105,7 +105,7 @@ def main(
         potential = RUNS / "peers" / "amp_bms.keras"
         potential.parent.mkdir(parents=True, exist_ok=True)
         import_weights(weights, dtype="float64").save(potential)
-        peers["AMP-BMS"] = Peer(str(potential))
+        peers["AMP-BMS"] = Peer(str(potential.relative_to(ROOT)))
     if unknown := [name for name in names or () if name not in peers]:
         raise InputError(f"there is no peer {unknown[0]}; choose of {', '.join(peers)}.")
     OUTPUT.mkdir(parents=True, exist_ok=True)
