@@ -79,7 +79,7 @@ def examine(name: str, peer: Peer, preset: str, output: Path, runs: Path = RUNS)
     try:
         of_peer = runs / "peers" / peer.environment
         python = environment(peer.environment, of_peer) if peer.environment else Path(sys.executable)
-    except (InputError, OSError) as error:
+    except (OSError, ValueError) as error:  # InputError is one, and what venv raises for a link
         return f"{name}: skipped; {error}"
     path = output / f"{name}.json"
     path.unlink(missing_ok=True)  # what follows is of this run, or not there
