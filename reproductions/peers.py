@@ -82,10 +82,11 @@ def examine(name: str, peer: Peer, preset: str, output: Path, runs: Path = RUNS)
     except (OSError, ValueError) as error:  # InputError is one, and what venv raises for a link
         return f"{name}: skipped; {error}"
     path = output / f"{name}.json"
-    path.unlink(missing_ok=True)  # what follows is of this run, or not there
     words = ["check-physics", peer.target, "--preset", preset, "--json", str(path), *peer.options]
     finished = subprocess.run([str(python), "-m", "amp_tf.cli", *words], cwd=ROOT, check=False)
-    return f"{name}: {path if finished.returncode in (0, 3, 4) else f'failed with exit status {finished.returncode}'}"
+    if finished.returncode not in (0, 3, 4):
+        return f"{name}: failed with exit status {finished.returncode}" + ("; the result of before stays" if path.is_file() else "")
+    return f"{name}: {path}"
 
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
