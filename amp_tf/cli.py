@@ -127,8 +127,8 @@ def predict(
 
 
 _FORM_HELP = (
-    "amp_qmmm (a folder of orca_coordinates.npy and so on), hdf5, emle (qm.xyz with energies, and pc.xyz), xyz (extended) or qm9 "
-    "(dsgdb9nsd.xyz.tar.bz2 or a folder of its members)."
+    "amp_qmmm (a folder of orca_coordinates.npy and so on), hdf5, emle (qm.xyz with energies, and pc.xyz), xyz (extended), qm9 "
+    "(dsgdb9nsd.xyz.tar.bz2 or a folder of its members) or rmd17 (rmd17_MOLECULE.npz)."
 )
 _KEY_HELP = (
     "OURS=NAME, such as energies=E; hdf5: of atomic_numbers, positions, energies, qm_gradients, mm_positions, mm_charges, mm_gradients, "
@@ -143,7 +143,7 @@ def convert(
     output: Annotated[Path, typer.Argument(help="Reference data to write, *.h5.")],
     form: Annotated[str, typer.Option("--format", help=_FORM_HELP)],
     level_of_theory: Annotated[
-        str | None, typer.Option(help="Of the energies, as text; recorded. Only qm9's is known: B3LYP/6-31G(2df,p).")
+        str | None, typer.Option(help="Of the energies, as text; recorded. Known for qm9, B3LYP/6-31G(2df,p), and rmd17, PBE/def2-SVP.")
     ] = None,
     key: Annotated[list[str] | None, typer.Option(help=_KEY_HELP)] = None,
     length_unit: Annotated[str | None, typer.Option(help="hdf5: angstrom, bohr or nm.")] = None,
@@ -166,7 +166,7 @@ def convert(
 ) -> None:
     """Reference data of others as ours."""
     from amp_tf.data import convert as readers
-    from amp_tf.data import qm9
+    from amp_tf.data import qm9, rmd17
     from amp_tf.data.arrays import KEYS
     from amp_tf.data.frames import left_out
     from amp_tf.data.hdf5 import write_reference_data
@@ -191,11 +191,15 @@ def convert(
     of_xyz = {"--key", "--energy-unit", "--gradient-unit", *of_all}
     taken = {
         "amp_qmmm": {"--prefix", "--allow-pickle", *of_all}, "hdf5": {*of_xyz, "--length-unit"}, "emle": {*of_xyz, "--pc"}, "xyz": of_xyz,
-        "qm9": {"--uncharacterized"},
+        "qm9": {"--uncharacterized"}, "rmd17": set(),
     }  # fmt: skip
     if form not in taken:
         raise InputError(f"--format must be one of {', '.join(taken)}, got {form!r}.")
-    if level_of_theory is None and form != "qm9":
+    published = {
+        "qm9": {"level_of_theory": qm9.LEVEL_OF_THEORY, "energy_reference": qm9.ENERGY_REFERENCE},
+        "rmd17": {"level_of_theory": rmd17.LEVEL_OF_THEORY},
+    }
+    if level_of_theory is None and form not in published:
         raise InputError("--level-of-theory is missing; give that of the energies, as text.")
     if ignored := [option for option, value in given.items() if value not in (None, []) and option not in taken[form]]:
         raise InputError(f"{', '.join(ignored)} has no meaning for --format {form}; leave it out.")
@@ -208,6 +212,8 @@ def convert(
         frames = readers.read_xyz(source, energy_unit, charge, gradient_unit, keys)
     elif form == "qm9":
         frames = qm9.read_qm9(source, uncharacterized, progress=True)
+    elif form == "rmd17":
+        frames = rmd17.read_rmd17(source)
     else:
         frames = readers.read_emle(source, pc or source.with_name("pc.xyz"), energy_unit, charge, gradient_unit, keys)
     said = {"length-unit": length_unit, "energy-unit": energy_unit, "gradient-unit": gradient_unit, "charge": charge, "prefix": prefix}
@@ -215,8 +221,7 @@ def convert(
     options += [f"--key={pair}" for pair in key or []]
     options += [f"--{name}={path.name}" for name, path in {"pc": pc, "uncharacterized": uncharacterized}.items() if path is not None]
     command = shlex.join(["amp-tf", "convert", source.name, output.name, f"--format={form}", *options])
-    of_qm9 = {"level_of_theory": qm9.LEVEL_OF_THEORY, "energy_reference": qm9.ENERGY_REFERENCE} if form == "qm9" else {}
-    described = {"level_of_theory": level_of_theory, "energy_reference": "as in the source"} | of_qm9
+    described = {"level_of_theory": level_of_theory, "energy_reference": "as in the source"} | published.get(form, {})
     data = readers.as_reference_data(frames, str(source), command=command, **described)
     if plausibility_check:
         check_plausible(data)

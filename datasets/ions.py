@@ -181,7 +181,7 @@ def _rattled(fragment: Fragment, random: np.random.Generator) -> Atoms:
     return atoms
 
 
-def _joined(first: Atoms, second: Atoms, charges: tuple[int, int]):
+def joined(first: Atoms, second: Atoms, charges: tuple[int, int]):
     """Numbers and positions, in the order of the numbers, the total charge, and the members of both fragments."""
     numbers = np.concatenate([first.numbers, second.numbers])
     order = np.argsort(-numbers, kind="stable")
@@ -204,7 +204,7 @@ def _apart(task: Task, system: IonSystem, pair, engine, random):
         touching = CONTACT * (covalent_radii[first.numbers][:, None] + covalent_radii[second.numbers])
         if np.all(distances > np.maximum(touching, system.nearest)) and distances.max() <= task.reach:
             found += 1
-            yield _joined(first, second, (pair[0].charge, pair[1].charge))
+            yield joined(first, second, (pair[0].charge, pair[1].charge))
 
 
 def _alone(task: Task, system: IonSystem, pair, engine, random):
@@ -222,7 +222,7 @@ def _reaction(task: Task, system: IonSystem, pair, engine, random):
     carbon, halogen = methyl.positions[methyl.numbers == 6][0], methyl.positions[np.argmax(methyl.numbers)]
     axis = (carbon - halogen) / np.linalg.norm(carbon - halogen)
     ion = Atoms(pair[0].name, [carbon + random.uniform(1.9, 3.2) * axis])
-    numbers, positions, charge, _ = _joined(ion, methyl, (pair[0].charge, pair[1].charge))
+    numbers, positions, charge, _ = joined(ion, methyl, (pair[0].charge, pair[1].charge))
     masses = atomic_masses[numbers][:, None]
     # kJ/mol, g/mol and angstrom make velocities of 0.01 angstrom/fs
     velocities = 0.01 * np.sqrt(units.GAS_CONSTANT * TEMPERATURE / masses) * random.normal(size=positions.shape)

@@ -130,7 +130,7 @@ def _relaxed(
         for number in side:
             atoms = Atoms(solute.atomic_numbers, stretched_to(positions, hydrogen, partner, lengths[number]))
             atoms.set_constraint(FixBondLengths([(hydrogen, partner)]))
-            atoms.calc = _OnSurface(surface)
+            atoms.calc = OnSurface(surface)
             try:
                 BFGS(atoms, logfile=None).run(FORCE_TOLERANCE, most_steps)
                 energies[number] = atoms.get_potential_energy() * units.EV
@@ -140,7 +140,7 @@ def _relaxed(
     return energies
 
 
-class _OnSurface(Calculator):
+class OnSurface(Calculator):
     """ASE's view of a surface."""
 
     implemented_properties = ("energy", "forces")

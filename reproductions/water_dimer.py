@@ -1,21 +1,18 @@
 """The training runs on the water dimer that Figures 2, 5 and 6 share; a run that one figure made serves the others."""
 
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
 
 from amp_tf.data.hdf5 import read_reference_data
-from amp_tf.progress import progress_bar
 from amp_tf.units import JOULE_PER_KILOJOULE
-from datasets.parts import in_worker
 from datasets.water_dimer import SHIPPED_FILE
 from reproductions.folders import RUNS
+from reproductions.processes import in_processes
 
 DATA = SHIPPED_FILE
 CUTOFFS = {"A": 8.0, "B": 4.25, "C": 2.0}
@@ -132,15 +129,12 @@ def train_all(runs: Sequence[Run], preset: str, folder: Path = RUNS, workers: in
         folder: holds one run folder each, ``water_dimer/<preset>/<panel>-<model>-<seed>``.
         workers: processes; by default one a core.
     """
-    os.environ |= {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}  # read by the workers' TensorFlow
-    calls = [joblib.delayed(in_worker)(os.getpid(), train_one, run, preset, folder) for run in runs]
-    outcomes = []
-    bar = progress_bar(total=len(calls), unit="run", desc=f"training, preset {preset}")
-    with bar:
-        for outcome in joblib.Parallel(n_jobs=workers or os.cpu_count(), return_as="generator_unordered")(calls):
-            outcomes.append(outcome)
-            bar.write(f"{outcome.run.panel} {outcome.run.model:<10} seed {outcome.run.seed}: test MAE {outcome.test_mae:.3g} J/mol")
-            bar.update()
+
+    def tell(outcome: Outcome) -> str:
+        return f"{outcome.run.panel} {outcome.run.model:<10} seed {outcome.run.seed}: test MAE {outcome.test_mae:.3g} J/mol"
+
+    calls = [(run, preset, folder) for run in runs]
+    outcomes = in_processes(train_one, calls, f"training, preset {preset}", tell, workers)
     return sorted(outcomes, key=lambda outcome: runs.index(outcome.run))
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 import yaml
+from ase import Atoms
 from ase.data import atomic_numbers, chemical_symbols
 
 from amp_tf import units
@@ -103,6 +104,7 @@ def _train(config: TrainingConfig, folder: Path, progress: bool, start: Start | 
     keras.utils.set_random_seed(config.seed)
     potential = make_potential(config, data, splits["train"], start)
     labels = (*_labels(config, splits["train"]), *further_labels(config, potential.further_label_names, splits["train"].dipole is not None))
+    _check_total_charges_are_seen(potential, data)
     if start is None:
         _check_charges_can_be_learnt(potential, data, labels)
     batches = {name: GraphBatches(potential, splits[name], labels, config.xla) for name in ("train", "validation") if name in splits}
@@ -196,6 +198,20 @@ def _check_charges_can_be_learnt(potential: Potential, data: ReferenceData, labe
             "model.charges: the data are neutral and have no dipoles to learn charges from, so that these would stay zero; set charges to "
             "false, or loss to absolute with data that have dipoles."
         )
+
+
+def _check_total_charges_are_seen(potential: Potential, data: ReferenceData) -> None:
+    """A model that does not see the total charge can learn data of ions, but not one molecule with two charges."""
+    of_composition: dict[tuple[int, ...], set[float]] = {}
+    for group in data.groups:
+        of_composition.setdefault(tuple(sorted(group.qm_atomic_numbers.tolist())), set()).add(float(group.total_charge))
+    for numbers, charges in of_composition.items():
+        if len(charges) > 1 and not potential.sees_total_charge:
+            formula, found = Atoms(numbers=numbers).get_chemical_formula(), " and ".join(f"{charge:+g}" for charge in sorted(charges))
+            raise InputError(
+                f"{data.source}: has {formula} with total charges of {found} e, which a model without charges cannot tell apart; give the "
+                "model charges (pairwise_coulomb: true, for PhysNet charges: true), or train on one of them."
+            )
 
 
 def _reference(config: TrainingConfig, frames: Frames, elements: tuple[str, ...]) -> dict[str, Any]:

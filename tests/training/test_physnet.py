@@ -1,5 +1,7 @@
 """Training as PhysNet's authors do: absolute errors in eV with charges and dipoles, AMSGrad, ramped averages, the best weights kept."""
 
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
@@ -160,6 +162,16 @@ def test_charges_that_would_never_wake_are_refused(write, tmp_path):
     with_dipoles, _ = write(0.0)
     with pytest.raises(InputError, match=r"model\.charges"):
         train(make_config({"data": str(with_dipoles), **SETTINGS, "loss": "squared"}), tmp_path / "squared", progress=False)
+
+
+def test_two_charges_of_one_molecule_need_a_model_with_charges(write, tmp_path):
+    groups = [replace(amp_tf.read_reference_data(write(charge)[0]).groups[0], name=f"oh{charge:g}") for charge in (-1.0, 1.0)]
+    provenance = amp_tf.read_reference_data(write()[0]).provenance
+    write_reference_data(tmp_path / "both.h5", provenance, tuple(groups))
+    blind = SETTINGS | {"model": MODEL | {"charges": False}, "steps": 3}
+    with pytest.raises(InputError, match=r"has HO with total charges of -1 and \+1 e, which a model without charges cannot tell apart"):
+        train(make_config({"data": str(tmp_path / "both.h5"), **blind}), tmp_path / "run", progress=False)
+    assert train(make_config({"data": str(write()[0]), **blind}), tmp_path / "run", progress=False).metrics
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,122 @@
+"""PhysNet's energies on QM9 by the number of molecules it is trained on: Table 3 of its paper.
+
+``make reproduce-physnet-qm9 OPTIONS="--data qm9.h5"`` (Unke and Meuwly, J. Chem. Theory Comput. 15, 3678, 2019).
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from amp_tf.data.hdf5 import read_reference_data
+from amp_tf.data.reference_data import ReferenceData
+from amp_tf.errors import InputError
+from common.results import Row, format_table, row, write_result
+from datasets.qm9_like import SHIPPED_FILE
+from figures.physnet_qm9 import draw
+from reproductions import physnet_paper
+from reproductions.entry import run_reproduction
+from reproductions.folders import RESULTS, RUNS
+from reproductions.physnet_runs import Job, data_record, mean_error, physnet, rows_of_runs, train_all
+
+
+@dataclass(frozen=True)
+class Preset:
+    """What is trained."""
+
+    n_train: tuple[int, ...]
+    n_validation: int
+    size: str
+    seeds: tuple[int, ...]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+PRESETS = {
+    "smoke": Preset((20, 40), 8, "tiny", (0, 1), {"steps": 10, "interval": 5, "batch_size": 4}),
+    "laptop": Preset((5000, 10_000, 18_000), 1000, "small", (0, 1), {"steps": 8000, "interval": 400}),
+    "paper": Preset((50_000, 100_000), 5000, "published", (0, 1, 2, 3, 4), {"steps": 3_000_000, "interval": 10_000}),
+}
+
+
+def data_of(preset: str, given: Path | None) -> ReferenceData:
+    """The molecules of a preset.
+
+    Raises:
+        InputError: where there is no file, or it holds too few molecules.
+    """
+    path = given or (SHIPPED_FILE if preset == "smoke" else RUNS / "qm9.h5")
+    if not path.is_file():
+        raise InputError(f'{path} is not there; make dataset-qm9 makes it, or give OPTIONS="--data FILE" (amp-tf convert --format qm9).')
+    data, needed = read_reference_data(path), max(PRESETS[preset].n_train) + PRESETS[preset].n_validation
+    if len(data) <= needed:
+        raise InputError(f"{path} holds {len(data)} molecules, PRESET={preset} needs more than {needed}; give a larger file.")
+    return data
+
+
+def jobs_of(preset: str, data: ReferenceData) -> list[Job]:
+    """Every number of molecules and seed, on one order of the molecules, the last of which test all."""
+    chosen, n = PRESETS[preset], len(data)
+    return [
+        Job(f"qm9-{data.sha256[:8]}-{n_train}-{seed}", Path(data.source), physnet(chosen.size, False),
+            {"split": {"kind": "random", "train": n_train / n, "validation": chosen.n_validation / n}, **chosen.settings}, seed,
+            {"n_train": n_train})
+        for n_train in chosen.n_train
+        for seed in chosen.seeds
+    ]  # fmt: skip
+
+
+def reproduce(preset: str, given: Path | None, results: Path = RESULTS, runs: Path = RUNS) -> Path:
+    """Train every model and write ``physnet-qm9.<preset>.json``."""
+    started, data = time.perf_counter(), data_of(preset, given)
+    found = train_all(jobs_of(preset, data), preset, runs)
+    rows: list[Row] = []
+    for n_train in PRESETS[preset].n_train:
+        of_number = [run for run in found if run.job.who["n_train"] == n_train]
+        total = n_train + PRESETS[preset].n_validation
+        published = {"energy": physnet_paper.QM9[total]} if total in physnet_paper.QM9 else None
+        rows += rows_of_runs(of_number, published, n_train=n_train)
+    for total, (single, ensemble) in physnet_paper.QM9.items():
+        values = {None: single, "ensemble": ensemble}
+        rows += [row("published_energy_mae", "kcal/mol", value, None, n_train=total, seed=seed) for seed, value in values.items()]
+    return write_result(
+        "physnet-qm9", preset, rows, started, results, seeds=list(PRESETS[preset].seeds), data=data_record(data), differs=DIFFERS
+    )
+
+
+DIFFERS = (
+    "Differs from the paper: fewer molecules and steps, a model of 64 features and three modules (paper: 128 and five); energies are U0, "
+    "which the paper does not state. Published numbers count molecules for training and validation."
+)
+
+
+def table(rows: Sequence[Row]) -> str:
+    """A line a number of molecules: ours, then the published ones."""
+    lines = []
+    for n_train in dict.fromkeys(entry["n_train"] for entry in rows if entry["metric"] == "energy_mae"):
+        single, joined = (mean_error(rows, "energy_mae", ensemble, n_train=n_train) for ensemble in (False, True))
+        null = mean_error(rows, "null_model_energy_mae", n_train=n_train)
+        lines.append(["ours", n_train, single, joined, None if joined is None else joined / single, null])
+    published = {(entry["n_train"], entry["seed"]): entry["value"] for entry in rows if entry["metric"] == "published_energy_mae"}
+    for total in dict.fromkeys(total for total, _ in published):
+        single, joined = published[total, None], published[total, "ensemble"]
+        lines.append(["published", total, single, joined, joined / single, None])
+    return format_table(["", "molecules", "U0, kcal/mol, mean of seeds", "ensemble", "ensemble/single", "null"], lines)
+
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def main(
+    preset: Annotated[str, typer.Option(help="smoke, laptop or paper.")] = "laptop",
+    data: Annotated[Path | None, typer.Option(help="Molecules of QM9, *.h5; by default runs/qm9.h5.")] = None,
+) -> None:
+    """Train PhysNet on more and more molecules of QM9."""
+    run_reproduction(preset, lambda preset: reproduce(preset, data), draw, table)
+
+
+if __name__ == "__main__":
+    app()

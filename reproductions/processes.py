@@ -1,0 +1,32 @@
+"""Work in processes of one thread each, which use the cores better than one process of several threads does on small models."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import joblib
+
+from amp_tf.progress import progress_bar
+from datasets.parts import in_worker
+
+
+def in_processes(
+    compute: Callable[..., Any], calls: Sequence[tuple], title: str, tell: Callable[[Any], str], workers: int | None = None
+) -> Iterator[Any]:
+    """``compute(*arguments)`` of each call as it ends, in any order.
+
+    Args:
+        compute: a function of a module, whose results can be pickled.
+        calls: the arguments of each.
+        title: of the progress bar.
+        tell: a line about a result, which is printed.
+        workers: processes; by default one a core.
+    """
+    os.environ |= {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}  # read by the workers' TensorFlow
+    tasks = [joblib.delayed(in_worker)(os.getpid(), compute, *arguments) for arguments in calls]
+    bar = progress_bar(total=len(tasks), unit="run", desc=title)
+    with bar:
+        for result in joblib.Parallel(n_jobs=workers or os.cpu_count(), return_as="generator_unordered")(tasks):
+            bar.write(tell(result))
+            bar.update()
+            yield result
