@@ -54,8 +54,8 @@ class Preset:
 
 
 PRESETS = {
-    "smoke": Preset(("ethanol",), "tiny", (0, 1), (), {"steps": 10, "interval": 5, "batch_size": 4},
-                    {"model": {"n_features": 8, "n_layers": 1}, "settings": {"steps": 10, "interval": 5}}),
+    "smoke": Preset(("ethanol",), "tiny", (0, 1), (), {"steps": 4, "interval": 2, "batch_size": 4},
+                    {"model": {"n_features": 8, "n_layers": 1}, "settings": {"steps": 4, "interval": 2}}),
     "laptop": Preset(("aspirin", "ethanol", "uracil"), "small", (0, 1), ("ethanol",), {"steps": 10_000, "interval": 200, "xla": True},
                      {"settings": {"steps": 30_000, "interval": 1500, "xla": True}}),
     "paper": Preset(tuple(physnet_paper.MD17), "published", (0, 1, 2, 3, 4), (), {"steps": 3_000_000, "interval": 10_000, "xla": True},

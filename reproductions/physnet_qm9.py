@@ -35,7 +35,7 @@ class Preset:
 
 
 PRESETS = {
-    "smoke": Preset((20, 40), 8, "tiny", (0, 1), {"steps": 10, "interval": 5, "batch_size": 4}),
+    "smoke": Preset((20, 40), 8, "tiny", (0,), {"steps": 4, "interval": 2, "batch_size": 4}),
     "laptop": Preset((5000, 10_000, 18_000), 1000, "small", (0, 1), {"steps": 8000, "interval": 400}),
     "paper": Preset((50_000, 100_000), 5000, "published", (0, 1, 2, 3, 4), {"steps": 3_000_000, "interval": 10_000}),
 }

@@ -55,7 +55,7 @@ class Preset:
 
 
 PRESETS = {
-    "smoke": Preset(40, "tiny", (0,), (0.0, 0.5), {"steps": 10, "interval": 5, "batch_size": 4}, 5, 1),
+    "smoke": Preset(40, "tiny", (0,), (0.0, 0.5), {"steps": 4, "interval": 2, "batch_size": 4}, 5, 1),
     "laptop": Preset(
         4000, "small", (0, 1), (*np.round(np.arange(0.0, 2.0, 0.2), 2), *np.arange(2.0, 8.5, 0.5)), {"steps": 16_000, "interval": 400}
     ),

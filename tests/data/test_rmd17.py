@@ -62,7 +62,7 @@ def test_damaged_and_missing(tmp_path):
     (path := tmp_path / "rmd17_hydrogen.npz").write_bytes(b"PK\x03\x04" + bytes(50))
     with pytest.raises(DataFileError, match="no file of the revised MD17"):
         read_rmd17(path)
-    with pytest.raises(DataFileError, match="give rmd17_MOLECULE.npz"):
+    with pytest.raises(DataFileError, match=r"give rmd17_MOLECULE\.npz"):
         read_rmd17(tmp_path / "nothing.npz")
 
 
