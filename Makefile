@@ -83,6 +83,7 @@ benchmark: $(INSTALLED)
 	$(BIN)/python -m benchmarks.qmmm
 	$(BIN)/python -m benchmarks.streaming
 	$(BIN)/python -m benchmarks.far_charges
+	$(BIN)/python -m benchmarks.physnet
 
 dataset-water-dimer dataset-water-clusters: $(INSTALLED)
 	$(BIN)/python -m datasets.$(subst -,_,$(@:dataset-%=%)) $(if $(ENGINE),--engine $(ENGINE)) $(OPTIONS)

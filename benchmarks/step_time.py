@@ -34,13 +34,20 @@ def make_potential(name: str, dtype: str) -> Potential:
     return amp_tf.GNN(**shared) if name == "GNN" else amp_tf.AMP(max_order=int(name[4:-1]), **shared)
 
 
-def measure(name: str, n_atoms: int, dtype: str, rate: float) -> list[Row]:
-    """Time, operations, limit and their ratio for energy with gradient and for a training step of one model."""
-    random = np.random.default_rng(n_atoms)
-    potential = make_potential(name, dtype)
-    arrays = potential.build_graph([grown(n_atoms, random) for _ in range(BATCH)])
+def measure(name: str, potential: Potential, n_atoms: int, rate: float, batch: int = BATCH) -> list[Row]:
+    """Time, operations, limit and their ratio for energy with gradient and for a training step of one model.
+
+    Args:
+        name: of the model in the rows.
+        potential: whose steps are timed.
+        n_atoms: of each random molecule.
+        rate: floating-point operations a second of one large matrix product.
+        batch: molecules.
+    """
+    random, dtype = np.random.default_rng(n_atoms), potential.compute_dtype
+    arrays = potential.build_graph([grown(n_atoms, random) for _ in range(batch)])
     graph = MolecularGraph(*(tf.constant(array) for array in arrays))
-    labels = {"energy": tf.zeros(BATCH, dtype), "qm_gradients": tf.zeros(graph.positions.shape, dtype)}
+    labels = {"energy": tf.zeros(batch, dtype), "qm_gradients": tf.zeros(graph.positions.shape, dtype)}
     optimizer = keras.optimizers.Adam(1e-5, global_clipnorm=1.0)
     potential.compile(optimizer, loss=dict.fromkeys(labels, "mse"), loss_weights={"energy": 0.2, "qm_gradients": 0.8})
     optimizer.build(potential.trainable_variables)
@@ -96,7 +103,8 @@ def main(
     started, rate = time.perf_counter(), matrix_product_rate(dtype)
     print(f"TensorFlow {tf.__version__}, {os.cpu_count()} cores, {dtype}; product of {MATRIX_SIZE}² matrices: {1e-9 * rate:.0f} GFLOP/s")
     print(f"batches of {BATCH} random molecules, cut-off {CUTOFF} angstrom, {N_LAYERS} layers; limit: matrix products alone at that rate\n")
-    rows = [entry for n_atoms in atoms.split(",") for name in models.split(",") for entry in measure(name, int(n_atoms), dtype, rate)]
+    cases = [(name, int(n_atoms)) for n_atoms in atoms.split(",") for name in models.split(",")]
+    rows = [entry for name, n_atoms in cases for entry in measure(name, make_potential(name, dtype), n_atoms, rate)]
     print(table(rows))
     print(f"\ntraces of the compiled evaluation after five batches of changing sizes: {count_traces(dtype)}")
     path = write_result(

@@ -10,6 +10,8 @@ import pytest
 import amp_tf
 from amp_tf import units
 from amp_tf.errors import InputError
+from amp_tf.layers import physnet as physnet_layers
+from amp_tf.models import physnet as physnet_model
 from amp_tf.systems import System
 from tests.models.physics import run_physics_test
 
@@ -113,6 +115,43 @@ def test_it_equals_its_equations(charges, random):
         found, wanted = potential.compute_systems([system], gradients=False), expected(potential, system)
         for name, value in wanted.items():
             np.testing.assert_allclose(found[name][0], value, rtol=1e-11, atol=1e-11, err_msg=name)
+
+
+def without_damping(monkeypatch):
+    monkeypatch.setattr(physnet_model, "damped_inverse", lambda distances, cutoff: 1.0 / distances)
+
+
+def gate_on_what_is_activated(monkeypatch):
+    whole = physnet_layers.PhysNetInteraction.call
+
+    def call(self, features, *arguments):
+        return whole(self, features, *arguments) + self.gate * (physnet_layers.shifted_softplus(features) - features)
+
+    monkeypatch.setattr(physnet_layers.PhysNetInteraction, "call", call)
+
+
+def charge_that_is_lost(monkeypatch):
+    monkeypatch.setattr(physnet_model, "conserve_charge", lambda charges, system, total_charge: charges)
+
+
+def self_of_each_module(monkeypatch):
+    """The next module gets what the output is made of, not x."""
+    whole = physnet_layers.PhysNetModule.call
+
+    def call(self, *arguments):
+        features, output = whole(self, *arguments)
+        for block in self.before_output:
+            features = block(features)
+        return features, output
+
+    monkeypatch.setattr(physnet_layers.PhysNetModule, "call", call)
+
+
+@pytest.mark.parametrize("damage", [without_damping, gate_on_what_is_activated, charge_that_is_lost, self_of_each_module])
+def test_the_equations_find_what_is_broken(damage, monkeypatch, random):
+    damage(monkeypatch)
+    with pytest.raises(AssertionError, match="Not equal to tolerance"):
+        test_it_equals_its_equations(True, random)
 
 
 @pytest.mark.parametrize(("charges", "n_parameters"), [(False, 1_281_418), (True, 1_282_068)])
