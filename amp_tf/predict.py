@@ -46,10 +46,10 @@ def predict_file(potential: Potential, source: Path, output: Path, command: str 
     Args:
         potential: a loaded potential.
         source: reference data (``.h5``, whose labels are not used) or extended xyz (``charge=…`` of a frame is its total charge).
-        output: ``.h5``: reference data of ours: energies, all gradients (or the model's other target), charges, dipoles; kJ/mol,
-            angstrom; the frame property ``source_frame`` keeps the order of the source, and numbers that its frames state are properties
-            too. ``.xyz`` or ``.extxyz``: ASE's units, eV and eV/angstrom; energies, forces, charges, dipoles of the QM atoms, beside all
-            that the frames of an extended xyz state; MM particles do not fit this format.
+        output: ``.h5``: reference data of ours: energies, all gradients (or the model's other target), charges, dipoles (of ions about
+            the origin); kJ/mol, angstrom; the frame property ``source_frame`` keeps the order of the source, and numbers that its frames
+            state are properties too. ``.xyz`` or ``.extxyz``: ASE's units, eV and eV/angstrom; energies, forces, charges, dipoles of the
+            QM atoms, beside all that the frames of an extended xyz state; MM particles do not fit this format.
         command: recorded in ``.h5``.
         pc: the MM particles of the frames of an extended xyz: for each a count, then lines ``q x y z``.
         cell: [3] edges, angstrom, of the box in which these are periodic; whole molecules are taken from the image nearest to the atoms.
@@ -71,6 +71,9 @@ def predict_file(potential: Potential, source: Path, output: Path, command: str 
             potential.check_charges([frame.system])
     _warn_of_frames(source, frames)
     results = compute_all(potential, [frame.system for frame in frames], everything=True)
+    if "dipole" in results:  # of an ion it is about the centroid, and in files about the origin
+        of_systems = zip(results["dipole"], (frame.system for frame in frames), strict=True)
+        results["dipole"] = [dipole + system.total_charge * system.positions.mean(axis=0) for dipole, system in of_systems]
     of_frames = [{key: values[number] for key, values in results.items()} for number in range(len(frames))]
     if output.suffix == ".h5":
         _write_hdf5(potential, output, frames, of_frames, source, command)

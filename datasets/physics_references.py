@@ -31,10 +31,14 @@ DATA = Path(__file__).resolve().parent.parent / "amp_tf" / "physics" / "data"
 EV = units.HARTREE / units.EV
 """eV in a hartree."""
 
-ACTIVE = {"N2": (6, 1), "O2": (8, 3), "F2": (10, 1), "Cl2": (10, 1), "Si2": (4, 3)}
-"""Electrons in the six orbitals of the valence p shells, and multiplicity."""
+ACTIVE = {
+    "N2": (6, 1, "Ag", 2), "O2": (8, 3, "B1g", 2), "F2": (10, 1, "Ag", 2), "Cl2": (10, 1, "Ag", 4), "Si2": (4, 3, "B1g", 4),
+}  # fmt: skip
+"""Electrons in the six orbitals of the valence p shells, multiplicity and symmetry in D2h of the ground state (B1g: triplet Sigma-), and
+inactive sigma orbitals of each parity."""
 
-SHELL = {"N2": "2p", "O2": "2p", "F2": "2p", "Cl2": "3p", "Si2": "3p"}
+P_SHELLS = ("B2u", "B3u", "B2g", "B3g")
+"""Of the pi orbitals in D2h; those of the sigma orbitals are Ag and B1u."""
 
 
 def _mole(molecule: Molecule, basis: str) -> Any:
@@ -99,8 +103,46 @@ def multireference(molecule: Molecule, n_orbitals: int, n_electrons: int, labels
     return float(active.e_tot + mrpt.NEVPT(active).kernel())
 
 
-METHODS: dict[str, Callable[..., float]] = {
+def multireference_diatomic(symbols: str, places: np.ndarray) -> np.ndarray:
+    """CASSCF of the valence p shells and NEVPT2 over it, cc-pVTZ, hartree: one state from place to place, NaN where it is lost.
+
+    Each point starts from the orbitals of its neighbour, outwards and inwards from the length of the bond, in D2h, so that a stretched
+    molecule does not fall into another state.
+    """
+    from pyscf import gto, mcscf, mrpt, scf
+
+    n_electrons, spin, symmetry, n_inactive = ACTIVE[symbols]
+    inactive = {"Ag": n_inactive, "B1u": n_inactive} | (dict.fromkeys(P_SHELLS, 1) if n_inactive > 2 else {})
+    active = dict.fromkeys(("Ag", "B1u", *P_SHELLS), 1)
+    energies = np.full(len(places), np.nan)
+    middle = int(np.argmin(np.abs(places - BOND_LENGTHS[symbols])))
+    start: tuple[Any, Any] | None = None
+    for side in (range(middle, len(places)), range(middle - 1, -1, -1)):
+        before = start
+        for number in side:
+            molecule = diatomic(symbols, float(places[number]), spin)
+            atoms = list(zip(Atoms(molecule.numbers).get_chemical_symbols(), molecule.positions.tolist(), strict=True))
+            mole = gto.M(atom=atoms, basis="cc-pvtz", spin=spin - 1, symmetry="D2h", verbose=0)
+            field = (scf.ROHF if spin > 1 else scf.RHF)(mole).run(max_cycle=200)
+            solver = mcscf.CASSCF(field, 6, n_electrons).set(max_cycle_macro=200, conv_tol=1e-9)
+            solver.fcisolver.wfnsym = symmetry
+            solver.fix_spin_(ss=0.25 * (spin - 1) * (spin + 1))
+            if before is None:
+                orbitals = mcscf.sort_mo_by_irrep(solver, field.mo_coeff, active, inactive)
+            else:
+                orbitals = mcscf.project_init_guess(solver, before[0], before[1])
+            solver.kernel(orbitals)
+            if not solver.converged:
+                break
+            energies[number] = float(solver.e_tot + mrpt.NEVPT(solver).kernel())
+            before = solver.mo_coeff, mole
+            start = start or before
+    return energies
+
+
+METHODS: dict[str, Callable[..., float | np.ndarray]] = {
     "full CI": full_ci_of_two, "CCSD(T)": coupled_cluster, "MP2": second_order, "UKS": broken_symmetry, "NEVPT2": multireference,
+    "NEVPT2 from place to place": multireference_diatomic,
 }  # fmt: skip
 
 
@@ -136,11 +178,10 @@ def curves() -> dict[str, dict[str, Any]]:
             "source": "CASSCF(4,4)-NEVPT2/cc-pVTZ",
         },
     }  # fmt: skip
-    for symbols, (n_electrons, spin) in ACTIVE.items():
-        places, labels = _dissociation(symbols), [f"{symbols.rstrip('2')} {SHELL[symbols]}"]
-        tasks = [("NEVPT2", diatomic(symbols, float(place), spin), 6, n_electrons, labels, "cc-pvtz") for place in places]
+    for symbols, (n_electrons, *_) in ACTIVE.items():
         found[f"diatomics/{symbols}"] = {
-            "x": places, "tasks": tasks, "source": f"CASSCF({n_electrons},6)-NEVPT2/cc-pVTZ", "ends": True,
+            "x": (x := _dissociation(symbols)), "tasks": [("NEVPT2 from place to place", symbols, x)],
+            "source": f"CASSCF({n_electrons},6)-NEVPT2/cc-pVTZ", "ends": True,
         }  # fmt: skip
     return found
 
@@ -152,7 +193,7 @@ def _on_the_way(part: float) -> Molecule:
 
 
 def compute(task: tuple) -> Arrays:
-    """The energy of a point, hartree; one that fails is NaN."""
+    """The energy of a point, or those of a curve, hartree; one that fails is NaN."""
     method, *arguments = task
     try:
         return {"energy": np.array(METHODS[method](*arguments))}
@@ -205,7 +246,7 @@ def curves_command(
         for number, point in enumerate(found):
             if "failure" in point:
                 typer.echo(f"{name}, point {number}: {point['failure']}")
-        record["curves"][name] = as_curve(np.array([float(point["energy"]) for point in found]), of)
+        record["curves"][name] = as_curve(np.concatenate([np.atleast_1d(point["energy"]) for point in found]), of)
         summary = {key: value for key, value in record["curves"][name].items() if key not in ("x", "y")}
         typer.echo(f"{name}: {summary}")
     record["provenance"] = {

@@ -55,6 +55,20 @@ def test_from_extended_xyz_in_the_order_of_the_file(potential, tmp_path):
     assert [len(group) for group in read_reference_data(tmp_path / "out.h5").groups] == [1, 2]
 
 
+def test_dipoles_of_ions_in_files_are_about_the_origin(tmp_path):
+    """As programs of quantum chemistry give them and training expects them; ``compute`` gives them about the centroid."""
+    ion = amp_tf.PhysNet(("H", "O"), n_layers=1, n_features=8, n_radial=4, charges=True, dtype="float64")
+    hydroxide = ase.Atoms("OH", [[5.0, -2.0, 1.0], [5.0, -2.0, 1.97]], info={"charge": -1})
+    ase.io.write(tmp_path / "in.xyz", hydroxide, format="extxyz")
+    for name in ("out.xyz", "out.h5"):
+        predict_file(ion, tmp_path / "in.xyz", tmp_path / name)
+    result = ion.compute(hydroxide.numbers, hydroxide.positions, total_charge=-1.0)
+    expected = result["charges"] @ hydroxide.positions
+    np.testing.assert_allclose(ase.io.read(tmp_path / "out.xyz").calc.results["dipole"], expected, atol=1e-7)
+    np.testing.assert_allclose(read_reference_data(tmp_path / "out.h5").groups[0].dipoles[0], expected)
+    np.testing.assert_allclose(result["dipole"], expected + hydroxide.positions.mean(axis=0), atol=1e-12)
+
+
 def test_from_extended_xyz_with_point_charges(potential, tmp_path):
     water, source = ase.Atoms("OH2", [[0, 0, 0], [0.96, 0, 0], [-0.24, 0.93, 0]]), tmp_path / "in.xyz"
     ase.io.write(source, water, format="extxyz")

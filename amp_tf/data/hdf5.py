@@ -14,7 +14,7 @@ mm_positions        [n_mm_total, 3]     angstrom
 mm_charges          [n_mm_total]        e
 mm_gradients        [n_mm_total, 3]     optional; kJ/mol/angstrom
 charges             [n, n_qm]           optional; partial charges of the QM atoms, e
-dipoles             [n, 3]              optional; e*angstrom
+dipoles             [n, 3]              optional; e*angstrom, those of ions about the origin
 targets/*           [n]                 optional; properties to train on, each with its attribute ``unit``
                                         (:data:`amp_tf.targets.TARGET_UNITS`)
 frame_properties/*  [n]                 optional; any further number per frame, for example ``angle`` (degrees)
