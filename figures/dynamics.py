@@ -9,7 +9,7 @@ import numpy as np
 
 from figures.style import save
 
-SHOWN = ("N-O", "O-O", "O-H", "H-O")
+SHOWN = ("N-O", "O-O", "O-H", "H(N)-O")
 """Radial distribution functions that are drawn: atom of the solute, atom of water."""
 
 
@@ -23,7 +23,11 @@ def draw(result: Mapping[str, Any], folder: Path | None = None) -> list[Path]:
             curves = result["distributions"][key]
             (line,) = axes[1, 0].plot(result["distances"], curves["ours"], label=key.replace("-", " – "))
             axes[1, 0].plot(result["distances"], curves["reference"], linestyle=":", color=line.get_color())
-    axes[1, 0].set(xlabel="distance (Å)", ylabel="g(r), solute – water; dotted: QM/MM", xlim=(1.0, 8.0))
+            width = np.array(curves["scatter"])
+            axes[1, 0].fill_between(result["distances"], curves["ours"] - width, curves["ours"] + width, color=line.get_color(), alpha=0.2)
+    axes[1, 0].set(
+        xlabel="distance (Å)", ylabel="g(r), solute – water; dotted: QM/MM,\nbands: scatter of as short windows", xlim=(1.0, 8.0)
+    )
     axes[1, 0].legend(frameon=False)
     axes[1, 1].plot(result["conservation"]["times"], result["conservation"]["energies"], linewidth=0.8)
     axes[1, 1].set(xlabel="time (ps)", ylabel="total energy less its start (kJ mol$^{-1}$), NVE")

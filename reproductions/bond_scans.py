@@ -6,12 +6,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
-from ase.constraints import FixBondLengths
+from ase.constraints import FixInternals
 from ase.optimize import BFGS
 
 from amp_tf import units
 from amp_tf.models import Potential
-from amp_tf.simulation.solutes import Solute, bonds
+from amp_tf.simulation.solutes import Solute, bonds, lennard_jones
+from amp_tf.simulation.water_box import OXYGEN
 from amp_tf.systems import System
 from datasets.engines import Calculation, CalculationError, EmbeddingEngine
 from datasets.for_dynamics import in_gas, without_clashes
@@ -46,22 +47,27 @@ class Scan:
 def scans(
     solute: Solute, potential: Potential, engine: EmbeddingEngine, frame: Calculation, lengths: Sequence[float], most_steps: int = 60
 ) -> list[Scan]:
-    """Every bond to hydrogen of a relaxed solute, alone and in the frozen charges of a frame, rigid and with all else relaxed.
+    """Every bond to hydrogen of a relaxed solute, alone and in frozen water, rigid and with all relaxed but the bond and its angle.
+
+    Frozen water has charges and, as in dynamics, Lennard-Jones terms, without which atoms would fall into the charges. The angle stays
+    so that a hydrogen atom does not turn to another partner on the way, which a method may find and another miss.
 
     Args:
         solute: relaxed by the engine.
         potential: whose surface is judged.
         engine: of the labels.
-        frame: a snapshot in water, whose charges stay where they are.
+        frame: a snapshot in water; molecules in the way of the stretched bond are left out.
         lengths: of the bond, angstrom.
         most_steps: of each relaxation.
     """
     found = []
     for hydrogen, partner in bonds_to_hydrogen(solute):
         name = f"{_symbol(solute, partner)}-{_symbol(solute, hydrogen)}"
-        for where, around in {"gas": in_gas(frame), "water": frame}.items():
+        way = np.concatenate([stretched_to(frame.positions, hydrogen, partner, length) for length in lengths])
+        clear = without_clashes(replace(frame, positions=way))
+        for where, around in {"gas": in_gas(frame), "water": replace(clear, positions=frame.positions)}.items():
             start = solute.positions if where == "gas" else frame.positions
-            surfaces = [_of_potential(potential, solute, around), _of_engine(engine, around)]
+            surfaces = [_of_potential(potential, solute, around), _of_engine(engine, solute, around)]
             energies = [_rigid(surface, start, hydrogen, partner, lengths) for surface in surfaces]
             found.append(_scan(name, where, "rigid", lengths, energies))
             energies = [_relaxed(surface, solute, start, hydrogen, partner, lengths, most_steps) for surface in surfaces]
@@ -83,20 +89,38 @@ def _scan(name: str, where: str, how: str, lengths: Sequence[float], energies: S
 
 def _of_potential(potential: Potential, solute: Solute, around: Calculation) -> Surface:
     def surface(positions):
-        frame = without_clashes(replace(around, positions=positions))
-        system = System(solute.atomic_numbers, positions, float(solute.charge), frame.mm_positions, frame.mm_charges)
+        system = System(solute.atomic_numbers, positions, float(solute.charge), around.mm_positions, around.mm_charges)
         result = potential.compute_systems([system])  # which does not warn of geometries outside the training data
-        return float(result["energy"][0]), result["qm_gradients"][0]
+        energy, gradients = with_water(solute, positions, around)
+        return float(result["energy"][0]) + energy, result["qm_gradients"][0] + gradients
 
     return surface
 
 
-def _of_engine(engine: EmbeddingEngine, around: Calculation) -> Surface:
+def _of_engine(engine: EmbeddingEngine, solute: Solute, around: Calculation) -> Surface:
     def surface(positions):
-        result = engine.embedded(without_clashes(replace(around, positions=positions)))
-        return result.energy, result.qm_gradients
+        result = engine.embedded(replace(around, positions=positions))
+        energy, gradients = with_water(solute, positions, around)
+        return result.energy + energy, result.qm_gradients + gradients
 
     return surface
+
+
+def with_water(solute: Solute, positions: np.ndarray, around: Calculation) -> tuple[float, np.ndarray]:
+    """Lennard-Jones energy (kJ/mol) of the solute with the oxygen atoms of frozen water, and gradients [n_atoms, 3] (kJ/mol/angstrom).
+
+    Args:
+        solute: with the parameters of :func:`amp_tf.simulation.solutes.lennard_jones`.
+        positions: of its atoms, [n_atoms, 3], angstrom.
+        around: the water, oxygen first in each molecule.
+    """
+    sigma, epsilon = lennard_jones(solute)
+    vectors = positions[:, None] - around.mm_positions[None, ::3]
+    squared = np.sum(vectors**2, axis=-1)
+    ratio = (0.5 * (np.maximum(sigma, 1.0)[:, None] + OXYGEN.sigma)) ** 2 / squared
+    depth = 4.0 * np.sqrt(epsilon[:, None] * OXYGEN.epsilon)
+    slopes = -6.0 * depth * (2.0 * ratio**6 - ratio**3) / squared
+    return float(np.sum(depth * (ratio**6 - ratio**3))), np.sum(slopes[..., None] * vectors, axis=1)
 
 
 def stretched_to(positions: np.ndarray, hydrogen: int, partner: int, length: float) -> np.ndarray:
@@ -123,13 +147,18 @@ def _relaxed(
 ) -> np.ndarray:
     """Outwards and inwards from the bond's own length, each point from the geometry of the one before."""
     own = float(np.linalg.norm(start[hydrogen] - start[partner]))
+    neighbours = [int(atom) for atom in np.flatnonzero(bonds(solute.atomic_numbers, start)[partner]) if atom != hydrogen]
     energies = np.full(len(lengths), np.nan)
     order = np.argsort(np.abs(np.array(lengths) - own))
     for side in (order[np.array(lengths)[order] >= own], order[np.array(lengths)[order] < own]):
         positions = start
         for number in side:
             atoms = Atoms(solute.atomic_numbers, stretched_to(positions, hydrogen, partner, lengths[number]))
-            atoms.set_constraint(FixBondLengths([(hydrogen, partner)]))
+            fixed = {"bonds": [[float(lengths[number]), [partner, hydrogen]]]}
+            if neighbours:
+                angle = atoms.get_angle(neighbours[0], partner, hydrogen)
+                fixed["angles_deg"] = [[angle, [neighbours[0], partner, hydrogen]]]
+            atoms.set_constraint(FixInternals(**fixed))
             atoms.calc = OnSurface(surface)
             try:
                 BFGS(atoms, logfile=None).run(FORCE_TOLERANCE, most_steps)

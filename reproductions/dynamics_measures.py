@@ -3,6 +3,7 @@
 import itertools
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 from amp_tf.errors import SimulationError
 from amp_tf.interfaces.zone import Zone, compute_embedded
 from amp_tf.simulation.dynamics import Dynamics, Run
-from amp_tf.simulation.observables import CHUNK, Curves, RadialDistributions
+from amp_tf.simulation.observables import CHUNK, Curves, RadialDistributions, read_trajectory
 from amp_tf.simulation.run_files import COLUMNS
 from amp_tf.simulation.scene import SoluteInWater
 from amp_tf.simulation.solutes import Solute
@@ -26,6 +27,9 @@ from datasets.parts import in_worker
 from datasets.qmmm_sampling import Trajectory, embedded_zone
 from reproductions.bond_scans import Scan, barrier_error, deepest_hole, scans
 from reproductions.dynamics_task import SOLUTE, Task
+
+QUARTERS = 4
+"""Of the run at constant energy, whose drifts are compared."""
 
 BARRIER_LENGTH, HOLES_BETWEEN = 1.9, (0.7, 2.5)
 """Where barriers are compared, and holes looked for, angstrom."""
@@ -90,29 +94,60 @@ def _gas_run(folder: Path, path: Path, solute: Solute, xla: bool, settings: dict
 
 
 def water_rows(task: Task) -> tuple[list[Row], dict[str, Any]]:
-    """One long run; where water stands around the solute, beside the QM/MM dynamics of the reference."""
+    """One long run; where water stands around the solute, beside the QM/MM dynamics of the reference.
+
+    The uncertainty of a peak is what windows of our run scatter that are as long as the reference.
+    """
     summary, run = simulate(task, "water", picoseconds=task.size.water)
-    ours, reference = run.curves, reference_curves(task.reference)
+    ours, (reference, picoseconds) = run.curves, reference_curves(task.reference)
+    windows = window_curves(run, picoseconds)
     who = {"measure": f"water, 300 K, {task.size.water:g} ps"}
     rows = [
         row("runs_whole", "", int(summary["whole"]), None, **who),
         row("longest_bond", "", summary["longest_bond_by_its_start"], None, **who),
         row("solute_temperature", "K", summary["solute_temperature_k"], None, **who),
+        row("water_temperature", "K", summary["surroundings_temperature_k"], None, **who),
+        row("reference_length", "ps", picoseconds, None, measure="QM/MM dynamics of the reference"),
     ]
     curves = {}
     for key, (distances, values) in ours.items():
-        curves[key] = {"ours": np.round(values, 3).tolist(), "reference": np.round(reference[key][1], 3).tolist()}
+        scatter = np.std([of_window[key][1] for of_window in windows], axis=0, ddof=1) if len(windows) > 1 else np.zeros(len(values))
+        drawn = {"ours": values, "reference": reference[key][1], "scatter": scatter}
+        curves[key] = {name: np.round(of_curve, 3).tolist() for name, of_curve in drawn.items()}
+        kind, _, site = key.partition("-")
         peaks = first_peak(distances, values), first_peak(*reference[key])
-        if key.partition("-")[0] != "C" and all(peaks):
-            about = {"measure": f"first peak of water's {key.partition('-')[2]} around {key.partition('-')[0]}"}
-            rows.append(row("peak_shift", "angstrom", peaks[0]["angstrom"] - peaks[1]["angstrom"], None, **about))
-            rows.append(row("peak_height", "", peaks[0]["g"] / peaks[1]["g"] - 1.0, None, **about))
+        if kind.strip("()")[-1] != "C" and kind != "C" and all(peaks):
+            of_windows = [peak for of_window in windows if (peak := first_peak(*of_window[key]))]
+            about = {"measure": f"first peak of water's {site} around {kind}"}
+            far, high = peaks[0]["angstrom"] - peaks[1]["angstrom"], peaks[0]["g"] / peaks[1]["g"] - 1.0
+            places, heights = ([peak[name] for peak in of_windows] for name in ("angstrom", "g"))
+            rows.append(row("peak_shift", "angstrom", far, None, **about, uncertainty=_scatter(places)))
+            rows.append(row("peak_height", "", high, None, **about, uncertainty=_scatter(np.divide(heights, peaks[0]["g"]))))
     return rows, {"distances": np.round(distances, 3).tolist(), "distributions": curves}
 
 
-def reference_curves(reference: Trajectory) -> Curves:
-    """Where water stands around the solute in the QM/MM dynamics."""
-    first = next(iter(reference.snapshots()))
+def _scatter(values: Sequence[float]) -> float | None:
+    """Standard deviation of the difference between the mean of windows and one more; None for fewer than two."""
+    return float(np.std(values, ddof=1) * np.sqrt(1.0 + 1.0 / len(values))) if len(values) > 1 else None
+
+
+def window_curves(run: Run, picoseconds: float) -> list[Curves]:
+    """Where water stands around the solute in each window of that length of a run."""
+    per_window = max(1, round(1e3 * picoseconds / (run.dynamics.time_step * run.dynamics.interval)))
+    windows: list[RadialDistributions] = []
+    n_frames = 0
+    for frames in read_trajectory(run.trajectory, run.scene.topology):
+        if n_frames // per_window == len(windows):
+            windows.append(RadialDistributions(run.scene.solute, run.scene.atoms, run.scene.waters))
+        windows[-1].add(frames)
+        n_frames += len(frames)
+    whole = n_frames // per_window
+    return [window.curves() for window in windows[:whole]]
+
+
+def reference_curves(reference: Trajectory) -> tuple[Curves, float]:
+    """Where water stands around the solute in the QM/MM dynamics, and their length, ps."""
+    first, n_frames = next(iter(reference.snapshots())), 0
     box = reference.box * np.eye(3)
     scene = SoluteInWater(reference.solute).scene(first, box)
     found, topology = RadialDistributions(scene.solute, scene.atoms, scene.waters), mdtraj.Topology.from_openmm(scene.topology)
@@ -121,19 +156,24 @@ def reference_curves(reference: Trajectory) -> Curves:
         frames = mdtraj.Trajectory(0.1 * np.array(chunk), topology)
         frames.unitcell_vectors = np.repeat(0.1 * box[None], len(chunk), axis=0)
         found.add(frames)
-    return found.curves()
+        n_frames += len(chunk)
+    return found.curves(), 1e-3 * n_frames * reference.sampling.stride * reference.sampling.time_step
 
 
 def conservation_rows(task: Task) -> tuple[list[Row], dict[str, Any]]:
-    """How well the energy is conserved without a thermostat, in water."""
+    """How well the energy is conserved without a thermostat, in water; the uncertainty of the drift is what quarters of the run tell."""
     summary, run = simulate(task, "conservation", ensemble="nve", picoseconds=task.size.conservation, relaxation=2.0)
     table = np.genfromtxt(run.energies, delimiter=",", names=True)
     energies = table["total_energy_kj_per_mol"] - table["total_energy_kj_per_mol"][0]
     stride = max(1, len(energies) // 400)
     who = {"measure": f"NVE, {task.size.conservation:g} ps"}
-    drift = summary["total_energy_drift_kj_per_mol_per_ps"] / summary["degrees_of_freedom"]
+    n_free = summary["degrees_of_freedom"]
+    quarters = zip(np.array_split(table["time_ps"], QUARTERS), np.array_split(energies, QUARTERS), strict=True)
+    slopes = [np.polyfit(times, of_quarter, 1)[0] for times, of_quarter in quarters if len(times) > 1]
+    error = float(np.std(slopes, ddof=1) / np.sqrt(len(slopes))) / n_free if len(slopes) == QUARTERS else None
+    drift = summary["total_energy_drift_kj_per_mol_per_ps"] / n_free
     rows = [
-        row("nve_drift", "kJ/mol/ps a degree of freedom", drift, None, **who),
+        row("nve_drift", "kJ/mol/ps a degree of freedom", drift, None, **who, uncertainty=error),
         row("nve_rms", "kJ/mol", summary["total_energy_rms_about_the_line_kj_per_mol"], None, **who),
     ]
     drawn = {"times": np.round(table["time_ps"][::stride], 4).tolist(), "energies": np.round(energies[::stride], 4).tolist()}

@@ -117,6 +117,7 @@ class Run:
 
     Attributes:
         curves: once it has run, the radial distribution functions of water around the solute.
+        scene: once it has run, what was simulated.
     """
 
     def __init__(
@@ -168,11 +169,11 @@ class Run:
             start = self.setup.start(self.potentials[0], self.dynamics, seeds, self.n_threads)
             self._save(self._start, dict(zip(START, start, strict=True)))
         start = read_npz(self._start, START)
-        self._scene = self.setup.scene(start["positions"], start["box"])
+        self.scene = self.setup.scene(start["positions"], start["box"])
         self._is_periodic = bool(np.any(start["box"]))
         if self.dynamics.ensemble == "npt" and not self._is_periodic:
             raise InputError("what stands in no periodic box has no pressure; choose nvt or nve.")
-        self._masses, self._n_constraints = self._scene.masses, self._scene.n_constraints
+        self._masses, self._n_constraints = self.scene.masses, self.scene.n_constraints
         system = self._system()
         self._write_pdb(start["positions"])
         if state is None:
@@ -185,7 +186,7 @@ class Run:
     def _system(self) -> Any:
         from amp_tf.interfaces.openmm import mixed_system
 
-        chosen, scene = self.dynamics, self._scene
+        chosen, scene = self.dynamics, self.scene
         mixed, self._embedded = mixed_system(
             scene.topology, scene.system, scene.atoms, self.potentials, float(self.solute.charge), Zone(chosen.zone, chosen.switch),
             self.xla, POTENTIAL_GROUP, chosen.margin,
@@ -263,7 +264,7 @@ class Run:
             raise AmpTFError(f"interrupted; the run in {self.folder} is kept: run the same command to go on.") from error
         from amp_tf.simulation.summary import sum_up
 
-        summary, self.curves = sum_up(self.folder, self._scene)
+        summary, self.curves = sum_up(self.folder, self.scene)
         summary["degrees_of_freedom"] = 3 * int(np.count_nonzero(self._masses)) - self._n_constraints
         write_text(self.folder / "summary.json", json.dumps(summary, indent=1))
         return summary
@@ -275,7 +276,7 @@ class Run:
             yield
         except SimulationError as error:
             now, path = simulation.picoseconds(), self.folder / "last.xyz"
-            positions = simulation.positions()[self._scene.atoms]
+            positions = simulation.positions()[self.scene.atoms]
             Atoms(self.solute.atomic_numbers, positions, info={"charge": self.solute.charge}).write(path)
             if self._collection is not None:
                 self._collection.keep(self._embedded.seen, now)
@@ -287,7 +288,7 @@ class Run:
         state = simulation.context.getState(positions=True, velocities=True, energy=True)
         of_solute = simulation.context.getState(energy=True, groups={POTENTIAL_GROUP}).getPotentialEnergy()._value
         positions, velocities = (values._value * NM for values in (state.getPositions(asNumpy=True), state.getVelocities(asNumpy=True)))
-        scene, box = self._scene, state.getPeriodicBoxVectors(asNumpy=True)._value * NM
+        scene, box = self.scene, state.getPeriodicBoxVectors(asNumpy=True)._value * NM
         solute, pairs = positions[scene.atoms], bonded_pairs(self.solute)
         lengths = np.linalg.norm(solute[pairs[:, 0]] - solute[pairs[:, 1]], axis=1)
         at_start = np.linalg.norm(self.solute.positions[pairs[:, 0]] - self.solute.positions[pairs[:, 1]], axis=1)
@@ -334,12 +335,12 @@ class Run:
 
     def _open(self, n_frames: int) -> Trajectory:
         chosen = self.dynamics
-        return Trajectory(self.trajectory, self._scene.topology, 1e-3 * chosen.time_step, chosen.interval, n_frames)
+        return Trajectory(self.trajectory, self.scene.topology, 1e-3 * chosen.time_step, chosen.interval, n_frames)
 
     def _write_pdb(self, positions: np.ndarray) -> None:
         app, path = import_openmm().app, self.folder / "topology.pdb"
         with whole_file(path) as partial, open(partial, "w") as file:
-            app.PDBFile.writeFile(self._scene.topology, positions / NM, file)
+            app.PDBFile.writeFile(self.scene.topology, positions / NM, file)
 
     def _seed(self, number: int) -> int:
         return int(np.random.default_rng([self.dynamics.seed, number]).integers(1, 2**31 - 1))

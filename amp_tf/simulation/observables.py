@@ -17,7 +17,8 @@ CHUNK = 50
 """Frames that are analysed at a time."""
 
 Curves = dict[str, tuple[np.ndarray, np.ndarray]]
-"""r [n_bins], angstrom, and g(r) of pairs such as ``"N-O"``: an element of the solute, and O or H of water."""
+"""r [n_bins], angstrom, and g(r) of pairs such as ``"N-O"`` and ``"H(N)-O"``: an element of the solute, hydrogen with what it is bonded
+to, and O or H of water."""
 
 
 def temperature(masses: np.ndarray, velocities: np.ndarray, n_constraints: int) -> float:
@@ -73,22 +74,31 @@ def bond_lengths(frames, atoms: np.ndarray, pairs: np.ndarray) -> np.ndarray:
     return 10.0 * import_mdtraj().compute_distances(frames, atoms[pairs], periodic=frames.unitcell_vectors is not None)
 
 
+def kinds_of_atoms(solute: Solute) -> list[str]:
+    """The element of each atom, that of hydrogen with its partner's, such as ``H(N)``."""
+    symbols, bonded = [chemical_symbols[number] for number in solute.atomic_numbers], bonds(solute.atomic_numbers, solute.positions)
+    partners = [np.flatnonzero(row) for row in bonded]
+    return [
+        f"H({symbols[partners[place][0]]})" if symbol == "H" and len(partners[place]) == 1 else symbol
+        for place, symbol in enumerate(symbols)
+    ]
+
+
 class RadialDistributions:
-    """g(r) of water's O and H around each element of the solute, averaged over frames.
+    """g(r) of water's O and H around each kind of atom of the solute, averaged over frames.
 
     Args:
-        solute: its atoms' elements.
+        solute: its atoms, hydrogen told apart by what it is bonded to.
         atoms: numbers of its atoms.
         waters: numbers of oxygen, hydrogen, hydrogen of each water molecule, [n_waters, 3].
     """
 
     def __init__(self, solute: Solute, atoms: np.ndarray, waters: np.ndarray):
         sites = {"O": waters[:, 0], "H": waters[:, 1:].ravel()} if len(waters) else {}
+        kinds = np.array(kinds_of_atoms(solute))
         self._pairs = {
-            f"{chemical_symbols[number]}-{name}": np.stack(
-                np.meshgrid(atoms[solute.atomic_numbers == number], numbers, indexing="ij"), axis=-1
-            ).reshape(-1, 2)
-            for number in np.unique(solute.atomic_numbers)
+            f"{kind}-{name}": np.stack(np.meshgrid(atoms[kinds == kind], numbers, indexing="ij"), axis=-1).reshape(-1, 2)
+            for kind in sorted(set(kinds))
             for name, numbers in sites.items()
         }
         self._sums = {key: np.zeros(RDF_BINS) for key in self._pairs}

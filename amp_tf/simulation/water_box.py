@@ -6,7 +6,7 @@ each other through nothing here: that is the task of a potential or an engine.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.sparse.csgraph import connected_components
@@ -19,6 +19,19 @@ from amp_tf.simulation.solutes import Solute, bonds, lennard_jones
 
 WATER_CHARGES = (-0.8476, 0.4238, 0.4238)
 """SPC/E: oxygen, hydrogen, hydrogen, e."""
+
+
+class LennardJones(NamedTuple):
+    """Parameters of a site."""
+
+    sigma: float
+    """angstrom"""
+    epsilon: float
+    """kJ/mol"""
+
+
+OXYGEN = LennardJones(3.1657195, 0.6497752)
+"""Of SPC/E water, whose hydrogen atoms have none; with other sites by Lorentz's and Berthelot's rules."""
 
 MARGIN, MARGIN_OF_A_PAIR = 4.0, 8.0
 """How much wider than solute and zone the box is, and how much more for every further molecule, which may drift away, angstrom."""

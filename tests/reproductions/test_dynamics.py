@@ -9,10 +9,11 @@ pytest.importorskip("openmm", reason="OpenMM is not installed: pip install 'amp_
 
 from amp_tf.errors import InputError, SimulationError
 from amp_tf.simulation.solutes import Solute, solute_by_name
+from amp_tf.simulation.water_box import NM, WATER_CHARGES, force_field_system, import_openmm, water_topology
 from datasets.engines import Calculation, EmbeddedResult, EmbeddingEngine
 from figures import dynamics as figure
 from reproductions import dynamics, dynamics_measures, dynamics_task
-from reproductions.bond_scans import Scan, barrier_error, bonds_to_hydrogen, deepest_hole, scans, stretched_to
+from reproductions.bond_scans import Scan, barrier_error, bonds_to_hydrogen, deepest_hole, scans, stretched_to, with_water
 from reproductions.folders import WEIGHTS
 
 START = solute_by_name("uracil")
@@ -53,6 +54,31 @@ def test_gradients_of_the_springs():
         energies.append(engine.embedded(Calculation(WATER.atomic_numbers, there)).energy)
     found = engine.embedded(Calculation(WATER.atomic_numbers, moved)).qm_gradients[1, 0]
     assert found == pytest.approx((energies[0] - energies[1]) / 2e-4, rel=1e-6)
+
+
+def test_lennard_jones_terms_with_frozen_water_are_those_of_the_dynamics(random):
+    """OpenMM's, and their gradients are derivatives."""
+    openmm = import_openmm()
+    water = np.concatenate([WATER.positions + shift for shift in ([3.5, 3.0, 0.5], [-4.0, 1.0, 3.0])])
+    positions = START.positions + 0.05 * random.normal(size=START.positions.shape)
+    around = Calculation(START.atomic_numbers, positions, mm_positions=water, mm_charges=np.tile(WATER_CHARGES, 2))
+    topology = water_topology(2, 100.0)
+    topology.setPeriodicBoxVectors(None)
+    system = force_field_system(topology, START, np.zeros(len(positions)), frozen=False)
+    energies = []
+    for shift in (0.0, 1e4):
+        places = np.concatenate([water, positions + shift])
+        context = openmm.Context(system, openmm.VerletIntegrator(1e-3), openmm.Platform.getPlatformByName("Reference"))
+        context.setPositions(places / NM)
+        energies.append(context.getState(energy=True).getPotentialEnergy()._value)
+    energy, gradients = with_water(START, positions, around)
+    assert abs(energy) > 0.1
+    assert energy == pytest.approx(energies[0] - energies[1], rel=1e-6)
+    moved = [positions.copy(), positions.copy()]
+    moved[0][7, 1] += 1e-5
+    moved[1][7, 1] -= 1e-5
+    slope = np.subtract(*(with_water(START, places, around)[0] for places in moved)) / 2e-5
+    assert gradients[7, 1] == pytest.approx(slope, rel=1e-5, abs=1e-6)
 
 
 @pytest.fixture(scope="module")

@@ -297,7 +297,7 @@ def test_the_distribution_of_points_at_random_is_one(random):
     frames.unitcell_vectors = np.repeat(0.1 * box * np.eye(3)[None], 50, axis=0)
     distributions.add(frames)
     curves = distributions.curves()
-    assert set(curves) == {"O-O", "O-H", "H-O", "H-H"}
+    assert set(curves) == {"O-O", "O-H", "H(O)-O", "H(O)-H"}
     for distances, values in curves.values():
         far = distances > 3.0
         assert len(values) == RDF_BINS
