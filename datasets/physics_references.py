@@ -106,8 +106,8 @@ def multireference(molecule: Molecule, n_orbitals: int, n_electrons: int, labels
 def multireference_diatomic(symbols: str, places: np.ndarray) -> np.ndarray:
     """CASSCF of the valence p shells and NEVPT2 over it, cc-pVTZ, hartree: one state from place to place, NaN where it is lost.
 
-    Each point starts from the orbitals of its neighbour, outwards and inwards from the length of the bond, in D2h, so that a stretched
-    molecule does not fall into another state.
+    In D2h; each point starts from orbitals of its own and from those of its neighbour, outwards and inwards from the length of the bond,
+    and the lower solution is taken, so that a stretched molecule does not stay in another state.
     """
     from pyscf import gto, mcscf, mrpt, scf
 
@@ -124,18 +124,23 @@ def multireference_diatomic(symbols: str, places: np.ndarray) -> np.ndarray:
             atoms = list(zip(Atoms(molecule.numbers).get_chemical_symbols(), molecule.positions.tolist(), strict=True))
             mole = gto.M(atom=atoms, basis="cc-pvtz", spin=spin - 1, symmetry="D2h", verbose=0)
             field = (scf.ROHF if spin > 1 else scf.RHF)(mole).run(max_cycle=200)
-            solver = mcscf.CASSCF(field, 6, n_electrons).set(max_cycle_macro=200, conv_tol=1e-9)
-            solver.fcisolver.wfnsym = symmetry
-            solver.fix_spin_(ss=0.25 * (spin - 1) * (spin + 1))
-            if before is None:
-                orbitals = mcscf.sort_mo_by_irrep(solver, field.mo_coeff, active, inactive)
-            else:
-                orbitals = mcscf.project_init_guess(solver, before[0], before[1])
-            solver.kernel(orbitals)
-            if not solver.converged:
+            found = []
+            for guess in (None, before) if before else (None,):
+                solver = mcscf.CASSCF(field, 6, n_electrons).set(max_cycle_macro=200, conv_tol=1e-9)
+                solver.fcisolver.wfnsym = symmetry
+                solver.fix_spin_(ss=0.25 * (spin - 1) * (spin + 1))
+                solver.kernel(
+                    mcscf.sort_mo_by_irrep(solver, field.mo_coeff, active, inactive)
+                    if guess is None
+                    else mcscf.project_init_guess(solver, *guess)
+                )
+                if solver.converged:
+                    found.append(solver)
+            if not found:
                 break
-            energies[number] = float(solver.e_tot + mrpt.NEVPT(solver).kernel())
-            before = solver.mo_coeff, mole
+            lowest = min(found, key=lambda solver: solver.e_tot)
+            energies[number] = float(lowest.e_tot + mrpt.NEVPT(lowest).kernel())
+            before = lowest.mo_coeff, mole
             start = start or before
     return energies
 

@@ -1,7 +1,6 @@
 """Dynamics with an embedded potential: is it fit for them? Bonds, gas, water, energy conservation, speed. ``make reproduce-dynamics``."""
 
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -9,19 +8,14 @@ import typer
 
 from amp_tf.data.hdf5 import read_reference_data
 from amp_tf.files import sha256_of
-from common.results import Row, format_table, write_result
+from common.results import write_result
 from datasets.engines import EmbeddingEngine
 from figures.dynamics import draw
 from reproductions.dynamics_measures import conservation_rows, gas_rows, scan_rows, speed_rows, water_rows
+from reproductions.dynamics_table import table
 from reproductions.dynamics_task import prepared
 from reproductions.entry import run_reproduction
 from reproductions.folders import RESULTS, RUNS
-
-AIMS = {
-    "barrier_error": 0.2, "deepest_hole": 0.0, "peak_shift": 0.05, "peak_height": 0.1, "nve_drift": 1e-6, "nve_rms": 0.2,
-    "step_ratio": 0.4,
-}  # fmt: skip
-"""What a potential that is fit for dynamics reaches; the units are those of the rows."""
 
 
 def reproduce(
@@ -52,26 +46,6 @@ DIFFERS = (
     "with a zone of 14 angstrom that ends abruptly, of the potential with charges switched off between 12 and 14 angstrom. Uncertainties "
     "of peaks: the scatter of windows of our run as long as the reference."
 )
-
-
-def table(rows: Sequence[Row]) -> str:
-    """Every measure with its aim."""
-    lines = [
-        [entry["measure"], entry["metric"].replace("_", " "), entry["value"], entry.get("uncertainty"), entry["unit"], _aim(entry)]
-        for entry in rows
-    ]
-    return format_table(["measure", "of it", "value", "±", "unit", "aim"], lines)
-
-
-def _aim(entry: Row) -> str:
-    if entry["metric"] == "runs_whole":
-        return entry["measure"].split(" seeds")[0].rpartition(" ")[2] if "seeds" in entry["measure"] else "1"
-    limit = AIMS.get(entry["metric"])
-    return "" if limit is None else f"{'±' if entry['metric'] in SIGNED else '<='} {limit:g}"
-
-
-SIGNED = ("barrier_error", "peak_shift", "peak_height", "nve_drift")
-"""Metrics that may miss their aim either way."""
 
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
