@@ -4,6 +4,7 @@ The tails of Figures 5 and 6 (Unke and Meuwly, J. Chem. Theory Comput. 15, 3678,
 """
 
 import functools
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -97,7 +98,7 @@ def data_file(system: str, reach: float, n_frames: int, runs: Path = RUNS) -> Pa
         path.parent.mkdir(parents=True, exist_ok=True)
         print(f"{system}: building {n_frames} frames within {reach:g} angstrom, {path}", flush=True)
         command = f"python -m datasets.ions build {system} --frames {n_frames} --reach {reach:g} --output {path.name}"
-        _, left_out = ions.build(system, n_frames, path, command, reach=reach)
+        _, left_out = ions.build(system, n_frames, path, command, os.cpu_count() or 1, reach)
         print(f"{system}: {len(left_out)} frames left out", flush=True)
     return path
 

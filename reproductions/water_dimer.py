@@ -57,7 +57,9 @@ class Preset:
 
 
 PRESETS = {
-    "smoke": Preset({"steps": 40, "interval": 20}, {"coefficient_scale": 1.0}, "a few steps show that all runs, no result", 1, 1),
+    "smoke": Preset(
+        {"steps": 40, "interval": 20, "xla": False}, {"coefficient_scale": 1.0}, "a few steps show that all runs, no result", 1, 1
+    ),
     "laptop": Preset(
         {"ema_momentum": 0.99},
         {"coefficient_scale": 1.0, "energy_scale": 0.5},
