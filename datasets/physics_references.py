@@ -37,6 +37,9 @@ ACTIVE = {
 """Electrons in the six orbitals of the valence p shells, multiplicity and symmetry in D2h of the ground state (B1g: triplet Sigma-), and
 inactive sigma orbitals of each parity."""
 
+UNSTABLE = 1e-4
+"""NEVPT2 energies over one CASSCF solution that differ by more, hartree, are not determined by it, and are left out."""
+
 P_SHELLS = ("B2u", "B3u", "B2g", "B3g")
 """Of the pi orbitals in D2h; those of the sigma orbitals are Ag and B1u."""
 
@@ -139,7 +142,10 @@ def multireference_diatomic(symbols: str, places: np.ndarray) -> np.ndarray:
             if not found:
                 break
             lowest = min(found, key=lambda solver: solver.e_tot)
-            energies[number] = float(lowest.e_tot + mrpt.NEVPT(lowest).kernel())
+            alike = [solver for solver in found if solver.e_tot - lowest.e_tot < 1e-6]
+            corrections = [float(mrpt.NEVPT(solver).kernel()) for solver in alike]
+            if np.ptp(corrections) < UNSTABLE:
+                energies[number] = float(lowest.e_tot) + corrections[alike.index(lowest)]
             before = lowest.mo_coeff, mole
             start = start or before
     return energies
