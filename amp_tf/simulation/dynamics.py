@@ -177,7 +177,7 @@ class Run:
         system = self._system()
         self._write_pdb(start["positions"])
         if state is None:
-            state = self._relax(system, start)
+            state = self._relax(system, start, progress)
             self._save(self._checkpoint, state | self._collected())
         return self._go_on(system, state, progress)
 
@@ -215,7 +215,7 @@ class Run:
             simulation.context.setVelocities(state["velocities"] / NM)
         return simulation
 
-    def _relax(self, system, state: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def _relax(self, system, state: dict[str, np.ndarray], progress: bool) -> dict[str, np.ndarray]:
         """Dynamics with a strong thermostat, so that the solute finds its place in the water."""
         from amp_tf.interfaces.openmm import original_errors
 
@@ -223,7 +223,12 @@ class Run:
         simulation = self._simulation(system, state, is_production=False)
         with self._saving_the_last_frame(simulation), original_errors():
             simulation.context.setVelocitiesToTemperature(chosen.temperature, self._seed(3))
-            simulation.step(round(1e3 * chosen.relaxation / chosen.time_step))
+            n_steps = round(1e3 * chosen.relaxation / chosen.time_step)
+            with progress_bar(total=n_steps, desc="relaxation", unit="step", disable=not progress) as bar:
+                for first in range(0, n_steps, chosen.interval):
+                    n = min(chosen.interval, n_steps - first)
+                    simulation.step(n)
+                    bar.update(n)
         return self._state(simulation, 0) | dict.fromkeys(("trajectory_bytes", "energies_bytes"), np.array(0))
 
     # Running -----------------------------------------------------------------------------------------------------------------------------
