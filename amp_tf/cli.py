@@ -165,16 +165,8 @@ def convert(
     ] = True,
 ) -> None:
     """Reference data of others as ours."""
-    from amp_tf.data import convert as readers
-    from amp_tf.data import qm9, rmd17
-    from amp_tf.data.arrays import KEYS
-    from amp_tf.data.frames import left_out
-    from amp_tf.data.hdf5 import write_reference_data
-    from amp_tf.data.plausibility import check_plausible
+    from amp_tf.data.foreign import Source, convert_file
 
-    of_folder = {f"the source {path.name}": path for pattern in ("*.npy", "dsgdb9nsd_*.xyz") for path in source.glob(pattern)}
-    read_too = {"the point charges": pc or source.parent / "pc.xyz", "the list of molecules": uncharacterized}
-    check_outputs([output], {"the source": source, **read_too, **of_folder})
     pairs = [text.partition("=") for text in key or []]
     if any(not separator for _, separator, _ in pairs):
         raise InputError("--key has the form OURS=NAME, for example energies=E.")
@@ -182,56 +174,9 @@ def convert(
     if len(keys) < len(pairs):
         twice = next(ours for ours in keys if sum(other == ours for other, _, _ in pairs) > 1)
         raise InputError(f"--key {twice}=… is given twice; leave one of them out.")
-    given = {
-        "--key": key, "--length-unit": length_unit, "--energy-unit": energy_unit, "--gradient-unit": gradient_unit, "--pc": pc,
-        "--prefix": prefix, "--allow-pickle": allow_pickle or None, "--charge": charge, "--uncharacterized": uncharacterized,
-        "--level-of-theory": level_of_theory,
-    }  # fmt: skip
-    of_all = {"--charge", "--level-of-theory"}
-    of_xyz = {"--key", "--energy-unit", "--gradient-unit", *of_all}
-    taken = {
-        "amp_qmmm": {"--prefix", "--allow-pickle", *of_all}, "hdf5": {*of_xyz, "--length-unit"}, "emle": {*of_xyz, "--pc"}, "xyz": of_xyz,
-        "qm9": {"--uncharacterized"}, "rmd17": set(),
-    }  # fmt: skip
-    if form not in taken:
-        raise InputError(f"--format must be one of {', '.join(taken)}, got {form!r}.")
-    published = {
-        "qm9": {"level_of_theory": qm9.LEVEL_OF_THEORY, "energy_reference": qm9.ENERGY_REFERENCE},
-        "rmd17": {"level_of_theory": rmd17.LEVEL_OF_THEORY},
-    }
-    if level_of_theory is None and form not in published:
-        raise InputError("--level-of-theory is missing; give that of the energies, as text.")
-    if ignored := [option for option, value in given.items() if value not in (None, []) and option not in taken[form]]:
-        raise InputError(f"{', '.join(ignored)} has no meaning for --format {form}; leave it out.")
-    prefix = "orca" if prefix is None and form == "amp_qmmm" else prefix
-    if form == "amp_qmmm":
-        frames = readers.read_amp_qmmm(source, prefix, charge or 0.0, allow_pickle)
-    elif form == "hdf5":
-        frames = readers.read_hdf5(source, keys, length_unit, energy_unit, gradient_unit, charge or 0.0)
-    elif form == "xyz":
-        frames = readers.read_xyz(source, energy_unit, charge, gradient_unit, keys)
-    elif form == "qm9":
-        frames = qm9.read_qm9(source, uncharacterized, progress=True)
-    elif form == "rmd17":
-        frames = rmd17.read_rmd17(source)
-    else:
-        frames = readers.read_emle(source, pc or source.with_name("pc.xyz"), energy_unit, charge, gradient_unit, keys)
-    said = {"length-unit": length_unit, "energy-unit": energy_unit, "gradient-unit": gradient_unit, "charge": charge, "prefix": prefix}
-    options = [f"--{name}={value}" for name, value in said.items() if value is not None]
-    options += [f"--key={pair}" for pair in key or []]
-    options += [f"--{name}={path.name}" for name, path in {"pc": pc, "uncharacterized": uncharacterized}.items() if path is not None]
-    command = shlex.join(["amp-tf", "convert", source.name, output.name, f"--format={form}", *options])
-    described = {"level_of_theory": level_of_theory, "energy_reference": "as in the source"} | published.get(form, {})
-    data = readers.as_reference_data(frames, str(source), command=command, **described)
-    if plausibility_check:
-        check_plausible(data)
-    digest = write_reference_data(output, data.provenance, data.groups)
-    charges = ", ".join(f"{total:g}" for total in sorted({group.total_charge for group in data.groups}))
-    names = [name for name in KEYS[2:] if name not in ("mm_positions", "mm_charges")]
-    labels = ", ".join([name for name in names if any(getattr(group, name) is not None for group in data.groups)] + data.target_names)
-    typer.echo(f"{output}: {len(data)} frames in {len(data.groups)} group(s) with {labels}; total charge {charges} e; sha256 {digest}")
-    if names := left_out(frames, data):
-        typer.echo(f"not taken over, because it is no number or not in all frames of a group: {', '.join(names)}")
+    given = Source(source, keys, length_unit, energy_unit, gradient_unit, charge, prefix, pc, allow_pickle, uncharacterized)
+    for line in convert_file(given, output, form, level_of_theory, plausibility_check):
+        typer.echo(line)
 
 
 @app.command(rich_help_panel=FILES_OF_OTHERS, epilog="Example: amp-tf import-weights MIN_state_dict amp_bms.keras --mode md")
