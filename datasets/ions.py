@@ -44,6 +44,9 @@ CONTACT = 1.1
 FAR, CHARGE_ERROR = 6.0, 0.02
 """A fragment this far away, angstrom, has its own charge to this, e, or the method is wrong there and the frame is left out."""
 
+LONGER = 0.6
+"""By so much at most the bond that breaks is stretched where dynamics start, angstrom."""
+
 TEMPERATURE, TIME_STEP, STRIDE, PER_RUN = 5000.0, 0.1, 10, 25
 """K, fs, steps between two kept frames, and kept frames of a run: as the paper's sampling of reactions."""
 
@@ -83,19 +86,21 @@ class IonSystem:
         engine: ``"xtb"`` or ``"pyscf"``, with method and basis: one whose charges stay on the ions.
         reacts: whether hot dynamics start from each pair in contact.
         nearest: fragments stand at least this far apart, angstrom.
+        contact: and at least this many sums of covalent radii.
     """
 
     pairs: tuple[tuple[Fragment, Fragment], ...]
     engine: tuple[str, str, str | None]
     reacts: bool = False
     nearest: float = 0.0
+    contact: float = CONTACT
 
 
 XTB, HARTREE_FOCK = ("xtb", "gfn2", None), ("pyscf", "hf", "def2-svpd")
 SYSTEMS = {
     "sn2-chloride": IonSystem(((Fragment("Cl", -1), Fragment("CH3Cl")),), XTB, reacts=True),
     "sn2-fluoride": IonSystem(((Fragment("F", -1), Fragment("CH3Cl")), (Fragment("Cl", -1), Fragment("CH3F"))), HARTREE_FOCK, reacts=True),
-    "sodium-chloride": IonSystem(((Fragment("Na", 1), Fragment("Cl", -1)),), HARTREE_FOCK),
+    "sodium-chloride": IonSystem(((Fragment("Na", 1), Fragment("Cl", -1)),), HARTREE_FOCK, contact=0.75),
     "ammonium-sodium": IonSystem(((Fragment("NH4", 1), Fragment("Na", 1)),), XTB, nearest=FAR),
     "chloride-water": IonSystem(((Fragment("Cl", -1), Fragment("H2O")),), XTB),
     "formic-acid": IonSystem(((Fragment("HCOOH"), Fragment("HCOOH")),), XTB),
@@ -201,7 +206,7 @@ def _apart(task: Task, system: IonSystem, pair, engine, random):
         direction = random.normal(size=3)
         second.positions += random.uniform(1.0, task.reach) * direction / np.linalg.norm(direction)
         distances = cdist(first.positions, second.positions)
-        touching = CONTACT * (covalent_radii[first.numbers][:, None] + covalent_radii[second.numbers])
+        touching = system.contact * (covalent_radii[first.numbers][:, None] + covalent_radii[second.numbers])
         if np.all(distances > np.maximum(touching, system.nearest)) and distances.max() <= task.reach:
             found += 1
             yield joined(first, second, (pair[0].charge, pair[1].charge))
@@ -210,17 +215,20 @@ def _apart(task: Task, system: IonSystem, pair, engine, random):
 def _alone(task: Task, system: IonSystem, pair, engine, random):
     """One fragment without the other, which takes turns."""
     fragment = pair[(task.number // len(system.pairs)) % 2]
-    for _ in range(task.n_frames):
+    for _ in range(task.n_frames if len(fragment.atoms()) > 1 else 1):  # a single atom has one geometry
         atoms = _rattled(fragment, random)
         order = np.argsort(-atoms.numbers, kind="stable")
         yield atoms.numbers[order], atoms.positions[order], fragment.charge, [(np.arange(len(atoms)), fragment.charge)]
 
 
 def _reaction(task: Task, system: IonSystem, pair, engine, random):
-    """Hot dynamics from a pair in contact, the ion in line with the bond that it breaks; ends where the fragments leave the reach."""
+    """Hot dynamics from between complex and transition state, the ion in line with the bond that it breaks; ends where the fragments leave
+    the reach."""
     methyl = pair[1].atoms()
-    carbon, halogen = methyl.positions[methyl.numbers == 6][0], methyl.positions[np.argmax(methyl.numbers)]
+    leaving = int(np.argmax(methyl.numbers))
+    carbon, halogen = methyl.positions[methyl.numbers == 6][0], methyl.positions[leaving].copy()
     axis = (carbon - halogen) / np.linalg.norm(carbon - halogen)
+    methyl.positions[leaving] -= random.uniform(0.0, LONGER) * axis
     ion = Atoms(pair[0].name, [carbon + random.uniform(1.9, 3.2) * axis])
     numbers, positions, charge, _ = joined(ion, methyl, (pair[0].charge, pair[1].charge))
     masses = atomic_masses[numbers][:, None]

@@ -17,12 +17,12 @@ def draw(result: dict[str, Any], folder: Path | None = None) -> list[Path]:
             points: dict[int, list[float]] = {}
             for row in result["rows"]:
                 if row["metric"] == metric and (row["seed"] == "ensemble") is ensemble:
-                    points.setdefault(row["n_train"], []).append(row["value"])
+                    points.setdefault(row["molecules"], []).append(row["value"])
             if points:
                 label = f"{who}, {'ensemble' if ensemble else 'mean of seeds'}"
                 values = [np.mean(values) for values in points.values()]
                 axis.loglog(list(points), values, marker, color=color, markerfacecolor=color if filled else "white", label=label)
     plain_numbers(axis.yaxis)
-    axis.set(xlabel="molecules", ylabel="test MAE of U0 (kcal mol$^{-1}$)")
+    axis.set(xlabel="molecules for training and validation", ylabel="test MAE of U0 (kcal mol$^{-1}$)")
     axis.legend(fontsize=8)
     return save(figure, "physnet-qm9", result["preset"], folder)

@@ -22,19 +22,25 @@ def main(
 ) -> None:
     """Tails, the reaction, and, with their data, the revised MD17 and QM9."""
     check_preset(preset)
-    molecules = qm9 or RUNS / "qm9.h5"
+    has_molecules = preset == "smoke" or qm9 is not None or (RUNS / "qm9.h5").is_file()
     parts: dict[str, Callable[[], None] | None] = {
         "physnet-tails": lambda: physnet_tails.main(preset),
         "physnet-sn2": lambda: physnet_sn2.main(preset, "sn2-chloride"),
         "physnet-md17": None if rmd17 is None else lambda: physnet_md17.main(preset, rmd17, None),
-        "physnet-qm9": (lambda: physnet_qm9.main(preset, molecules)) if molecules.is_file() else None,
+        "physnet-qm9": (lambda: physnet_qm9.main(preset, qm9)) if has_molecules else None,
     }
+    failed = []
     for name, run in parts.items():
         if run is None:
             typer.echo(f'{name}: left out, its data are not given; make reproduce-physnet OPTIONS="--rmd17 FOLDER --qm9 FILE".')
             continue
         typer.echo(f"{name}:")
-        run()
+        try:
+            run()
+        except typer.Exit:  # which has told its error; the others do not depend on it
+            failed.append(name)
+    if failed:
+        raise typer.Exit(1)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@
 von Lilienfeld, Mach. Learn.: Sci. Technol. 1, 045018, 2020).
 """
 
-import shlex
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,12 +17,24 @@ from amp_tf.data import rmd17
 from amp_tf.data.frames import RawFrame, as_reference_data
 from amp_tf.data.hdf5 import read_reference_data, write_reference_data
 from amp_tf.errors import InputError
+from amp_tf.training import make_config
 from common.results import Row, format_table, write_result
 from figures.physnet_md17 import draw
 from reproductions import physnet_paper
 from reproductions.entry import run_reproduction
 from reproductions.folders import RESULTS, RUNS
-from reproductions.physnet_runs import Job, data_record, mean_error, physnet, rows_of_runs, train_all
+from reproductions.physnet_runs import (
+    Job,
+    Trained,
+    data_record,
+    differs_in_training,
+    mean_error,
+    physnet,
+    published_of,
+    ratio,
+    rows_of_runs,
+    train_all,
+)
 
 N_TRAIN, N_VALIDATION = 950, 50
 """Frames of the published split of 1 000."""
@@ -53,10 +64,11 @@ class Preset:
     amp: Mapping[str, Any] = field(default_factory=dict)
 
 
+MOLECULES = ("aspirin", "ethanol", "uracil")
 PRESETS = {
     "smoke": Preset(("ethanol",), "tiny", (0, 1), (), {"steps": 4, "interval": 2, "batch_size": 4},
                     {"model": {"n_features": 8, "n_layers": 1}, "settings": {"steps": 4, "interval": 2}}),
-    "laptop": Preset(("aspirin", "ethanol", "uracil"), "small", (0, 1), ("ethanol",), {"steps": 10_000, "interval": 200, "xla": True},
+    "laptop": Preset(MOLECULES, "small", (0, 1), MOLECULES, {"steps": 10_000, "interval": 200, "xla": True},
                      {"settings": {"steps": 30_000, "interval": 1500, "xla": True}}),
     "paper": Preset(tuple(physnet_paper.MD17), "published", (0, 1, 2, 3, 4), (), {"steps": 3_000_000, "interval": 10_000, "xla": True},
                     {"model": {"n_features": 128}, "settings": {"steps": 400_000, "interval": 10_000, "xla": True}}),
@@ -68,8 +80,8 @@ def frames_of(folder: Path, molecule: str) -> tuple[list[RawFrame], list[RawFram
     """Frames for training and validation, and for the test, of the published split 01: as two files, or as the data set with its index.
 
     Args:
-        folder: holds ``rmd17_<molecule>_train_01.npz`` and ``…_test_01.npz``, or ``rmd17_<molecule>.npz`` with ``index_train_01.csv`` and
-            ``index_test_01.csv``, as published.
+        folder: holds ``rmd17_<molecule>_train_01.npz`` and ``…_test_01.npz``, or the published archive unpacked:
+            ``npz_data/rmd17_<molecule>.npz`` and ``splits/index_train_01.csv`` and ``index_test_01.csv``.
         molecule: its name in the data set.
 
     Raises:
@@ -79,25 +91,35 @@ def frames_of(folder: Path, molecule: str) -> tuple[list[RawFrame], list[RawFram
     parts = [folder / f"{stem}_{part}_01.npz" for part in ("train", "test")]
     if all(path.is_file() for path in parts):
         return rmd17.read_rmd17(parts[0]), rmd17.read_rmd17(parts[1])
-    whole, lists = folder / f"{stem}.npz", [folder / f"index_{part}_01.csv" for part in ("train", "test")]
+    whole, lists = folder / "npz_data" / f"{stem}.npz", [folder / "splits" / f"index_{part}_01.csv" for part in ("train", "test")]
     if not all(path.is_file() for path in (whole, *lists)):
         raise InputError(
-            f"{folder} has neither {parts[0].name} and {parts[1].name} nor {whole.name} with {lists[0].name} and {lists[1].name}; get the "
+            f"{folder} has neither {parts[0].name} and {parts[1].name} nor npz_data/{whole.name} with splits/{lists[0].name}; get the "
             'revised MD17 (doi 10.6084/m9.figshare.12672038) and give its folder, OPTIONS="--data FOLDER".'
         )
     frames = rmd17.read_rmd17(whole)
-    chosen = [np.loadtxt(path, dtype=int, ndmin=1) for path in lists]
-    if max(numbers.max() for numbers in chosen) >= len(frames):
-        raise InputError(f"{whole} has {len(frames)} frames, fewer than its index counts; get the whole file again.")
+    chosen = [_index(path, len(frames)) for path in lists]
+    if np.intersect1d(*chosen).size:
+        raise InputError(f"{lists[0]} and {lists[1].name} share frames; get the revised MD17 again.")
     return [frames[number] for number in chosen[0]], [frames[number] for number in chosen[1]]
+
+
+def _index(path: Path, n_frames: int) -> np.ndarray:
+    """The numbers of a list, a line each."""
+    try:
+        numbers = np.loadtxt(path, dtype=int, ndmin=1)
+    except ValueError as error:
+        raise InputError(f"{path}: is no list of frame numbers; get the revised MD17 again.") from error
+    if not (len(numbers) and np.all((numbers >= 0) & (numbers < n_frames))):
+        raise InputError(f"{path}: counts frames that the data do not have, {n_frames}; get the revised MD17 again.")
+    return numbers
 
 
 def data_file(folder: Path, molecule: str, runs: Path = RUNS) -> tuple[Path, dict[str, Any]]:
     """Both parts as one file of reference data, training first, and the split that tells them apart."""
     train, test = frames_of(folder, molecule)
     path = runs / "physnet" / "data" / f"rmd17-{molecule.replace(' ', '-')}.h5"
-    command = shlex.join(["make", "reproduce-physnet-md17", f"OPTIONS=--data {folder.name}"])
-    data = as_reference_data([*train, *test], f"rmd17_{molecule}", rmd17.LEVEL_OF_THEORY, command)
+    data = as_reference_data([*train, *test], f"rmd17_{molecule}", rmd17.LEVEL_OF_THEORY, "make reproduce-physnet-md17")
     path.parent.mkdir(parents=True, exist_ok=True)
     write_reference_data(path, data.provenance, data.groups)
     n, n_validation = len(train) + len(test), round(N_VALIDATION / (N_TRAIN + N_VALIDATION) * len(train))
@@ -109,7 +131,8 @@ def jobs_of(preset: str, molecules: Sequence[str], folder: Path, runs: Path = RU
     chosen, jobs = PRESETS[preset], []
     for molecule in molecules:
         path, split = data_file(folder, molecule, runs)
-        settings, name = {"split": split, **chosen.settings}, molecule.replace(" ", "-")
+        settings = {"split": split, **chosen.settings}
+        name = f"{molecule.replace(' ', '-')}-{read_reference_data(path).sha256[:8]}"
         for seed in chosen.seeds:
             who = {"molecule": molecule, "model": f"PhysNet, {chosen.size}"}
             jobs.append(Job(f"md17-{name}-{chosen.size}-{seed}", path, physnet(chosen.size, False), settings, seed, who))
@@ -133,7 +156,7 @@ def reproduce(
     started = time.perf_counter()
     if folder is None:
         raise InputError('the revised MD17 does not ship; give the folder of its files, OPTIONS="--data FOLDER".')
-    chosen = list(molecules or PRESETS[preset].molecules)
+    chosen = [molecule.strip() for molecule in molecules] if molecules else list(PRESETS[preset].molecules)
     if unknown := [molecule for molecule in chosen if molecule not in physnet_paper.MD17]:
         raise InputError(f"there is no molecule {unknown[0]!r} in the table; choose of {', '.join(physnet_paper.MD17)}.")
     found = train_all(jobs_of(preset, chosen, folder, runs), preset, runs)
@@ -145,13 +168,21 @@ def reproduce(
         published = {"energy": energies, "qm_gradients": forces} if model.startswith("PhysNet") else None
         rows += rows_of_runs(of_model, published, molecule=molecule, model=model)
     data = [data_record(read_reference_data(path)) for path in dict.fromkeys(run.job.data for run in found)]
-    return write_result("physnet-md17", preset, rows, started, results, seeds=list(PRESETS[preset].seeds), data=data, differs=DIFFERS)
+    return write_result(
+        "physnet-md17" if molecules is None else f"physnet-md17-{'-'.join(chosen)}", preset, rows, started, results,
+        seeds=list(PRESETS[preset].seeds), data=data, differs=differs(found),
+    )  # fmt: skip
 
 
-DIFFERS = (
-    f"Differs from the paper: {N_TRAIN} frames for training and {N_VALIDATION} for validation (paper: 50 000 in all), of the revised MD17, "
-    "PBE/def2-SVP (paper: MD17, PBE+vdW-TS); fewer steps. With 1/50 of the frames errors are several times the published ones."
-)
+def differs(runs: Sequence[Trained]) -> str:
+    """What is not as in the paper."""
+    data = read_reference_data(runs[0].job.data)
+    sizes = {part: len(numbers) for part, numbers in make_config(runs[0].job.configuration()).split.assign(data.frame_groups).items()}
+    return (
+        f"Differs from the paper: {sizes['train']} frames for training and {sizes['validation']} for validation (paper: 50 000 in all), "
+        "of the revised MD17, PBE/def2-SVP (paper: MD17, PBE+vdW-TS); "
+        f"{differs_in_training([run.job for run in runs])}. Errors are compared, not reproduced."
+    )
 
 
 def table(rows: Sequence[Row]) -> str:
@@ -163,12 +194,15 @@ def table(rows: Sequence[Row]) -> str:
             energy, forces = (mean_error(of_model, metric, ensemble) for metric in METRICS)
             if energy is None:
                 continue
-            published = [next((entry["published"] for entry in of_model if entry["metric"] == metric), None) for metric in METRICS]
+            published = [published_of(of_model, metric, ensemble) for metric in METRICS]
             null = [mean_error(of_model, f"null_model_{metric}") for metric in METRICS]
-            lines.append([molecule, model, "ensemble" if ensemble else "mean of seeds", energy, published[0], null[0], forces,
-                          published[1], null[1]])  # fmt: skip
-    per = "published, 50 000 frames"
-    return format_table(["molecule", "model", "of", "E, kcal/mol", per, "null", "F, kcal/mol/Å", per, "null"], lines)
+            of = "ensemble" if ensemble else "mean of seeds"
+            cells = [
+                [value, theirs, ratio(value, theirs), none] for value, theirs, none in zip((energy, forces), published, null, strict=True)
+            ]
+            lines.append([molecule, model, of, *cells[0], *cells[1]])
+    per = ["published, 50 000 frames", "ratio", "null"]
+    return format_table(["molecule", "model", "of", "E, kcal/mol", *per, "F, kcal/mol/Å", *per], lines)
 
 
 METRICS = ("energy_mae", "qm_gradients_mae")

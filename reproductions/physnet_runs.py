@@ -11,7 +11,9 @@ from amp_tf import units
 from amp_tf.data.hdf5 import read_reference_data
 from amp_tf.data.pipeline import Frames
 from amp_tf.data.reference_data import ReferenceData
+from amp_tf.errors import AmpTFError
 from amp_tf.models import Ensemble, Potential, load_potential
+from amp_tf.models.batches import batches
 from amp_tf.training import evaluate, make_config, train
 from common.results import Row, row
 from reproductions.folders import RUNS
@@ -107,7 +109,10 @@ def train_job(job: Job, preset: str, runs: Path) -> Trained:
 
     keras.utils.clear_session()  # the graphs of earlier runs in this process make Python's garbage collection slow
     folder = runs / "physnet" / preset / job.name
-    result = train(make_config(job.configuration()), folder, progress=False)
+    try:
+        result = train(make_config(job.configuration()), folder, progress=False)
+    except AmpTFError as error:
+        raise type(error)(f"{job.name}: {error}") from error
     error = next(entry["value"] for entry in result.metrics if (entry["split"], entry["metric"]) == ("test", "energy_mae"))
     return Trained(job, folder / "potential.keras", result.potential.provenance["training_seconds"], error)
 
@@ -135,21 +140,27 @@ def error_rows(potential: Potential, frames: Frames, published: Mapping[str, flo
         rows.append(row(f"{label}_mae", unit, factor * entry["value"], published.get(label), **who))
         rows.append(row(f"null_model_{label}_mae", unit, factor * entry["null_model"], None, **who))
     if "total_charge" in potential.further_label_names:
-        found = potential.compute_systems(frames.systems, gradients=False)["raw_charges"]
-        errors = [charges.sum() - system.total_charge for charges, system in zip(found, frames.systems, strict=True)]
+        errors = [
+            charges.sum() - system.total_charge
+            for batch in batches(frames.systems)
+            for charges, system in zip(potential.compute_systems(batch, gradients=False)["raw_charges"], batch, strict=True)
+        ]
         rows.append(row("total_charge_mae", "e", float(np.mean(np.abs(errors))), published.get("total_charge"), **who))
     return rows
 
 
-def rows_of_runs(runs: Sequence[Trained], published: Mapping[str, Sequence[float]] | None = None, **who: Any) -> list[Row]:
+def rows_of_runs(
+    runs: Sequence[Trained], published: Mapping[str, Sequence[float]] | None = None, frames: Frames | None = None, **who: Any
+) -> list[Row]:
     """Errors of each run, and where there are several, which differ in their seed alone, of their ensemble.
 
     Args:
         runs: of one model on one file.
         published: by label the mean of single models and the ensemble.
+        frames: on which they are tested; by default all that neither train nor validate them.
         who: identifiers of all rows.
     """
-    published, frames = published or {}, test_frames(runs[0].job)
+    published, frames = published or {}, test_frames(runs[0].job) if frames is None else frames
     single, joined = ({label: values[number] for label, values in published.items()} for number in (0, 1))
     potentials, rows = [run.potential() for run in runs], []
     for run, potential in zip(runs, potentials, strict=True):
@@ -168,6 +179,34 @@ def mean_error(rows: Sequence[Row], metric: str, ensemble: bool = False, **who: 
         if entry["metric"] == metric and (entry["seed"] == "ensemble") is ensemble and who.items() <= entry.items()
     ]
     return float(np.mean(chosen)) if chosen else None
+
+
+def published_of(rows: Sequence[Row], metric: str, ensemble: bool = False, **who: Any) -> float | None:
+    """The published value beside :func:`mean_error`."""
+    return next(
+        (
+            entry["published"]
+            for entry in rows
+            if entry["metric"] == metric and (entry["seed"] == "ensemble") is ensemble and who.items() <= entry.items()
+        ),
+        None,
+    )
+
+
+def ratio(value: float | None, other: float | None) -> float | None:
+    """Of two numbers of which either may be unknown."""
+    return None if value is None or not other else value / other
+
+
+def differs_in_training(jobs: Sequence[Job]) -> str:
+    """What of PhysNet's models and training is not as published, in words."""
+    job = next(job for job in jobs if job.model["type"] == "PhysNet")
+    sizes = {name: job.model.get(name, default) for name, default in {"n_features": 128, "n_radial": 64, "n_layers": 5}.items()}
+    seeds = len({job.seed for job in jobs})
+    return (
+        f"F {sizes['n_features']}, K {sizes['n_radial']}, M {sizes['n_layers']} (published: 128, 64, 5), {job.settings['steps']} steps "
+        f"(published: up to 10 million), {seeds} seed{'s' * (seeds > 1)} (published: 5)"
+    )
 
 
 def data_record(data: ReferenceData) -> dict[str, Any]:

@@ -22,11 +22,16 @@ def in_processes(
         tell: a line about a result, which is printed.
         workers: processes; by default one a core.
     """
-    os.environ |= {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}  # read by the workers' TensorFlow
-    tasks = [joblib.delayed(in_worker)(os.getpid(), compute, *arguments) for arguments in calls]
+    tasks = [joblib.delayed(in_worker)(os.getpid(), _with_one_thread, compute, *arguments) for arguments in calls]
     bar = progress_bar(total=len(tasks), unit="run", desc=title)
     with bar:
         for result in joblib.Parallel(n_jobs=workers or os.cpu_count(), return_as="generator_unordered")(tasks):
             bar.write(tell(result))
             bar.update()
             yield result
+
+
+def _with_one_thread(compute: Callable[..., Any], *arguments: Any) -> Any:
+    """``compute(*arguments)``; TensorFlow reads the numbers at its first operation, also in a worker that has done other work before."""
+    os.environ |= {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
+    return compute(*arguments)

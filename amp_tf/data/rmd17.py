@@ -11,8 +11,8 @@ from amp_tf.files import no_file
 
 LEVEL_OF_THEORY = "PBE/def2-SVP"
 
-SHAPES = {"nuclear_charges": (None,), "coords": (None, None, 3), "energies": (None,), "forces": (None, None, 3)}
-"""Arrays of a file and their shapes; lengths in angstrom, energies in kcal/mol."""
+NAMES = ("nuclear_charges", "coords", "energies", "forces")
+"""Arrays of a file; lengths in angstrom, energies in kcal/mol."""
 
 INDEX = "old_indices"
 """The number of each frame in the first MD17, which is kept where it is there."""
@@ -34,17 +34,18 @@ def read_rmd17(path: Path) -> list[RawFrame]:
         raise DataFileError(f"{path}: {stands}; give rmd17_MOLECULE.npz of the revised MD17.")
     try:
         with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
-            arrays = {name: np.asarray(file[name]) for name in (*SHAPES, INDEX) if name in file}
+            arrays = {name: np.asarray(file[name]) for name in (*NAMES, INDEX) if name in file}
     except Exception as error:  # whatever zipfile and NumPy make of other files
         raise DataFileError(f"{path}: no file of the revised MD17 ({error}); give rmd17_MOLECULE.npz.") from error
-    if missing := [name for name in SHAPES if name not in arrays]:
+    if missing := [name for name in NAMES if name not in arrays]:
         raise DataFileError(f"{path}: lacks {', '.join(missing)}; give rmd17_MOLECULE.npz of the revised MD17.")
-    n_frames, n_atoms = len(arrays["energies"]), len(arrays["nuclear_charges"])
+    n_frames, n_atoms = arrays["energies"].size, arrays["nuclear_charges"].size
     wanted = {"nuclear_charges": (n_atoms,), "coords": (n_frames, n_atoms, 3), "energies": (n_frames,), "forces": (n_frames, n_atoms, 3)}
-    for name, shape in wanted.items():
-        array = arrays[name]
-        if array.shape != shape or array.dtype.kind not in "iuf" or not np.all(np.isfinite(array)):
-            raise DataFileError(f"{path}: {name} must be finite numbers of shape {shape}, got {array.dtype} of shape {array.shape}.")
+    for name, array in arrays.items():
+        shape, kinds = wanted.get(name, (n_frames,)), "iu" if name in ("nuclear_charges", INDEX) else "iuf"
+        if array.shape != shape or array.dtype.kind not in kinds or not np.all(np.isfinite(array)):
+            kind = "whole numbers" if kinds == "iu" else "finite numbers"
+            raise DataFileError(f"{path}: {name} must be {kind} of shape {shape}, got {array.dtype} of shape {array.shape}.")
     numbers, indices = arrays["nuclear_charges"].astype(int), arrays.get(INDEX)
     scale = units.KCAL_PER_MOL
     return [
