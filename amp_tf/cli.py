@@ -323,7 +323,9 @@ def md(
     from amp_tf.simulation.dynamics import Dynamics, Run
     from amp_tf.simulation.scene import PreparedSystem, SoluteInWater
     from amp_tf.simulation.solutes import read_solute
+    from amp_tf.simulation.water_box import import_openmm
 
+    import_openmm()
     dynamics = Dynamics(
         ensemble=ensemble, picoseconds=time, temperature=temperature, time_step=time_step, interval=interval, zone=zone, seed=seed,
         margin=margin,

@@ -28,6 +28,9 @@ from datasets.qmmm_sampling import Trajectory, embedded_zone
 from reproductions.bond_scans import Scan, barrier_error, deepest_hole, scans
 from reproductions.dynamics_task import SOLUTE, Task
 
+THREADS = os.environ.get("TF_NUM_INTRAOP_THREADS", "all cores")
+"""Of TensorFlow in this process, as it reads them at its start."""
+
 QUARTERS = 4
 """Of the run at constant energy, whose drifts are compared."""
 
@@ -196,7 +199,7 @@ def speed_rows(task: Task) -> tuple[list[Row], dict[str, Any]]:
             seconds["potential"].append(between - began)
             seconds["engine"].append(time.perf_counter() - between)
     medians = {name: 1e3 * float(np.median(values)) for name, values in seconds.items()}
-    who = {"measure": f"step of {SOLUTE} among {len(frames[0][2])} charges"}
+    who = {"measure": f"step of {SOLUTE} among {len(frames[0][2])} charges; threads: potential {THREADS}, engine 1"}
     rows = [row(f"{name}_time", "ms", value, None, **who) for name, value in medians.items()]
     return [*rows, row("step_ratio", "", medians["potential"] / medians["engine"], None, **who)], {}
 

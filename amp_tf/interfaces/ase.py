@@ -10,11 +10,14 @@ from ase.calculators.calculator import Calculator, all_changes, compare_atoms
 
 from amp_tf import units
 from amp_tf.errors import InputError
-from amp_tf.interfaces.zone import Zone, compute_embedded
+from amp_tf.interfaces.zone import Zone, check_embeds, compute_embedded
 from amp_tf.models import Potential, load_potential
 from amp_tf.models.ensemble import members_of
 from amp_tf.systems import System
 from amp_tf.targets import require_energy
+
+NEUTRAL = 0.01
+"""Charges of an MM molecule sum to zero to this, e."""
 
 
 class AMPCalculator(Calculator):
@@ -113,8 +116,7 @@ class AMPCalculator(Calculator):
             sites_per_molecule: sites of one molecule stand together; ``Embedding(sites_per_molecule=4)`` passes another number on.
         """
         for member in self.members:
-            if not member.embeds_charges:
-                raise InputError(f"a {type(member).__name__} without -D and -P sees no charges; embed one that does.")
+            check_embeds(member, f"this {type(member).__name__}")
         self.point_charges = PointCharges(np.asarray(charges, dtype=float), sites_per_molecule)
         return self.point_charges
 
@@ -134,12 +136,14 @@ class PointCharges:
         sites_per_molecule: sites of one molecule stand together.
 
     Raises:
-        InputError: if the sites are no whole number of molecules.
+        InputError: if the sites are no whole number of molecules, or these are not neutral.
     """
 
     def __init__(self, charges: np.ndarray, sites_per_molecule: int):
         if len(charges) % sites_per_molecule:
             raise InputError(f"{len(charges)} MM sites are no whole number of molecules of {sites_per_molecule}; give sites_per_molecule.")
+        if np.any(np.abs(charges.reshape(-1, sites_per_molecule).sum(axis=1)) > NEUTRAL):
+            raise InputError(f"MM molecules of {sites_per_molecule} sites are not neutral; give sites_per_molecule of your water model.")
         self.charges, self.molecules = charges, np.arange(len(charges)) // sites_per_molecule
         self.positions, self.forces, self.changed = np.zeros((len(charges), 3)), np.zeros((len(charges), 3)), True
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import openmm
+from openmm import app
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
@@ -20,9 +21,24 @@ def molecules_of(system: openmm.System) -> np.ndarray:
         if system.isVirtualSite(particle):
             site = system.getVirtualSite(particle)
             pairs += [(particle, site.getParticle(number)) for number in range(site.getNumParticles())]
-    first, second = np.array(pairs, dtype=int).reshape(-1, 2).T
-    n = system.getNumParticles()
-    return connected_components(coo_array((np.ones(len(first)), (first, second)), shape=(n, n)), directed=False)[1]
+    return connected(np.array(pairs, dtype=int).reshape(-1, 2), system.getNumParticles())
+
+
+def connected(pairs: np.ndarray, n: int) -> np.ndarray:
+    """The number of the molecule of each of ``n`` particles, by pairs [n_pairs, 2] of bonded ones."""
+    return connected_components(coo_array((np.ones(len(pairs)), pairs.T), shape=(n, n)), directed=False)[1]
+
+
+def groups_of(topology: app.Topology, molecules: np.ndarray) -> np.ndarray:
+    """The number of the group of each particle whose charges are seen, or not, together: a molecule, or a residue of a long one, so that a
+    chain is not judged by its end.
+
+    Args:
+        topology: of the system; tells the residues.
+        molecules: of :func:`molecules_of`.
+    """
+    residues = np.array([atom.residue.index for atom in topology.atoms()])
+    return np.unique(np.stack([molecules, residues], axis=1), axis=0, return_inverse=True)[1].reshape(-1)
 
 
 BONDED = {
@@ -72,6 +88,8 @@ def _refuse_terms(force: openmm.Force, atoms: set[int]) -> None:
     term = type(force).__name__.removeprefix("Custom").removesuffix("Force").removeprefix("CMAP")
     for number in range(getattr(force, f"getNum{term}s")()):
         indices = [value for value in getattr(force, f"get{term}Parameters")(number) if isinstance(value, int)]
+        if isinstance(force, openmm.CMAPTorsionForce):
+            indices = indices[1:]  # the first is that of the map
         if set(indices) & atoms:
             raise InputError(f"a {type(force).__name__} has terms of QM atoms, which cannot be switched off; take it out of the system.")
 

@@ -13,9 +13,10 @@ import openmm
 from openmm import app, unit
 
 from amp_tf.errors import InputError, SimulationError
-from amp_tf.interfaces.force_field import molecules_of, split_forces
-from amp_tf.interfaces.zone import Zone, compute_alone, compute_embedded
+from amp_tf.interfaces.force_field import connected, groups_of, molecules_of, split_forces
+from amp_tf.interfaces.zone import Zone, check_embeds, compute_alone, compute_embedded
 from amp_tf.models import load_potential
+from amp_tf.models.ensemble import members_of
 from amp_tf.models.ranges import MARGIN
 from amp_tf.neighbours import shortest_images
 from amp_tf.shipped import potential_file
@@ -23,6 +24,8 @@ from amp_tf.systems import System, naming
 from amp_tf.targets import require_energy
 
 ANGSTROM_PER_NM = 10.0
+
+NO_NUMBERS = "positions, energies or forces are no numbers any more; look at the last frames, and take a shorter time step."
 
 
 def make_mixed_system(
@@ -50,7 +53,7 @@ def make_mixed_system(
         atoms: numbers of the QM atoms: whole molecules.
         potentials: path or name (:func:`amp_tf.load_potential`) of a potential that embeds charges, or of several, whose mean it is.
         charge: total charge of the QM atoms, e; None: what their charges in the force field sum to.
-        zone: which molecules the potential sees.
+        zone: which molecules the potential sees; of molecules of several residues it sees these one by one.
         xla: compile the potential, which takes seconds at the first step and is then faster.
         force_group: of the potential's force.
         margin: how far beyond its training data the potential may be asked, angstrom, before an error stops the simulation; infinity never.
@@ -87,7 +90,7 @@ def mixed_system(
         atoms=atoms,
         others=others,
         mm_charges=charges[others],
-        molecules=molecules[others],
+        groups=groups_of(topology, molecules)[others],
         is_periodic=system.usesPeriodicBoundaryConditions(),
         zone=zone or Zone(),
         xla=xla,
@@ -97,13 +100,7 @@ def mixed_system(
     for number in reversed(range(mixed.getNumConstraints())):
         if set(mixed.getConstraintParameters(number)[:2]) <= set(atoms.tolist()):
             mixed.removeConstraint(number)
-    holding = openmm.HarmonicBondForce()
-    holding.setName("molecules of the QM region")
-    for molecule in np.unique(molecules[atoms]):
-        members = atoms[molecules[atoms] == molecule]
-        for first, second in itertools.pairwise(members):
-            holding.addBond(int(first), int(second), 0.1, 0.0)
-    mixed.addForce(holding)
+    _hold_together(mixed, atoms, molecules)
     _add(mixed, function, force_group)
     return mixed, function
 
@@ -113,21 +110,22 @@ def add_force(
     system: openmm.System,
     atoms: Sequence[int] | None,
     potentials: Path | str | Sequence[Path | str],
-    charge: float = 0.0,
+    charge: float | None = None,
     xla: bool = True,
     force_group: int = 0,
     margin: float = MARGIN,
 ) -> None:
-    """Add the energy of some atoms alone, as if nothing were around them: of an isolated molecule, or for mechanical embedding.
+    """Add the energy of some atoms alone, as if nothing were around them: of an isolated molecule, or for mechanical embedding. Molecules
+    stay molecules by bonds without strength, where the system has taken theirs out.
 
     Args:
         topology, system: as in :func:`make_mixed_system`; the system is changed.
         atoms: numbers of the atoms, whole molecules; None: all.
         potentials, xla, force_group, margin: as in :func:`make_mixed_system`.
-        charge: total charge of the atoms, e.
+        charge: total charge of the atoms, e; None: what their charges in the force field sum to, 0 without any.
 
     Raises:
-        InputError: for atoms without an element, and potentials that do not know one.
+        InputError: for atoms without an element, and potentials that do not know one or the charge.
         DataFileError: for a path that is no potential.
     """
     elements = [atom.element for atom in topology.atoms()]
@@ -135,12 +133,27 @@ def add_force(
     if bad := [int(atom) for atom in atoms if elements[atom] is None]:
         raise InputError(f"atom {bad[0]} has no element; leave it out.")
     none = np.zeros(0, dtype=int)
+    if charge is None:
+        nonbonded = [force for force in system.getForces() if isinstance(force, openmm.NonbondedForce)]
+        charge = round(sum(force.getParticleParameters(int(atom))[0]._value for force in nonbonded for atom in atoms))
     function = EmbeddedPotential(
         _paths(potentials), np.array([elements[atom].atomic_number for atom in atoms]), float(charge), atoms, none, np.zeros(0), none,
         system.usesPeriodicBoundaryConditions(), Zone(), xla, margin,
     )  # fmt: skip
     function.check()
+    bonded = [(first.index, second.index) for first, second in topology.bonds()]
+    _hold_together(system, atoms, connected(np.array(bonded, dtype=int).reshape(-1, 2), len(elements)))
     _add(system, function, force_group)
+
+
+def _hold_together(system: openmm.System, atoms: np.ndarray, molecules: np.ndarray) -> None:
+    """Bonds without strength along the atoms of each molecule, by which OpenMM knows it."""
+    holding = openmm.HarmonicBondForce()
+    holding.setName("molecules of the QM region")
+    for molecule in np.unique(molecules[atoms]):
+        for first, second in itertools.pairwise(atoms[molecules[atoms] == molecule]):
+            holding.addBond(int(first), int(second), 0.1, 0.0)
+    system.addForce(holding)
 
 
 def _paths(potentials: Path | str | Sequence[Path | str]) -> tuple[str, ...]:
@@ -166,7 +179,7 @@ class EmbeddedPotential:
         numbers: atomic numbers of the QM atoms.
         charge: of the QM atoms, e.
         atoms, others: numbers of QM atoms and of all others.
-        mm_charges, molecules: of the others, e and number of the molecule.
+        mm_charges, groups: of the others, e and the number of the molecule, or of the residue of a long one.
         is_periodic: whether there are images.
         zone: which molecules are seen.
         xla: compile the potentials.
@@ -180,7 +193,7 @@ class EmbeddedPotential:
     atoms: np.ndarray
     others: np.ndarray
     mm_charges: np.ndarray
-    molecules: np.ndarray
+    groups: np.ndarray
     is_periodic: bool
     zone: Zone
     xla: bool
@@ -195,20 +208,21 @@ class EmbeddedPotential:
 
     @property
     def members(self) -> list:
-        """The potentials, read when they are first needed."""
+        """The potentials, those of an ensemble one by one, read when they are first needed."""
         if self._members is None:
-            self._members = [load_potential(path) for path in self.paths]
+            self._members = [member for path in self.paths for member in members_of(load_potential(path))]
         return self._members
 
     def check(self) -> None:
         """Raises:
         InputError: if a potential does not embed charges, or does not know an element or the charge.
         """
-        for path, member in zip(self.paths, self.members, strict=True):
-            with naming(str(path)):
+        path = ", ".join(map(str, self.paths))
+        for member in self.members:
+            with naming(path):
                 require_energy(member, "OpenMM")
-            if len(self.others) and (not member.embeds_charges or member.mm_nodes):
-                raise InputError(f"{path} does not embed charges; use a potential with -D or -P.")
+            if len(self.others):
+                check_embeds(member, path)
             systems = [System(self.numbers, 3.0 * np.arange(len(self.numbers))[:, None] * np.ones(3), self.charge)]
             member.check_systems(systems)
             member.check_charges(systems)
@@ -233,6 +247,8 @@ class EmbeddedPotential:
 
     def _compute(self, state: openmm.State) -> tuple[float, np.ndarray]:
         positions = state.getPositions(asNumpy=True).value_in_unit(unit.angstrom)
+        if not np.all(np.isfinite(positions)):
+            raise SimulationError(NO_NUMBERS)
         cell = state.getPeriodicBoxVectors(asNumpy=True).value_in_unit(unit.angstrom) if self.is_periodic else None
         if self._last is not None and np.array_equal(positions, self._last[0]) and np.array_equal(cell, self._last[1]):
             return self._last[2]
@@ -241,7 +257,7 @@ class EmbeddedPotential:
             qm = qm[0] + shortest_images(qm - qm[0], cell)
         forces = np.zeros_like(positions)
         if len(self.others):
-            around = self.zone.surroundings(qm, positions[self.others], self.mm_charges, self.molecules, cell)
+            around = self.zone.surroundings(qm, positions[self.others], self.mm_charges, self.groups, cell)
             self.seen = System(self.numbers, qm, self.charge, around.positions, around.own_charges)
             system = System(self.numbers, qm, self.charge, around.positions, around.charges)
             results = compute_embedded(self.members, system, around, len(self.others), self.xla, self.margin)
@@ -252,7 +268,7 @@ class EmbeddedPotential:
         forces[self.atoms] = -np.mean([result["qm_gradients"] for result in results], axis=0) * ANGSTROM_PER_NM
         energy = float(np.mean([result["energy"] for result in results]))
         if not (np.isfinite(energy) and np.all(np.isfinite(forces))):
-            raise SimulationError("the potential gave energies or forces that are no numbers; look at the last frame of the trajectory.")
+            raise SimulationError(NO_NUMBERS)
         self._last, self._results = (np.array(positions), cell, (energy, forces)), results
         return self._last[2]
 
@@ -262,11 +278,17 @@ _raised: list[BaseException] = []
 
 @contextmanager
 def original_errors() -> Iterator[None]:
-    """Within, an error of the potential is raised as itself, not as the OpenMMException that OpenMM makes of it."""
+    """Within, an error of the potential is raised as itself, not as the OpenMMException that OpenMM makes of it.
+
+    Raises:
+        SimulationError: for positions or energies that OpenMM finds to be no numbers.
+    """
     _raised.clear()
     try:
         yield
     except openmm.OpenMMException as error:
         if _raised:
             raise _raised.pop() from error
+        if "nan" in str(error).lower():
+            raise SimulationError(NO_NUMBERS) from error
         raise

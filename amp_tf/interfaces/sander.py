@@ -25,6 +25,9 @@ from amp_tf.targets import require_energy
 
 JOB, ATOMS, CHARGES = "orc_job.inp", "inpfile.xyz", "ptchrg.xyz"
 
+SECONDS_TO_ASK = 10.0
+"""So long may a client take to say what it wants."""
+
 CLIENT = '''#!{python}
 """Written by amp-tf serve: in place of ORCA, for sander."""
 import os
@@ -99,13 +102,17 @@ def _bind(listener: socket.socket, address: Path) -> None:
 
 def _answer(potential: Potential, connection: socket.socket, xla: bool, tell: Callable[[str], None]) -> None:
     """Compute in the folder that a client names."""
-    with connection.makefile("r", encoding="utf-8") as question:
-        name = question.readline().rstrip("\n")
+    connection.settimeout(SECONDS_TO_ASK)
+    try:
+        with connection.makefile("r", encoding="utf-8") as question:
+            name = question.readline().rstrip("\n")
+    except (OSError, ValueError):  # who connected left, or says nothing
+        return
     if not name:  # another server asked whether this one is there
         return
     try:
         answer = f"done\n{run_job(potential, Path(name), xla)}"
-    except AmpTFError as error:
+    except (AmpTFError, OSError) as error:
         answer = f"failed\nerror: {error}\n"
         tell(f"{name}: {error}")
     try:

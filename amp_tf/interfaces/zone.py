@@ -37,7 +37,7 @@ class Zone:
             positions: of the QM atoms, whole, [n_atoms, 3], angstrom.
             mm_positions: of all MM particles, molecules whole, [n_mm, 3], angstrom.
             mm_charges: [n_mm], e.
-            molecules: the number of the molecule of each particle, [n_mm], whole numbers.
+            molecules: the number of the molecule of each particle, or of the residue of a long one, [n_mm], whole numbers.
             cell: vectors of a periodic box as rows, [3, 3], angstrom; None without images.
 
         Raises:
@@ -48,7 +48,7 @@ class Zone:
         shifts = np.zeros_like(at)
         if cell is not None:
             center = positions.mean(axis=0)
-            self._check_box(np.asarray(cell, dtype=float), np.linalg.norm(positions - center, axis=1).max())
+            self.check_box(np.asarray(cell, dtype=float), positions)
             shifts = shortest_images(at - center, np.asarray(cell)) + center - at
         distances, nearest = cKDTree(positions).query(at + shifts, distance_upper_bound=self.radius)
         inside = np.flatnonzero((distances < self.radius)[molecule_of])
@@ -67,7 +67,12 @@ class Zone:
             nearest=nearest[of_molecule],
         )
 
-    def _check_box(self, cell: np.ndarray, extent: float) -> None:
+    def check_box(self, cell: np.ndarray, positions: np.ndarray) -> None:
+        """Raises:
+        InputError: if a molecule around atoms at ``positions`` [n_atoms, 3] could be in the zone with two images in ``cell`` [3, 3], both
+            angstrom.
+        """
+        extent = np.linalg.norm(positions - positions.mean(axis=0), axis=1).max()
         widths = abs(np.linalg.det(cell)) / np.linalg.norm(np.cross(cell[[1, 2, 0]], cell[[2, 0, 1]]), axis=1)
         if widths.min() < (needed := 2.0 * (self.radius + extent)):
             raise InputError(
@@ -109,11 +114,21 @@ class Surroundings:
             n_mm: number of all MM particles.
         """
         qm_gradients, mm_gradients = np.array(result["qm_gradients"], dtype=float), np.zeros((n_mm, 3))
+        if not len(self.particles):  # the zone is empty
+            return qm_gradients, mm_gradients
         np.add.at(mm_gradients, self.particles, result["mm_gradients"])
         of_switches = (result["mm_potentials"] * self.own_charges)[:, None] * self.switch_gradients
         np.add.at(mm_gradients, self.references, of_switches)
         np.add.at(qm_gradients, self.nearest, -of_switches)
         return qm_gradients, mm_gradients
+
+
+def check_embeds(potential: Potential, name: object) -> None:
+    """Raises:
+    InputError: if a potential has no term for charges around its atoms, or takes them for atoms of the graph.
+    """
+    if not potential.embeds_charges or potential.mm_nodes:
+        raise InputError(f"{name} does not embed charges; use a potential with -D or -P.")
 
 
 def compute_embedded(

@@ -92,7 +92,7 @@ class TrainingRanges(pydantic.BaseModel):
             return None
         first, second, keys = _pairs_of(tuple(numbers.tolist()))
         distances = pdist(system.positions)
-        outside = distances < REACH
+        outside = distances < REACH - margin  # what is farther may be outside of what was counted
         for key, of_key in keys.items():
             if not set(key.split("-")) <= self.neighbours.keys():
                 outside[of_key] = False

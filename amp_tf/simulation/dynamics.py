@@ -15,7 +15,9 @@ from ase import Atoms
 
 from amp_tf.errors import AmpTFError, InputError, SimulationError
 from amp_tf.files import as_folder, locked, whole_file, write_text
-from amp_tf.interfaces.zone import Zone
+from amp_tf.interfaces.zone import Zone, check_embeds
+from amp_tf.models import load_potential
+from amp_tf.models.ensemble import members_of
 from amp_tf.models.ranges import MARGIN
 from amp_tf.npz import read_npz
 from amp_tf.progress import progress_bar
@@ -24,6 +26,7 @@ from amp_tf.simulation.collect import Collection
 from amp_tf.simulation.observables import Curves, bonded_pairs, import_mdtraj, temperature
 from amp_tf.simulation.run_files import (
     CHECKPOINT,
+    COLLECTED,
     ENERGIES,
     START,
     STATE,
@@ -85,10 +88,14 @@ class Dynamics:
         if self.ensemble not in ENSEMBLES:
             raise InputError(f"ensemble {self.ensemble!r}: choose one of {', '.join(ENSEMBLES)}.")
         for name in ("picoseconds", "temperature", "time_step", "interval", "friction"):
-            if not getattr(self, name) > 0:
+            if not 0 < getattr(self, name) < np.inf:
                 raise InputError(f"{name} must be positive, got {getattr(self, name)!r}.")
+        for name in ("equilibration", "relaxation", "seed"):
+            if not 0 <= getattr(self, name) < np.inf:
+                raise InputError(f"{name} must not be negative, got {getattr(self, name)!r}.")
         if not self.margin >= 0:
             raise InputError(f"margin must not be negative, got {self.margin!r}.")
+        Zone(self.zone, self.switch)  # complains
 
     @property
     def n_frames(self) -> int:
@@ -131,12 +138,18 @@ class Run:
         self.potentials = [potential_file(path) for path in potentials]
         self.solute = setup.solute
         self.xla, self.n_threads = xla, n_threads
-        if collect is not None and len(potentials) < 2:
+        loaded = [load_potential(path) for path in self.potentials]
+        if collect is not None and sum(len(members_of(potential)) for potential in loaded) < 2:
             raise InputError("frames are collected where the members of a committee disagree; give two potentials or more.")
         self._collect, self._collect_above = collect, collect_above
         self._collection: Collection | None = None
         self.trajectory, self.energies = self.folder / TRAJECTORY, self.folder / ENERGIES
-        self._checkpoint, self._start = self.folder / CHECKPOINT, self.folder / "start.npz"
+        self._checkpoint, self._start, self._kept = (self.folder / name for name in (CHECKPOINT, "start.npz", COLLECTED))
+        if dynamics.ensemble == "npt" and not setup.is_periodic:
+            raise InputError("what stands in no periodic box has no pressure; choose nvt or nve.")
+        if not setup.is_alone:
+            for path, potential in zip(self.potentials, loaded, strict=True):
+                check_embeds(potential, path)
         self._take_folder()
 
     def _take_folder(self) -> None:
@@ -163,7 +176,7 @@ class Run:
         remove_partial_files(self.folder)
         state = read_npz(self._checkpoint, STATE) if self._checkpoint.is_file() else None
         if self._collect is not None:
-            self._collection = Collection(self._collect, self._collect_above, None if state is None else state.get("collected_bytes"))
+            self._collection = Collection(self._collect, self._collect_above, self._collected_before(state))
         if not self._start.is_file():
             seeds = self._seed(0), self._seed(1), self._seed(2)
             start = self.setup.start(self.potentials[0], self.dynamics, seeds, self.n_threads)
@@ -171,9 +184,9 @@ class Run:
         start = read_npz(self._start, START)
         self.scene = self.setup.scene(start["positions"], start["box"])
         self._is_periodic = bool(np.any(start["box"]))
-        if self.dynamics.ensemble == "npt" and not self._is_periodic:
-            raise InputError("what stands in no periodic box has no pressure; choose nvt or nve.")
         self._masses, self._n_constraints = self.scene.masses, self.scene.n_constraints
+        if self._is_periodic and not self.setup.is_alone:
+            Zone(self.dynamics.zone, self.dynamics.switch).check_box(start["box"], start["positions"][self.scene.atoms])
         system = self._system()
         self._write_pdb(start["positions"])
         if state is None:
@@ -279,12 +292,15 @@ class Run:
         """Where the potential stops the run, its geometry is kept, and the error tells when and where."""
         try:
             yield
-        except SimulationError as error:
+        except (SimulationError, InputError) as error:
             now, path = simulation.picoseconds(), self.folder / "last.xyz"
             positions = simulation.positions()[self.scene.atoms]
+            if not np.all(np.isfinite(positions)) and self._embedded.seen is not None:
+                positions = self._embedded.seen.positions  # the last that the potential was asked for
             Atoms(self.solute.atomic_numbers, positions, info={"charge": self.solute.charge}).write(path)
-            if self._collection is not None:
+            if self._collection is not None and self._embedded.seen is not None:
                 self._collection.keep(self._embedded.seen, now)
+                self._save(self._kept, {"lengths": self._collection.lengths(), "path": np.array(str(self._collection.paths[0].resolve()))})
             when = f"at {now:.4f} ps" if now >= 0.0 else "before the first frame"
             raise SimulationError(f"stopped {when}: {error} The frame is in {path}.") from error
 
@@ -325,6 +341,15 @@ class Run:
         """Write the checkpoint: where to go on, and how long the files were then."""
         lengths = {"trajectory_bytes": np.array(dcd.flush()), "energies_bytes": np.array(table.tell())}
         self._save(self._checkpoint, self._state(simulation, frame * self.dynamics.interval) | lengths | self._collected())
+
+    def _collected_before(self, state: dict[str, np.ndarray] | None) -> np.ndarray | None:
+        """How long this run left the files of collected frames, at its checkpoint or where it was stopped; None: it has not yet."""
+        lengths = None if state is None else state.get("collected_bytes")
+        if self._kept.is_file():
+            kept = read_npz(self._kept, ("lengths", "path"))
+            if str(kept["path"]) == str(Path(self._collect).resolve()):
+                lengths = kept["lengths"] if lengths is None else np.maximum(lengths, kept["lengths"])
+        return lengths
 
     def _collected(self) -> dict[str, np.ndarray]:
         return {} if self._collection is None else {"collected_bytes": self._collection.lengths()}

@@ -10,7 +10,7 @@ from amp_tf.errors import DataFileError, EngineError
 from amp_tf.silence import silent
 from amp_tf.simulation.solutes import Solute, bonds
 
-RDF_RANGE, RDF_BINS = 10.0, 200
+RDF_RANGE, RDF_BINS = 10.0, 400
 """Of the radial distribution functions: farthest distance, angstrom, and bins."""
 
 CHUNK = 50

@@ -22,7 +22,10 @@ START = ("positions", "box")
 STATE = (*START, "step", "velocities", "trajectory_bytes", "energies_bytes")
 """The arrays of ``start.npz`` and those that ``checkpoint.npz`` has at least."""
 
-RUN_FILES = ("settings.json", "start.npz", "topology.pdb", "checkpoint.npz", "summary.json", "summary.png")
+COLLECTED = "collected.npz"
+"""How long the files of collected frames were where a run was stopped."""
+
+RUN_FILES = ("settings.json", "start.npz", "topology.pdb", "checkpoint.npz", COLLECTED, "summary.json", "summary.png")
 """What is written whole, beside ``trajectory.dcd`` and ``energies.csv``."""
 
 
@@ -36,10 +39,22 @@ def take_folder(folder: Path, settings: dict[str, Any]) -> None:
     record = folder / "settings.json"
     if record.is_file():
         if (known := _read_settings(record)) != settings:
-            differing = ", ".join(key for key in settings if known.get(key) != settings[key])
+            differing = ", ".join(_differing(known, settings))
             raise InputError(f"{folder} holds a run with other settings ({differing}); choose another folder or remove that one.")
     else:
         write_text(record, json.dumps(settings, indent=1))
+
+
+def _differing(known: dict[str, Any], settings: dict[str, Any], before: str = "") -> list[str]:
+    """The names of settings that differ, those within others with dots."""
+    found = []
+    for key, value in settings.items():
+        other = known.get(key)
+        if isinstance(value, dict) and isinstance(other, dict):
+            found += _differing(other, value, f"{before}{key}.")
+        elif other != value:
+            found.append(f"{before}{key}")
+    return found
 
 
 def _read_settings(path: Path) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from amp_tf.errors import InputError
 from amp_tf.models import load_potential
 from amp_tf.simulation import water_box
 from amp_tf.simulation.observables import bonded_pairs
-from amp_tf.simulation.solutes import Solute
+from amp_tf.simulation.solutes import Solute, check_shell
 from amp_tf.simulation.water_box import NM, import_openmm
 
 WATER_NAMES = ("HOH", "WAT", "SOL", "TIP3", "TP3", "TIP4", "TP4", "SPC", "OPC")
@@ -23,6 +23,9 @@ ION_NAMES = (
 
 STEPS_DOWNHILL = 100
 """Iterations of the minimization of what stands around the solute of a prepared system."""
+
+CHARGE_ROUNDING = 0.01
+"""The charges of a prepared solute sum to a whole number to this, e."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,14 @@ class Setup(Protocol):
 
     solute: Solute
 
+    @property
+    def is_periodic(self) -> bool:
+        """Whether there are images."""
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether nothing stands around the solute."""
+
     def record(self) -> dict[str, Any]:
         """What decides the scene, as JSON values."""
 
@@ -81,6 +92,16 @@ class SoluteInWater:
 
     solute: Solute
     gas: bool = False
+
+    @property
+    def is_periodic(self) -> bool:
+        """Water has images, a molecule alone none."""
+        return not self.gas
+
+    @property
+    def is_alone(self) -> bool:
+        """In gas."""
+        return self.gas
 
     def record(self) -> dict[str, Any]:
         """What decides the scene, as JSON values."""
@@ -174,8 +195,32 @@ class PreparedSystem:
         if nonbonded is None:
             raise InputError(f"{system or structure}: the system has no NonbondedForce, whose charges could embed.")
         stated = sum(nonbonded.getParticleParameters(int(atom))[0]._value for atom in self._atoms)
-        charge = round(stated) if charge is None else charge
-        self.solute = Solute(structure.stem, numbers, self._positions[self._atoms], charge)
+        if charge is None and abs(stated - round(stated)) > CHARGE_ROUNDING:
+            raise InputError(f"the charges of {', '.join(self._residues)} sum to {stated:.3f} e, no whole number; give --charge.")
+        self.solute = Solute(structure.stem, numbers, self._positions[self._atoms], round(stated) if charge is None else charge)
+        check_shell(", ".join(self._residues), numbers, self.solute.charge)
+        self._box = self._find_box()
+
+    @property
+    def is_periodic(self) -> bool:
+        """As the force field."""
+        return bool(np.any(self._box))
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether the residues are all that there is."""
+        return len(self._atoms) == self._system.getNumParticles()
+
+    def _find_box(self) -> np.ndarray:
+        """The vectors of the structure's box, which a simulation may have changed, or else the system's; [3, 3], angstrom, zero without
+        images."""
+        if not self._system.usesPeriodicBoundaryConditions():
+            return np.zeros((3, 3))
+        of_structure = self._topology.getPeriodicBoxVectors()
+        vectors = of_structure or self._system.getDefaultPeriodicBoxVectors()
+        self._topology.setPeriodicBoxVectors(vectors)
+        self._system.setDefaultPeriodicBoxVectors(*vectors)
+        return np.array([vector._value for vector in vectors]) * NM
 
     def record(self) -> dict[str, Any]:
         """What decides the scene, as JSON values."""
@@ -186,18 +231,17 @@ class PreparedSystem:
         """As the structure has them, all but the solute moved downhill by the force field, for water that was only just filled in; the rest
         of the equilibration is for the user to do."""
         openmm = import_openmm()
-        box = np.zeros((3, 3))
-        if self._system.usesPeriodicBoundaryConditions():
-            box = np.array([vector._value for vector in self._system.getDefaultPeriodicBoxVectors()]) * NM
         frozen, atoms = openmm.XmlSerializer.clone(self._system), set(self._atoms.tolist())
         for number in reversed(range(frozen.getNumConstraints())):
             if set(frozen.getConstraintParameters(number)[:2]) <= atoms:
                 frozen.removeConstraint(number)
         for atom in atoms:
             frozen.setParticleMass(atom, 0.0)
-        simulation = water_box.on_cpu(frozen, openmm.VerletIntegrator(0.001), self._positions, box if np.any(box) else None, n_threads)
+        simulation = water_box.on_cpu(
+            frozen, openmm.VerletIntegrator(0.001), self._positions, self._box if self.is_periodic else None, n_threads
+        )
         openmm.LocalEnergyMinimizer.minimize(simulation.context, maxIterations=STEPS_DOWNHILL)
-        return simulation.positions(), box
+        return simulation.positions(), self._box
 
     def scene(self, positions: np.ndarray, box: np.ndarray) -> Scene:
         """The scene that starts there."""

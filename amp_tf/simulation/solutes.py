@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 from amp_tf import units
 from amp_tf.data.electrons import total_charge
 from amp_tf.data.xyz import read_atoms
-from amp_tf.errors import InputError
+from amp_tf.errors import EngineError, InputError
 
 CONTACT = 3.0
 """Shortest distance of atoms of two molecules that are placed as a contact pair, angstrom."""
@@ -50,15 +50,14 @@ def read_solute(text: str, charge: int | None = None) -> Solute:
     """By name (:data:`PAPER_SOLUTES`), from an xyz file, or from a SMILES.
 
     Raises:
-        InputError: if the file or the SMILES cannot be read; for ``charge`` with a SMILES, which tells its own.
+        InputError: if the file or the SMILES cannot be read; for another ``charge`` than that of a name or a SMILES.
+        EngineError: without RDKit.
     """
-    if text in PAPER_SOLUTES:
-        return solute_by_name(text)
     if text.endswith((".xyz", ".extxyz")):
         return solute_from_xyz(Path(text), charge)
-    solute = solute_from_smiles(text)
+    solute = solute_by_name(text) if text in PAPER_SOLUTES else solute_from_smiles(text)
     if charge not in (None, solute.charge):
-        raise InputError(f"the SMILES {text} has a charge of {solute.charge:+d} e, not {charge:+d} e; correct it or --charge.")
+        raise InputError(f"{text} has a charge of {solute.charge:+d} e, not {charge:+d} e; correct it or --charge.")
     return solute
 
 
@@ -82,9 +81,13 @@ def solute_from_smiles(smiles: str, name: str = "solute", seed: int = 0, facing:
 
     Raises:
         InputError: if RDKit refuses the SMILES or finds no conformer, or the shell is open.
+        EngineError: without RDKit.
     """
-    from rdkit import Chem, RDLogger
-    from rdkit.Chem import AllChem
+    try:
+        from rdkit import Chem, RDLogger
+        from rdkit.Chem import AllChem
+    except ImportError as error:
+        raise EngineError("RDKit is not installed; install it with: pip install 'amp_tf[openmm]'") from error
 
     RDLogger.DisableLog("rdApp.*")
     whole = Chem.MolFromSmiles(smiles)

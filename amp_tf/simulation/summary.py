@@ -18,6 +18,10 @@ BROKEN = 1.5
 """A bond longer than this part of its first length is called broken."""
 
 
+NEAR_PEAK = 0.15
+"""A peak's parabola goes through the bins so close to the highest one, angstrom."""
+
+
 def sum_up(folder: Path, scene: Scene) -> tuple[dict[str, Any], Curves]:
     """Write ``summary.png``; returns the numbers, and the radial distribution functions.
 
@@ -71,11 +75,18 @@ def _read_table(path: Path) -> dict[str, np.ndarray]:
 
 
 def first_peak(distances: np.ndarray, values: np.ndarray) -> dict[str, float] | None:
-    """Place and height of the first maximum above 0.5 that the next half angstrom does not exceed."""
-    width = round(0.5 / (distances[1] - distances[0]))
+    """Place and height of the first maximum above 0.5 that the next half angstrom does not exceed: of the parabola through what is near it,
+    since a bin is a coarse and noisy place."""
+    step = distances[1] - distances[0]
+    width, near = round(0.5 / step), max(1, round(NEAR_PEAK / step))
     for place in range(len(values) - width):
         if values[place] > 0.5 and values[place] == values[max(0, place - width) : place + width + 1].max():
-            return {"angstrom": float(distances[place]), "g": float(values[place])}
+            around = slice(max(0, place - near), place + near + 1)
+            second, first, height = np.polyfit(distances[around] - distances[place], values[around], 2)
+            shift = -0.5 * first / second if second < 0.0 else 0.0
+            if not 0.0 < abs(shift) < NEAR_PEAK:
+                return {"angstrom": float(distances[place]), "g": float(values[place])}
+            return {"angstrom": float(distances[place] + shift), "g": float(height + 0.5 * first * shift)}
     return None
 
 

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
-from scipy.spatial.distance import pdist
 
 from amp_tf.errors import EngineError
 from amp_tf.progress import progress_bar
@@ -64,7 +63,7 @@ def import_openmm():
 
 def box_length(solute: Solute, zone: float) -> float:
     """Edge of the cubic box in which no water molecule lies within ``zone`` of the solute twice, angstrom."""
-    extent = float(pdist(solute.positions).max()) if len(solute.positions) > 1 else 0.0
+    extent = 2.0 * float(np.linalg.norm(solute.positions - solute.positions.mean(axis=0), axis=1).max())
     n_molecules = connected_components(bonds(solute.atomic_numbers, solute.positions))[0]
     return max(SMALLEST_BOX, extent + 2.0 * zone + MARGIN + MARGIN_OF_A_PAIR * (n_molecules - 1))
 

@@ -135,16 +135,29 @@ def test_molecules_are_imaged_whole_in_any_cell(methanol):
         AMPCalculator(potential(), zone=Zone(12.0)).calculate_embedded(methanol, moved, charges, molecules, cell)
 
 
+def test_an_empty_zone_is_a_molecule_alone(methanol):
+    positions, charges, molecules = waters(2, np.random.default_rng(5), [40.0, 60.0]), np.tile([-0.8, 0.4, 0.4], 2), np.arange(6) // 3
+    calculator = AMPCalculator(potential(), zone=Zone(7.0, 2.0))
+    found = calculator.calculate_embedded(methanol, positions, charges, molecules)
+    methanol.calc = AMPCalculator(potential())
+    assert found["energy"] == pytest.approx(methanol.get_potential_energy(), abs=1e-9)
+    np.testing.assert_allclose(found["forces"], methanol.get_forces(), atol=1e-9)
+    assert np.all(found["mm_forces"] == 0.0)
+    assert found["mm_forces"].shape == (6, 3)
+
+
 def test_what_cannot_be_computed_is_said(methanol, tmp_path):
     with pytest.raises(DataFileError, match="no such file"):
         AMPCalculator(tmp_path / "none.keras")
     with pytest.raises(InputError, match="at least one potential"):
         AMPCalculator([])
     blind = AMPCalculator(potential(direct_polarization=False, pairwise_coulomb=False, near_cutoff=None))
-    with pytest.raises(InputError, match="sees no charges"):
+    with pytest.raises(InputError, match="does not embed charges"):
         blind.embed([0.1, -0.1], 2)
     with pytest.raises(InputError, match="no whole number of molecules of 3"):
         AMPCalculator(potential()).embed([0.1, -0.1])
+    with pytest.raises(InputError, match="MM molecules of 3 sites are not neutral"):
+        AMPCalculator(potential()).embed(np.tile([0.0, 0.5564, 0.5564, -1.1128], 3))
     with pytest.raises(InputError, match="0 < width < radius"):
         Zone(2.0, 3.0)
     methanol.pbc, methanol.cell = True, np.eye(3) * 20

@@ -12,7 +12,7 @@ from openmm import app, unit  # noqa: E402
 import amp_tf  # noqa: E402
 from amp_tf.errors import DataFileError, InputError, SimulationError  # noqa: E402
 from amp_tf.interfaces.force_field import molecules_of  # noqa: E402
-from amp_tf.interfaces.openmm import add_force, make_mixed_system, original_errors  # noqa: E402
+from amp_tf.interfaces.openmm import add_force, make_mixed_system, mixed_system, original_errors  # noqa: E402
 from amp_tf.interfaces.openmmml import PotentialFactory  # noqa: E402
 from amp_tf.interfaces.zone import Zone  # noqa: E402
 
@@ -233,6 +233,65 @@ def test_openmm_ml_itself(path):
     assert np.abs(forces[:3]).max() > 1.0
 
 
+def linked(system, number_of_waters):
+    """Waters as one long molecule, by bonds without strength."""
+    changed, chain = copy.deepcopy(system), openmm.HarmonicBondForce()
+    for number in range(1, number_of_waters - 1):
+        chain.addBond(3 * number, 3 * number + 3, 0.3, 0.0)
+    changed.addForce(chain)
+    return changed
+
+
+def test_a_long_molecule_is_seen_residue_by_residue(path):
+    """As a protein around a ligand, which one of its ends must not make visible or invisible as a whole."""
+    topology, system, positions = water_box()
+    chain = linked(system, topology.getNumResidues())
+    assert len(np.unique(molecules_of(chain))) == 2
+    found = [evaluate(make_mixed_system(topology, one, range(3), path, zone=ZONE, xla=False), positions) for one in (system, chain)]
+    assert found[1] == pytest.approx(found[0], abs=1e-9)
+    assert abs(found[0] - evaluate(make_mixed_system(topology, system, range(3), path, zone=Zone(4.0, 1.0), xla=False), positions)) > 1e-3
+
+
+def test_maps_of_torsions_among_other_atoms_are_kept(path):
+    """The number of a map is no number of an atom."""
+    topology, system, positions = water_box()
+    maps = openmm.CMAPTorsionForce()
+    maps.addMap(2, [0.0] * 4)
+    maps.addTorsion(0, 3, 4, 6, 7, 4, 6, 7, 9)
+    system.addForce(maps)
+    assert np.isfinite(evaluate(make_mixed_system(topology, system, range(3), path, zone=ZONE, xla=False), positions))
+    maps = next(force for force in system.getForces() if isinstance(force, openmm.CMAPTorsionForce))
+    maps.addTorsion(0, 0, 1, 3, 4, 1, 3, 4, 6)
+    with pytest.raises(InputError, match="CMAPTorsionForce has terms of QM atoms"):
+        make_mixed_system(topology, system, range(3), path)
+
+
+def test_an_ion_alone_has_the_charge_of_its_force_field(path):
+    topology, system = app.Topology(), openmm.System()
+    residue, charges = topology.addResidue("OH", topology.addChain()), openmm.NonbondedForce()
+    atoms = [topology.addAtom(symbol, app.Element.getBySymbol(symbol), residue) for symbol in "OH"]
+    topology.addBond(*atoms)
+    for charge in (-1.3, 0.3):
+        system.addParticle(1.0)
+        charges.addParticle(charge, 0.1, 0.0)
+    charges.addException(0, 1, 0.0, 0.1, 0.0)
+    system.addForce(charges)
+    positions = np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 0.097]])
+    add_force(topology, system, None, path, xla=False)
+    expected = amp_tf.load_potential(path).compute([8, 1], 10.0 * positions, total_charge=-1.0)["energy"]
+    assert evaluate(system, positions) == pytest.approx(expected, abs=1e-6)
+    assert len(np.unique(molecules_of(system))) == 1
+
+
+def test_an_ensemble_is_a_committee(path, tmp_path):
+    members = [amp_tf.load_potential(each) for each in (path, save(tmp_path / "other.keras", seed=2))]
+    amp_tf.Ensemble(members).save(tmp_path / "both.keras")
+    topology, system, positions = water_box()
+    mixed, function = mixed_system(topology, system, range(3), tmp_path / "both.keras", None, ZONE, False, 0, 0.1)
+    evaluate(mixed, positions)
+    assert len(function.members) == 2
+
+
 def test_what_cannot_be_split_is_refused(path, tmp_path):
     topology, system, positions = water_box()
     with pytest.raises(InputError, match="cuts a molecule: atom 2 belongs"):
@@ -275,3 +334,6 @@ def test_energies_that_are_no_numbers_stop_dynamics(path, tmp_path):
     topology, system, positions = water_box()
     with pytest.raises((SimulationError, InputError)):
         evaluate(make_mixed_system(topology, system, range(3), tmp_path / "nan.keras", zone=ZONE, xla=False), positions)
+    positions[0] = np.nan
+    with pytest.raises(SimulationError, match="are no numbers any more"):
+        evaluate(make_mixed_system(topology, system, range(3), path, zone=ZONE, xla=False), positions)

@@ -20,13 +20,15 @@ pytest.importorskip("mdtraj", reason="MDTraj is not installed: pip install 'amp_
 import mdtraj
 
 from amp_tf import cli, units
-from amp_tf.errors import DataFileError, InputError, SimulationError
+from amp_tf.errors import AmpTFError, DataFileError, InputError, SimulationError
 from amp_tf.models.ranges import training_ranges
 from amp_tf.simulation.dynamics import Dynamics, Run
 from amp_tf.simulation.observables import RDF_BINS, RDF_RANGE, RadialDistributions, bond_lengths, temperature
 from amp_tf.simulation.run_files import COLUMNS
 from amp_tf.simulation.scene import PreparedSystem, SoluteInWater
 from amp_tf.simulation.solutes import Solute
+from amp_tf.simulation.summary import first_peak
+from amp_tf.simulation.water_box import Simulation
 from amp_tf.systems import System
 from datasets.qmmm_solutes import geometries
 from reproductions.water_clusters import WEIGHTS
@@ -89,7 +91,7 @@ class FlexibleWater:
 @pytest.fixture
 def springs(monkeypatch, tmp_path):
     """The path of a potential that is read as :class:`FlexibleWater`."""
-    for module in ("amp_tf.simulation.scene", "amp_tf.interfaces.openmm"):
+    for module in ("amp_tf.simulation.scene", "amp_tf.simulation.dynamics", "amp_tf.interfaces.openmm"):
         monkeypatch.setattr(f"{module}.load_potential", lambda path: FlexibleWater())
     path = tmp_path / "springs.keras"
     path.write_text("springs")
@@ -130,7 +132,7 @@ def test_a_run_in_water_leaves_all_files_and_goes_on_longer(springs, tmp_path):
     assert longer["frames"] == 15
     np.testing.assert_array_equal(table_of(folder)[:10], table)
     assert (folder / "trajectory.dcd").stat().st_size - 276 == (size - 276) * 15 // 10
-    with pytest.raises(InputError, match=r"holds a run with other settings \(dynamics\)"):
+    with pytest.raises(InputError, match=r"holds a run with other settings \(dynamics\.temperature\)"):
         run(folder, path, temperature=310.0)
 
 
@@ -307,12 +309,26 @@ def test_the_distribution_of_points_at_random_is_one(random):
     np.testing.assert_allclose(bond_lengths(frames, scene.atoms, np.array([[0, 1], [0, 2]])), np.tile(expected, (50, 1)), rtol=1e-5)
 
 
+@pytest.mark.parametrize("at", [1.83, 1.84, 1.853])
+def test_a_peak_is_found_between_bins(at, random):
+    """Of noisy values of a parabola's top; without a maximum there is none."""
+    distances = 0.0125 + 0.025 * np.arange(400)
+    values = 1.5 - 4.0 * (distances - at) ** 2 + 0.003 * random.normal(size=400)
+    found = first_peak(distances, np.where(np.abs(distances - at) < 0.5, values, 0.3))
+    assert found["angstrom"] == pytest.approx(at, abs=0.006)
+    assert found["g"] == pytest.approx(1.5, abs=0.006)
+    assert first_peak(distances, np.full(400, 0.4)) is None
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
         ({"ensemble": "nvp"}, "choose one of nvt, npt, nve"),
         ({"picoseconds": 0.0}, "picoseconds must be positive"),
         ({"time_step": float("nan")}, "time_step must be positive"),
+        ({"picoseconds": float("inf")}, "picoseconds must be positive"),
+        ({"seed": -1}, "seed must not be negative"),
+        ({"zone": 1.0}, "0 < width < radius is needed"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(changes, words):
@@ -320,9 +336,68 @@ def test_settings_that_cannot_be_are_refused(changes, words):
         Dynamics(**changes)
 
 
-def test_a_solute_alone_has_no_pressure(path, tmp_path):
+def test_what_is_refused_claims_no_folder(path, tmp_path):
+    """A solute alone has no pressure; the corrected command then runs in the same folder."""
     with pytest.raises(InputError, match="no periodic box has no pressure"):
         run(tmp_path / "run", path, gas=True, ensemble="npt")
+    assert list((tmp_path / "run").glob("settings.json")) == []
+
+
+def test_numbers_that_are_none_stop_a_run_with_its_frame(springs, monkeypatch, tmp_path):
+    """Of the potential on its way, after which OpenMM's positions are none either."""
+    calls, whole = itertools.count(), FlexibleWater._compute
+
+    def broken(self, *arguments):
+        return whole(self, *arguments) | ({"energy": np.nan} if next(calls) > 4 else {})
+
+    monkeypatch.setattr(FlexibleWater, "_compute", broken)
+    with pytest.raises(SimulationError, match=r"stopped .*: positions, energies or forces are no numbers any more.* The frame is in"):
+        run(tmp_path / "run", springs, gas=True)
+    assert np.all(np.isfinite(ase.io.read(tmp_path / "run" / "last.xyz").positions))
+
+
+def test_what_the_potential_refuses_on_the_way_stops_a_run_with_its_frame(springs, monkeypatch, tmp_path):
+    """As AMP-BMS does hydrogen atoms that come too close."""
+    calls, whole = itertools.count(), FlexibleWater._compute
+
+    def refusing(self, *arguments):
+        if next(calls) > 4:
+            raise InputError("two hydrogen atoms are closer than 0.7 angstrom.")
+        return whole(self, *arguments)
+
+    monkeypatch.setattr(FlexibleWater, "_compute", refusing)
+    with pytest.raises(SimulationError, match=r"stopped .*: two hydrogen atoms are closer .* The frame is in"):
+        run(tmp_path / "run", springs, gas=True)
+    assert (tmp_path / "run" / "last.xyz").is_file()
+
+
+def test_ctrl_c_keeps_the_run(springs, monkeypatch, tmp_path):
+    whole, calls = Simulation.step, itertools.count()
+
+    def interrupted(self, n_steps):
+        if next(calls) == 5:
+            raise KeyboardInterrupt
+        whole(self, n_steps)
+
+    monkeypatch.setattr(Simulation, "step", interrupted)
+    with pytest.raises(AmpTFError, match=r"interrupted; the run in .* is kept: run the same command to go on"):
+        run(tmp_path / "run", springs, gas=True)
+    assert run(tmp_path / "run", springs, gas=True)["frames"] == 10
+    assert len(table_of(tmp_path / "run")) == 10
+
+
+def test_frames_of_a_run_that_stopped_early_are_its_own(monkeypatch, springs, tmp_path):
+    """It stops before its first checkpoint, keeps the frame, and the same command goes on."""
+    ranges = training_ranges([System(WATER.atomic_numbers, 1.4 * WATER.positions)])
+    monkeypatch.setattr(FlexibleWater, "training_ranges", ranges)
+    settings = {"gas": True, "n_members": 2, "collect": tmp_path / "frames.xyz", "above": 1e3}
+    for n_kept in (1, 2):
+        with pytest.raises(SimulationError, match="stopped before the first frame"):
+            run(tmp_path / "run", springs, **settings)
+        assert len(ase.io.read(tmp_path / "frames.xyz", index=":")) == n_kept
+    monkeypatch.setattr(FlexibleWater, "training_ranges", None)
+    assert run(tmp_path / "run", springs, **settings)["frames"] == 10
+    assert len(ase.io.read(tmp_path / "frames.xyz", index=":")) == 2
 
 
 @pytest.fixture(scope="module")
@@ -359,6 +434,22 @@ def test_a_residue_of_a_prepared_system_moves(prepared, springs, tmp_path, given
     assert len(frames) == setup.scene(*setup.start(springs, None, (0, 0, 0), 1)).system.getNumParticles()
     longer = run(tmp_path / "run", springs, setup=setup, picoseconds=0.03, time_step=0.5, interval=10, relaxation=0.01)
     assert longer["frames"] == summary["frames"] + 2
+
+
+def test_the_box_of_a_prepared_system_is_that_of_its_structure(prepared, tmp_path):
+    """A simulation at constant pressure has changed it since the XML was written."""
+    lines = (prepared / "water.pdb").read_text().splitlines(keepends=True)
+    changed = [
+        line.replace("24.000   22.000   23.000", "25.000   22.500   23.500") if line.startswith("CRYST1") else line for line in lines
+    ]
+    assert changed != lines
+    (tmp_path / "later.pdb").write_text("".join(changed))
+    setup = PreparedSystem(tmp_path / "later.pdb", prepared / "system.xml", residues=["A:1"])
+    _, box = setup.start(tmp_path, None, (0, 0, 0), 1)
+    np.testing.assert_allclose(np.diag(box), [25.0, 22.5, 23.5])
+    (tmp_path / "without.pdb").write_text("".join(line for line in lines if not line.startswith("CRYST1")))
+    setup = PreparedSystem(tmp_path / "without.pdb", prepared / "system.xml", residues=["A:1"])
+    np.testing.assert_allclose(np.diag(setup.start(tmp_path, None, (0, 0, 0), 1)[1]), [24.0, 22.0, 23.0])
 
 
 def test_a_prepared_system_that_cannot_be_is_refused(prepared, springs, tmp_path):
