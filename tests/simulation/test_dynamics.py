@@ -20,7 +20,7 @@ pytest.importorskip("mdtraj", reason="MDTraj is not installed: pip install 'amp_
 import mdtraj
 
 from amp_tf import cli, units
-from amp_tf.errors import AmpTFError, DataFileError, InputError, SimulationError
+from amp_tf.errors import AmpTFError, DataFileError, EngineError, InputError, SimulationError
 from amp_tf.models.ranges import training_ranges
 from amp_tf.simulation.dynamics import Dynamics, Run
 from amp_tf.simulation.observables import RDF_BINS, RDF_RANGE, RadialDistributions, bond_lengths, temperature
@@ -485,3 +485,12 @@ def test_the_command_runs_a_molecule_alone(path, tmp_path):
     assert (tmp_path / "run" / "summary.png").stat().st_size > 10_000
     again = subprocess.run([sys.executable, "-m", "amp_tf.cli", "md", *arguments], capture_output=True, text=True, check=True)
     assert [line.split()[0] for line in again.stdout.splitlines()] == ["0.002", *["wrote"] * 5]
+
+
+@pytest.mark.parametrize(("package", "words"), [("openmm", "OpenMM is not installed"), ("rdkit", "RDKit is not installed")])
+def test_what_is_not_installed_is_said(package, words, springs, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, package, None)
+    result = CliRunner().invoke(cli.app, ["md", str(springs), "uracil", str(tmp_path / "run"), "--gas"])
+    assert isinstance(result.exception, EngineError)
+    assert words in str(result.exception)
+    assert "pip install 'amp_tf[openmm]'" in str(result.exception)
