@@ -61,8 +61,8 @@ def scan(preset: str, cutoffs: Sequence[float], seeds: tuple[int, ...], steps: i
 CUTOFF = cluster_models.NEAR["near_cutoff"]
 PRESETS = {
     "smoke": (
-        Setting("learnt", "smoke", None, (0,)),
-        Setting("near and far", "smoke", CUTOFF, (0, 1)),
+        Setting("learnt", "smoke", None, (0,), MODELS[:1]),
+        Setting("near and far", "smoke", CUTOFF, (0, 1), MODELS[:1]),
         *scan("smoke", (3.0, 4.0), (0,), None),
     ),
     "laptop": (
