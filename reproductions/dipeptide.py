@@ -20,8 +20,9 @@ from amp_tf.simulation.observables import read_trajectory
 from amp_tf.simulation.scene import PreparedSystem
 from amp_tf.simulation.solutes import solute_from_smiles
 from amp_tf.simulation.water_box import NM, import_openmm
-from common.results import Row, format_table, row, write_result
+from common.results import row, write_result
 from figures.dipeptide import draw
+from reproductions.dynamics_table import dipeptide_table
 from reproductions.entry import run_reproduction
 from reproductions.folders import RESULTS, RUNS
 
@@ -115,7 +116,7 @@ def reproduce(preset: str, weights: Path, results: Path = RESULTS, runs: Path = 
     """
     if preset not in PICOSECONDS:
         raise InputError(f"there is no PRESET={preset} of the dipeptide; choose {' or '.join(PICOSECONDS)}.")
-    started, folder = time.perf_counter(), runs / "dipeptide" / preset
+    started, folder = time.perf_counter(), runs / "dipeptide" / preset / sha256_of(weights)[:8]
     structure, system = build(folder, EQUILIBRATION[preset])
     potential = folder / "amp_bms.keras"
     if not potential.is_file():
@@ -153,12 +154,6 @@ def _angles(run: Run, structure: Path) -> dict[str, list[float]]:
     return {name: np.round(np.degrees(values[:, 0]), 1).tolist() for name, values in radians.items()}
 
 
-def table(rows: list[Row]) -> str:
-    """Every number of each run."""
-    lines = [[entry["ensemble"].upper(), entry["metric"].replace("_", " "), entry["value"], entry["unit"]] for entry in rows]
-    return format_table(["ensemble", "of it", "value", "unit"], lines)
-
-
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
@@ -168,7 +163,7 @@ def main(
     preset: Annotated[str, typer.Option(help="smoke or laptop.")] = "laptop",
 ) -> None:
     """Simulate alanine dipeptide with AMP-BMS and draw its angles."""
-    run_reproduction(preset, lambda preset: reproduce(preset, weights), draw, table)
+    run_reproduction(preset, lambda preset: reproduce(preset, weights), draw, dipeptide_table)
 
 
 if __name__ == "__main__":

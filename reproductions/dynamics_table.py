@@ -1,4 +1,4 @@
-"""The table of ``make reproduce-dynamics``: every measure with its aim."""
+"""The tables of ``make reproduce-dynamics``, every measure with its aim, and of ``make reproduce-dipeptide``."""
 
 from collections.abc import Sequence
 
@@ -29,3 +29,9 @@ def _aim(entry: Row) -> str:
 
 SIGNED = ("barrier_error", "peak_shift", "peak_height", "nve_drift")
 """Metrics that may miss their aim either way."""
+
+
+def dipeptide_table(rows: Sequence[Row]) -> str:
+    """Every number of each run."""
+    lines = [[entry["ensemble"].upper(), entry["metric"].replace("_", " "), entry["value"], entry["unit"]] for entry in rows]
+    return format_table(["ensemble", "of it", "value", "unit"], lines)

@@ -51,6 +51,7 @@ BLOCKS: dict[str, tuple[Path, Callable[[dict[str, Any]], str]]] = {
     "table1": (RESULTS / "table1-Uracil-RA-SAM.laptop.json", _with_differences(table1.table)),
     "table2": (RESULTS / "table2.laptop.json", _with_differences(table2.table)),
     "dynamics": (RESULTS / "dynamics.laptop.json", _with_differences(dynamics_table.table)),
+    "dipeptide": (RESULTS / "dipeptide.laptop.json", _with_differences(dynamics_table.dipeptide_table)),
     "speed": (step_time.RESULTS / "step_time.float32.json", _step_time),
     "embedding": (step_time.RESULTS / "embedding.float32.json", _embedding),
     "qmmm": (step_time.RESULTS / "qmmm.float32.json", lambda result: qmmm.table(result["rows"])),
