@@ -12,13 +12,16 @@ from ase.optimize import BFGS
 from amp_tf import units
 from amp_tf.models import Potential
 from amp_tf.simulation.solutes import Solute, bonds, lennard_jones
-from amp_tf.simulation.water_box import OXYGEN
+from amp_tf.simulation.water_box import OXYGEN, WATER_CHARGES
 from amp_tf.systems import System
 from datasets.engines import Calculation, CalculationError, EmbeddingEngine
 from datasets.for_dynamics import in_gas, without_clashes
 
 Surface = Callable[[np.ndarray], tuple[float, np.ndarray]]
 """Energy (kJ/mol) and gradients [n_atoms, 3] (kJ/mol/angstrom) at positions [n_atoms, 3] (angstrom)."""
+
+WATER_ANGLE = 109.47
+"""Of SPC/E water, whose bonds are 1 angstrom long, degrees."""
 
 FORCE_TOLERANCE = 0.05
 """Of the relaxations: the largest force, eV/angstrom."""
@@ -186,6 +189,27 @@ class OnSurface(Calculator):
 
 def _symbol(solute: Solute, atom: int) -> str:
     return f"{Atoms(solute.atomic_numbers)[atom].symbol}{atom + 1}"
+
+
+def water_on_bond(
+    solute: Solute, potential: Potential, engine: EmbeddingEngine, hydrogen: int, partner: int, distances: Sequence[float]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Energies over the solute alone of potential and engine, kJ/mol, with the charges of one water molecule that accepts a hydrogen bond,
+    its oxygen atom on the line of the bond at ``distances`` [n] (angstrom) from the hydrogen atom."""
+    alone = Calculation(solute.atomic_numbers, solute.positions, charge=solute.charge)
+    along = solute.positions[hydrogen] - solute.positions[partner]
+    along /= np.linalg.norm(along)
+    across = np.cross(along, np.eye(3)[np.argmin(np.abs(along))])
+    across /= np.linalg.norm(across)
+    half = np.radians(0.5 * WATER_ANGLE)
+    molecule = np.stack([0.0 * along, *(np.cos(half) * along + side * np.sin(half) * across for side in (1.0, -1.0))])
+    places = [solute.positions[hydrogen] + distance * along + molecule for distance in distances]
+    around = [replace(alone, mm_positions=place, mm_charges=np.array(WATER_CHARGES)) for place in places]
+    systems = [System(solute.atomic_numbers, solute.positions, float(solute.charge))]
+    systems += [replace(systems[0], mm_positions=place, mm_charges=np.array(WATER_CHARGES)) for place in places]
+    of_potential = np.concatenate([potential.compute_systems([system], gradients=False)["energy"] for system in systems])
+    of_engine = np.array([engine.embedded(calculation).energy for calculation in (alone, *around)])
+    return of_potential[1:] - of_potential[0], of_engine[1:] - of_engine[0]
 
 
 def barrier_error(scan: Scan, length: float) -> float:

@@ -10,6 +10,7 @@ from typing import Any
 import joblib
 import mdtraj
 import numpy as np
+from ase.data import chemical_symbols
 
 from amp_tf.errors import SimulationError
 from amp_tf.interfaces.zone import Zone, compute_embedded
@@ -25,7 +26,7 @@ from common.results import Row, row
 from datasets.engines import Calculation
 from datasets.parts import in_worker
 from datasets.qmmm_sampling import Trajectory, embedded_zone
-from reproductions.bond_scans import Scan, barrier_error, deepest_hole, scans
+from reproductions.bond_scans import Scan, barrier_error, bonds_to_hydrogen, deepest_hole, scans, water_on_bond
 from reproductions.dynamics_task import SOLUTE, Task
 
 THREADS = os.environ.get("TF_NUM_INTRAOP_THREADS", "all cores")
@@ -34,12 +35,15 @@ THREADS = os.environ.get("TF_NUM_INTRAOP_THREADS", "all cores")
 QUARTERS = 4
 """Of the run at constant energy, whose drifts are compared."""
 
+DONORS, WATER_DISTANCES = ("N", "O"), (1.7, 1.8, 1.9, 2.0, 2.1, 2.2, 2.4, 2.7, 3.0, 3.5, 4.0, 5.0)
+"""Partners of hydrogen atoms that a water molecule is put on, and where, angstrom."""
+
 BARRIER_LENGTH, HOLES_BETWEEN = 1.9, (0.7, 2.5)
 """Where barriers are compared, and holes looked for, angstrom."""
 
 
 def scan_rows(task: Task) -> tuple[list[Row], dict[str, Any]]:
-    """Bonds to hydrogen, stretched, of potential and labels."""
+    """Bonds to hydrogen, stretched, and a water molecule on those of donors, of potential and labels."""
     frame = next(iter(task.reference.calculations().values()))
     found = scans(task.reference.solute, task.potential, task.engine, frame, task.size.lengths, task.size.most_relaxation_steps)
     rows = []
@@ -47,6 +51,14 @@ def scan_rows(task: Task) -> tuple[list[Row], dict[str, Any]]:
         who = {"measure": f"{scan.bond}, {scan.where}, {scan.how}"}
         rows.append(row("barrier_error", "", barrier_error(scan, BARRIER_LENGTH), None, **who))
         rows.append(row("deepest_hole", "kJ/mol", deepest_hole(scan, HOLES_BETWEEN), None, **who))
+    solute = task.reference.solute
+    for hydrogen, partner in bonds_to_hydrogen(solute):
+        name = chemical_symbols[solute.atomic_numbers[partner]]
+        if name in DONORS:
+            ours, labels = water_on_bond(solute, task.potential, task.engine, hydrogen, partner, WATER_DISTANCES)
+            span = f"{WATER_DISTANCES[0]:g} to {WATER_DISTANCES[-1]:g} angstrom"
+            who = {"measure": f"charges of a water molecule {span} from {name}{partner + 1}-H{hydrogen + 1}"}
+            rows.append(row("hydrogen_bond_error", "kJ/mol", float(np.abs(ours - labels).max()), None, **who))
     return rows, {"scans": [_as_json(scan) for scan in found]}
 
 
