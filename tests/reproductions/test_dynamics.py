@@ -95,7 +95,16 @@ def test_every_measure_has_its_rows(result):
     assert values["gas, 300 K, 1 seeds, 0.005 ps", "runs_whole"] in (0, 1)
     assert values["NVE, 0.005 ps", "nve_rms"] >= 0.0
     metrics = {metric for _, metric in values}
-    assert metrics >= {"deepest_hole", "hydrogen_bond_error", "longest_bond", "solute_temperature", "nve_drift", "step_ratio", "potential_time", "engine_time"}
+    assert metrics >= {
+        "deepest_hole",
+        "hydrogen_bond_error",
+        "longest_bond",
+        "solute_temperature",
+        "nve_drift",
+        "step_ratio",
+        "potential_time",
+        "engine_time",
+    }
     text = dynamics.table(found["rows"])
     assert "± 0.2" in text
     assert "<= 0.4" in text
