@@ -59,7 +59,7 @@ def make_mixed_system(
         margin: how far beyond its training data the potential may be asked, angstrom, before an error stops the simulation; infinity never.
 
     Raises:
-        InputError: for a QM region that a bond, constraint or exception of the force field crosses, without elements or with virtual sites;
+        InputError: for a QM region that a bond, constraint or virtual site of the force field crosses, or without elements;
             forces that cannot be split; a potential that does not embed charges or lacks an element.
         DataFileError: for a path that is no potential.
     """

@@ -46,7 +46,9 @@ CHANGEABLE = ("picoseconds", "margin")
 COLLECT_ABOVE = 20.0
 """Disagreement from which frames are collected unless told otherwise, kJ/mol/angstrom."""
 
-POTENTIAL_GROUP = 1
+POTENTIAL_GROUP = 31
+"""Of OpenMM's forces, the last, which no force field takes."""
+
 STRONG_FRICTION, BAROSTAT_INTERVAL = 10.0, 25
 """Of the thermostat before the first frame, 1/ps; steps between two moves of the barostat."""
 
