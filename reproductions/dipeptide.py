@@ -142,7 +142,8 @@ def reproduce(preset: str, weights: Path, results: Path = RESULTS, runs: Path = 
             rows.append(row("drift", "kJ/mol/ps a degree of freedom", drift, None, **who))
             rows.append(row("rms", "kJ/mol", summary["total_energy_rms_about_the_line_kj_per_mol"], None, **who))
     return write_result(
-        "dipeptide", preset, rows, started, results, seeds=[0], weights_sha256=sha256_of(weights), angles=angles, energies=energies,
+        "dipeptide", preset, rows, started, results, seeds=[0], data={"file": weights.name, "sha256": sha256_of(weights)}, angles=angles,
+        energies=energies,
         differs="Beyond the paper: AMP-BMS (doi 10.1021/jacs.6c00217); Lennard-Jones terms of ff14SB between molecule and water.",
     )  # fmt: skip
 

@@ -26,7 +26,7 @@ from reproductions.folders import RESULTS, RUNS
 from reproductions.physnet_runs import (
     Job,
     Trained,
-    data_record,
+    data_records,
     differs_in_training,
     mean_error,
     physnet,
@@ -167,7 +167,7 @@ def reproduce(
         energies, forces = physnet_paper.MD17[molecule]
         published = {"energy": energies, "qm_gradients": forces} if model.startswith("PhysNet") else None
         rows += rows_of_runs(of_model, published, molecule=molecule, model=model)
-    data = [data_record(read_reference_data(path)) for path in dict.fromkeys(run.job.data for run in found)]
+    data = data_records(found)
     return write_result(
         "physnet-md17" if molecules is None else f"physnet-md17-{'-'.join(chosen)}", preset, rows, started, results,
         seeds=list(PRESETS[preset].seeds), data=data, differs=differs(found),

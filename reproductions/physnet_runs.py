@@ -212,3 +212,8 @@ def differs_in_training(jobs: Sequence[Job]) -> str:
 def data_record(data: ReferenceData) -> dict[str, Any]:
     """Of a result file."""
     return {"file": Path(data.source).name, "sha256": data.sha256, "frames": len(data), "level_of_theory": data.provenance.level_of_theory}
+
+
+def data_records(runs: Sequence[Trained]) -> dict[str, dict[str, Any]]:
+    """Of the files that several runs were trained on, by their names."""
+    return {path.name: data_record(read_reference_data(path)) for path in dict.fromkeys(run.job.data for run in runs)}

@@ -16,7 +16,6 @@ import typer
 from ase import Atoms
 
 from amp_tf import units
-from amp_tf.data.hdf5 import read_reference_data
 from amp_tf.models import Potential
 from amp_tf.systems import System
 from common.results import Row, format_table, row, write_result
@@ -31,7 +30,7 @@ from reproductions.physnet_runs import (
     SHORT_RANGE,
     Job,
     Trained,
-    data_record,
+    data_records,
     differs_in_training,
     physnet,
     rows_of_runs,
@@ -279,7 +278,7 @@ def reproduce(preset: str, results: Path = RESULTS, runs: Path = RUNS) -> Path:
             if run.job.who["system"] == line.system:
                 rows += _rows(run, line, reference, chosen.n_points)
                 curves.append(_as_json(line, curve_of(run.potential(), line, chosen.n_points), reference, run.job.who))
-    data = [data_record(read_reference_data(path)) for path in dict.fromkeys(run.job.data for run in found)]
+    data = data_records(found)
     return write_result(
         "physnet-tails", preset, rows, started, results, seeds=[0], data=data, curves=curves, differs=differs(found),
         cutoff=found[0].potential().cutoff, settings=physnet(chosen.size, True) | chosen.settings,

@@ -334,6 +334,16 @@ def test_energies_that_are_no_numbers_stop_dynamics(path, tmp_path):
     topology, system, positions = water_box()
     with pytest.raises((SimulationError, InputError)):
         evaluate(make_mixed_system(topology, system, range(3), tmp_path / "nan.keras", zone=ZONE, xla=False), positions)
-    positions[0] = np.nan
+    _, function = mixed_system(topology, system, range(3), path, None, ZONE, False, 0, 0.1)
     with pytest.raises(SimulationError, match="are no numbers any more"):
-        evaluate(make_mixed_system(topology, system, range(3), path, zone=ZONE, xla=False), positions)
+        function(NoNumbers(len(positions)))
+
+
+class NoNumbers:
+    """A state in which nothing is a number; OpenMM's own forces do not survive such a one in every version."""
+
+    def __init__(self, n):
+        self._positions = np.full((n, 3), np.nan) * unit.nanometer
+
+    def getPositions(self, asNumpy):
+        return self._positions

@@ -183,7 +183,7 @@ def test_md17(tmp_path):
     assert {(row["model"], row["seed"]) for row in result["rows"]} == {
         ("PhysNet, tiny", 0), ("PhysNet, tiny", 1), ("PhysNet, tiny", "ensemble"), ("AMP(2)", 0),
     }  # fmt: skip
-    assert result["data"][0]["frames"] == 32
+    assert [record["frames"] for record in result["data"].values()] == [32]
     text = physnet_md17.table(result["rows"])
     assert text.count("ethanol") == 3
     assert all(path.stat().st_size > 5000 for path in figures.physnet_md17.draw(result, tmp_path))
