@@ -36,8 +36,11 @@ def draw(result: dict[str, Any], folder: Path | None = None) -> list[Path]:
             plain_numbers(axis.xaxis)
         column[1].set_yscale("symlog", linthresh=1.0)
         column[1].yaxis.set_major_locator(SymmetricalLogLocator(base=10.0, linthresh=1.0))
-        deep = np.nanmin(np.array(reference["energies"], dtype=float))
-        column[0].set_ylim(1.3 * min(deep, -10.0), -0.6 * min(deep, -100.0))
+        known = np.array(reference["energies"], dtype=float)
+        if np.nanmin(known) < -10.0:  # attractive, with a wall
+            column[0].set_ylim(1.3 * np.nanmin(known), -0.5 * np.nanmin(known))
+        else:
+            column[0].set_ylim(-0.15 * np.nanmax(known) - 5.0, 1.15 * np.nanmax(known) + 5.0)
         column[0].set_title(f"{reference['title']}\ndata within {reach:g} Å", fontsize=9)
         column[1].set_xlabel("distance (Å)")
     axes[0, 0].set_ylabel("energy over fragments alone\n(kJ mol$^{-1}$)")
