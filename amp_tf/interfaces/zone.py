@@ -68,9 +68,14 @@ class Zone:
         )
 
     def check_box(self, cell: np.ndarray, positions: np.ndarray) -> None:
-        """Raises:
-        InputError: if a molecule around atoms at ``positions`` [n_atoms, 3] could be in the zone with two images in ``cell`` [3, 3], both
-            angstrom.
+        """Refuse a box in which a molecule could be in the zone with two images.
+
+        Args:
+            cell: vectors of the box as rows, [3, 3], angstrom.
+            positions: of the QM atoms, whole, [n_atoms, 3], angstrom.
+
+        Raises:
+            InputError: with the width that is needed.
         """
         extent = np.linalg.norm(positions - positions.mean(axis=0), axis=1).max()
         widths = abs(np.linalg.det(cell)) / np.linalg.norm(np.cross(cell[[1, 2, 0]], cell[[2, 0, 1]]), axis=1)
@@ -124,8 +129,14 @@ class Surroundings:
 
 
 def check_embeds(potential: Potential, name: object) -> None:
-    """Raises:
-    InputError: if a potential has no term for charges around its atoms, or takes them for atoms of the graph.
+    """Refuse a potential that cannot be embedded.
+
+    Args:
+        potential: the potential.
+        name: what it is called in the sentence.
+
+    Raises:
+        InputError: if it has no term for charges around its atoms, or takes them for atoms of the graph.
     """
     if not potential.embeds_charges or potential.mm_nodes:
         raise InputError(f"{name} does not embed charges; use a potential with -D or -P.")
