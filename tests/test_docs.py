@@ -72,7 +72,7 @@ def test_commands_exist(page, words):
 
 def check_target(target):
     if target.startswith("reproduce-"):
-        assert (ROOT / "reproductions" / f"{target.removeprefix('reproduce-')}.py").is_file()
+        assert (ROOT / "reproductions" / f"{target.removeprefix('reproduce-').replace('-', '_')}.py").is_file()
     else:
         assert re.search(rf"^([\w-]+ )*{target}( [\w-]+)*:", (ROOT / "Makefile").read_text(), re.M), target
 
