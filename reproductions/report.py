@@ -54,6 +54,7 @@ BLOCKS: dict[str, tuple[Path, Callable[[dict[str, Any]], str]]] = {
     "dipeptide": (RESULTS / "dipeptide.laptop.json", _with_differences(dynamics_table.dipeptide_table)),
     "tails": (RESULTS / "physnet-tails.laptop.json", _with_differences(physnet_tails.table)),
     "speed": (step_time.RESULTS / "step_time.float32.json", _step_time),
+    "physnet-speed": (step_time.RESULTS / "physnet.float32.json", lambda result: step_time.table(result["rows"])),
     "embedding": (step_time.RESULTS / "embedding.float32.json", _embedding),
     "qmmm": (step_time.RESULTS / "qmmm.float32.json", lambda result: qmmm.table(result["rows"])),
     "streaming": (step_time.RESULTS / "streaming.float32.json", lambda result: streaming.table(result["rows"])),
