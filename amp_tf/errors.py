@@ -16,7 +16,7 @@ class DataFileError(InputError):
 
 
 class EngineError(AmpTFError, RuntimeError):
-    """A quantum chemistry engine that is not installed or that failed on a calculation."""
+    """A program or library that is not installed, or an engine that failed on a calculation."""
 
 
 class TrainingError(AmpTFError, RuntimeError):
@@ -25,3 +25,8 @@ class TrainingError(AmpTFError, RuntimeError):
 
 class SimulationError(AmpTFError, RuntimeError):
     """Dynamics that cannot go on, for example after a geometry outside the range of the training data."""
+
+
+def not_installed(name: str, extra: str = "openmm") -> EngineError:
+    """What is raised where a library of one of the package's extras is missing."""
+    return EngineError(f"{name} is not installed; install it with: pip install 'amp_tf[{extra}]'")

@@ -4,7 +4,9 @@ import contextlib
 import errno
 import fcntl
 import hashlib
+import json
 import os
+import re
 import stat
 import threading
 import warnings
@@ -12,6 +14,7 @@ import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from amp_tf.errors import AmpTFError, DataFileError, InputError
 
@@ -28,6 +31,8 @@ ARCHIVE_INFLATION = 100
 """A zip file of numbers that grows by more than this as it is read is none of ours."""
 
 _BLOCK = 1 << 20
+
+_LIST = re.compile(r"\[[^\[\]{}\"]*\]")  # of numbers
 
 
 def check_outputs(outputs: Iterable[Path | str], inputs: Mapping[str, Path | str | None] | None = None) -> None:
@@ -139,6 +144,16 @@ def write_text(path: Path | str, text: str) -> None:
     """Write a text file as :func:`whole_file` does."""
     with whole_file(path) as partial:
         partial.write_text(text)
+
+
+def write_json(path: Path | str, record: Any) -> None:
+    """Write JSON as :func:`whole_file` does, a list of numbers on one line.
+
+    Raises:
+        ValueError: for NaN and infinite numbers, which JSON does not know.
+    """
+    text = json.dumps(record, indent=1, allow_nan=False)
+    write_text(path, _LIST.sub(lambda found: " ".join(found[0].split()), text) + "\n")
 
 
 def require_space(partial: Path, n_bytes: int) -> None:

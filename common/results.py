@@ -12,15 +12,22 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from amp_tf.files import write_text
+from amp_tf.files import write_json
 
 ROOT = Path(__file__).resolve().parent.parent
 Row = dict[str, Any]
 
 
 def row(metric: str, unit: str, value: float | None, published: float | None = None, **identifiers: Any) -> Row:
-    """A flat record of a result: identifiers such as panel, model and seed, then metric, unit, value and the published value."""
-    return {**identifiers, "metric": metric, "unit": unit, "value": value, "published": published}
+    """A flat record of a result: identifiers such as panel, model and seed, then metric, unit, value (None where there is none, or it is no
+    number) and the published value."""
+    known = value if value is None or math.isfinite(value) else None
+    return {**identifiers, "metric": metric, "unit": unit, "value": known, "published": published}
+
+
+def numbers(values: Iterable[float], digits: int) -> list[float | None]:
+    """Rounded, for the curves of a result file; None for those that are no numbers."""
+    return [round(float(value), digits) if math.isfinite(value) else None for value in values]
 
 
 def write_result(name: str, preset: str, rows: Sequence[Row], started: float, folder: Path, **further: Any) -> Path:
@@ -50,7 +57,7 @@ def write_result(name: str, preset: str, rows: Sequence[Row], started: float, fo
     }
     path = folder / f"{name}.{preset}.json"
     if not (path.is_file() and _is_same(json.loads(path.read_text()), json.loads(json.dumps(record)))):
-        write_text(path, json.dumps(record, indent=1) + "\n")
+        write_json(path, record)
     return path
 
 

@@ -22,7 +22,7 @@ from amp_tf.simulation.solutes import Solute
 from amp_tf.simulation.summary import first_peak
 from amp_tf.simulation.water_box import WATER_CHARGES
 from amp_tf.systems import System
-from common.results import Row, row
+from common.results import Row, numbers, row
 from datasets.engines import Calculation
 from datasets.parts import in_worker
 from datasets.qmmm_sampling import Trajectory, embedded_zone
@@ -63,10 +63,7 @@ def scan_rows(task: Task) -> tuple[list[Row], dict[str, Any]]:
 
 
 def _as_json(scan: Scan) -> dict[str, Any]:
-    def numbers(values: np.ndarray) -> list[float | None]:
-        return [round(float(value), 2) if np.isfinite(value) else None for value in values]
-
-    curves = {name: numbers(getattr(scan, name)) for name in ("lengths", "potential", "label")}
+    curves = {name: numbers(getattr(scan, name), 2) for name in ("lengths", "potential", "label")}
     return {"bond": scan.bond, "where": scan.where, "how": scan.how, **curves}
 
 
@@ -149,15 +146,17 @@ def _scatter(values: Sequence[float]) -> float | None:
 def window_curves(run: Run, picoseconds: float) -> list[Curves]:
     """Where water stands around the solute in each window of that length of a run."""
     per_window = max(1, round(1e3 * picoseconds / (run.dynamics.time_step * run.dynamics.interval)))
-    windows: list[RadialDistributions] = []
-    n_frames = 0
+    whole: list[Curves] = []
+    window, n_frames = RadialDistributions(run.scene.solute, run.scene.atoms, run.scene.waters), 0
     for frames in read_trajectory(run.trajectory, run.scene.topology):
-        if n_frames // per_window == len(windows):
-            windows.append(RadialDistributions(run.scene.solute, run.scene.atoms, run.scene.waters))
-        windows[-1].add(frames)
-        n_frames += len(frames)
-    whole = n_frames // per_window
-    return [window.curves() for window in windows[:whole]]
+        while len(frames):
+            taken, frames = frames[: per_window - n_frames], frames[per_window - n_frames :]
+            window.add(taken)
+            n_frames += len(taken)
+            if n_frames == per_window:
+                whole.append(window.curves())
+                window, n_frames = RadialDistributions(run.scene.solute, run.scene.atoms, run.scene.waters), 0
+    return whole
 
 
 def reference_curves(reference: Trajectory) -> tuple[Curves, float]:

@@ -11,11 +11,8 @@ from typing import Annotated, Any
 
 import typer
 
-from amp_tf.data.hdf5 import read_reference_data
 from amp_tf.data.reference_data import ReferenceData
-from amp_tf.errors import InputError
 from common.results import Row, format_table, row, write_result
-from datasets.qm9_like import SHIPPED_FILE
 from figures.physnet_qm9 import draw
 from reproductions import physnet_paper
 from reproductions.entry import run_reproduction
@@ -32,6 +29,7 @@ from reproductions.physnet_runs import (
     test_frames,
     train_all,
 )
+from reproductions.qm9 import molecules_of
 
 
 @dataclass(frozen=True)
@@ -52,21 +50,6 @@ PRESETS = {
 }
 
 
-def data_of(preset: str, given: Path | None) -> ReferenceData:
-    """The molecules of a preset.
-
-    Raises:
-        InputError: where there is no file, or it holds too few molecules.
-    """
-    path = given or (SHIPPED_FILE if preset == "smoke" else RUNS / "qm9.h5")
-    if not path.is_file():
-        raise InputError(f'{path} is not there; make dataset-qm9 makes it, or give OPTIONS="--data FILE" (amp-tf convert --format qm9).')
-    data, needed = read_reference_data(path), max(PRESETS[preset].n_train) + PRESETS[preset].n_validation
-    if len(data) <= needed:
-        raise InputError(f"{path} holds {len(data)} molecules, PRESET={preset} needs more than {needed}; give a larger file.")
-    return data
-
-
 def jobs_of(preset: str, data: ReferenceData) -> list[Job]:
     """Every number of molecules and seed, on one order of the molecules; those that none trains or validates, the last, test all."""
     chosen, n = PRESETS[preset], len(data)
@@ -81,7 +64,8 @@ def jobs_of(preset: str, data: ReferenceData) -> list[Job]:
 
 def reproduce(preset: str, given: Path | None, results: Path = RESULTS, runs: Path = RUNS) -> Path:
     """Train every model and write ``physnet-qm9.<preset>.json``."""
-    started, data = time.perf_counter(), data_of(preset, given)
+    started, chosen = time.perf_counter(), PRESETS[preset]
+    data = molecules_of(preset, given, max(chosen.n_train) + chosen.n_validation)
     found = train_all(jobs_of(preset, data), preset, runs)
     rows: list[Row] = []
     frames = test_frames(found[-1].job)  # of the largest number, whose test molecules are the fewest, and no other's training molecules

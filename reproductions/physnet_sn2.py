@@ -19,7 +19,7 @@ from amp_tf.data.hdf5 import read_reference_data
 from amp_tf.errors import InputError
 from amp_tf.models import Potential
 from amp_tf.systems import System
-from common.results import Row, format_table, row, write_result
+from common.results import Row, format_table, numbers, row, write_result
 from datasets import ions
 from datasets.engines import Calculation, CalculationError
 from figures.physnet_sn2 import draw
@@ -83,12 +83,6 @@ PRESETS = {
 
 SPLIT = {"split": {"kind": "random", "train": 0.88, "validation": 0.03}}
 
-PUBLISHED = {
-    variant: {{"forces": "qm_gradients", "charge": "total_charge"}.get(label, label): values for label, values in errors.items()}
-    for variant, errors in {LONG_RANGE: physnet_paper.SN2["with long range"], SHORT_RANGE: physnet_paper.SN2["without"]}.items()
-}
-"""Table 6, by our labels."""
-
 
 @dataclass(frozen=True)
 class ReactionPath:
@@ -96,7 +90,7 @@ class ReactionPath:
 
     Attributes:
         coordinate: r(C-Y) - r(C-X) of the leaving halide Y and the ion X, [n], angstrom: negative before the reaction.
-        energies: [n], kJ/mol; nan where the relaxation failed.
+        energies: [n], kJ/mol.
         geometries: positions [n_atoms, 3] of each.
     """
 
@@ -168,17 +162,17 @@ def reproduce(preset: str, system: str = "sn2-chloride", results: Path = RESULTS
         raise InputError(f"there is no reaction {system!r}; choose {' or '.join(LINES)}.")
     started, chosen, line = time.perf_counter(), PRESETS[preset], LINES[system]
     jobs = jobs_of(preset, line, runs)
-    numbers, path = followed(line, chosen.coordinate, chosen.relaxation_steps)
+    elements, path = followed(line, chosen.coordinate, chosen.relaxation_steps)
     reference = reference_curve(line, chosen.n_points)
     found = train_all(jobs, preset, runs)
     rows: list[Row] = []
     curves = [_as_json("reference", None, path, path.energies, reference, reference)]
     for variant in (LONG_RANGE, SHORT_RANGE):
         of_variant = [run for run in found if run.job.who["variant"] == variant]
-        rows += rows_of_runs(of_variant, PUBLISHED[variant], variant=variant)
+        rows += rows_of_runs(of_variant, physnet_paper.SN2[variant], variant=variant)
         for run in of_variant:
             seed, potential = run.job.seed, run.potential()
-            energies, curve = energies_on(potential, numbers, path, float(sum(line.charges))), curve_of(potential, line, chosen.n_points)
+            energies, curve = energies_on(potential, elements, path, float(sum(line.charges))), curve_of(potential, line, chosen.n_points)
             error = float(np.mean(np.abs(energies - path.energies)))
             rows.append(row("path_mae", "kJ/mol", error, None, variant=variant, seed=seed))
             rows += tail_rows(curve, reference, line.charges, variant=variant, seed=seed)
@@ -195,8 +189,8 @@ def _as_json(variant: str, seed: int | None, path: ReactionPath, energies: np.nd
     """Energies over those of the reference's fragments alone."""
     return {
         "variant": variant, "seed": seed, "coordinate": path.coordinate.tolist(),
-        "path": np.round(energies - reference.apart, 4).tolist(), "distances": curve.distances.tolist(),
-        "energies": np.round(curve.energies - reference.apart, 4).tolist(),
+        "path": numbers(energies - reference.apart, 4), "distances": curve.distances.tolist(),
+        "energies": numbers(curve.energies - reference.apart, 4),
     }  # fmt: skip
 
 

@@ -3,7 +3,6 @@
 The tails of Figures 5 and 6 (Unke and Meuwly, J. Chem. Theory Comput. 15, 3678, 2019) on ions of four kinds, and on a neutral pair.
 """
 
-import functools
 import os
 import time
 from collections.abc import Sequence
@@ -18,7 +17,7 @@ from ase import Atoms
 from amp_tf import units
 from amp_tf.models import Potential
 from amp_tf.systems import System
-from common.results import Row, format_table, row, write_result
+from common.results import Row, format_table, numbers, row, write_result
 from datasets import ions
 from datasets.engines import Calculation, CalculationError
 from figures.physnet_tails import draw
@@ -126,8 +125,7 @@ def placed(line: Line, distance: float) -> tuple[np.ndarray, np.ndarray, int]:
         turned(fragment.atoms(), anchor, sign) for fragment, anchor, sign in zip(line.fragments, line.anchors, (1.0, -1.0), strict=True)
     )
     second.positions[:, 2] += distance
-    numbers, positions, charge, _ = ions.joined(first, second, line.charges)
-    return numbers, positions, charge
+    return ions.joined(first, second, line.charges)[:3]
 
 
 def turned(atoms: Atoms, anchor: int, sign: float) -> Atoms:
@@ -165,14 +163,13 @@ class Curve:
         return self.energies - self.apart
 
 
-@functools.cache
 def reference_curve(line: Line, n_points: int) -> Curve:
     """Of the engine that labels the data; at infinite distance the sum of the fragments."""
     engine = ions.engine_of(ions.SYSTEMS[line.system])
 
-    def energy(numbers: np.ndarray, positions: np.ndarray, charge: int) -> float:
+    def energy(elements: np.ndarray, positions: np.ndarray, charge: int) -> float:
         try:
-            return engine.embedded(Calculation(numbers, positions, charge=charge)).energy
+            return engine.embedded(Calculation(elements, positions, charge=charge)).energy
         except CalculationError:
             return np.nan
 
@@ -239,7 +236,7 @@ def tail_rows(curve: Curve, reference: Curve, charges: tuple[int, int], **who: A
 def charge_error(potential: Potential, line: Line, n_points: int) -> float:
     """How far the corrected charges are from the total charge, the largest of the line, e."""
     systems = [placed(line, distance) for distance in np.geomspace(line.nearest, FAR[1], n_points)]
-    found = potential.compute_systems([System(numbers, at, float(charge)) for numbers, at, charge in systems], gradients=False)["charges"]
+    found = potential.compute_systems([System(*system) for system in systems], gradients=False)["charges"]
     return float(max(abs(charges.sum() - charge) for charges, (_, _, charge) in zip(found, systems, strict=True)))
 
 
@@ -304,7 +301,7 @@ def _rows(run: Trained, line: Line, reference: Curve, n_points: int) -> list[Row
 
 
 def _as_json(line: Line, curve: Curve, reference: Curve, who: dict[str, Any]) -> dict[str, Any]:
-    energies = [None if np.isnan(energy) else round(float(energy), 4) for energy in curve.energies - reference.apart]
+    energies = numbers(curve.energies - reference.apart, 4)
     return {**who, "title": line.title, "distances": curve.distances.tolist(), "energies": energies}
 
 

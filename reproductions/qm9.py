@@ -78,8 +78,8 @@ class Job:
     n_train: int
 
 
-def data_of(preset: str, given: Path | None) -> ReferenceData:
-    """The molecules of a preset.
+def molecules_of(preset: str, given: Path | None, needed: int) -> ReferenceData:
+    """The molecules of a preset, more than ``needed``.
 
     Raises:
         InputError: where there is no file, or it holds too few molecules.
@@ -88,11 +88,20 @@ def data_of(preset: str, given: Path | None) -> ReferenceData:
     if not path.is_file():
         raise InputError(f'{path} is not there; make dataset-qm9 makes it, or give OPTIONS="--data FILE" (amp-tf convert --format qm9).')
     data = read_reference_data(path)
-    needed = max(PRESETS[preset].n_train) + PRESETS[preset].n_validation
     if len(data) <= needed:
         raise InputError(f"{path} holds {len(data)} molecules, PRESET={preset} needs more than {needed}; give a larger file.")
+    return data
+
+
+def data_of(preset: str, given: Path | None) -> ReferenceData:
+    """The molecules of a preset, with its targets.
+
+    Raises:
+        InputError: as :func:`molecules_of`, and where the file lacks a target.
+    """
+    data = molecules_of(preset, given, max(PRESETS[preset].n_train) + PRESETS[preset].n_validation)
     if lacking := sorted({TARGETS[name] for name in PRESETS[preset].targets} - set(data.target_names)):
-        raise InputError(f"{path} lacks {', '.join(lacking)}; give a file with the properties of QM9.")
+        raise InputError(f"{data.source} lacks {', '.join(lacking)}; give a file with the properties of QM9.")
     return data
 
 

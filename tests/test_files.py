@@ -1,6 +1,7 @@
 """Outputs are checked before work starts, files are whole or not there, and a folder has one owner, which a killed process is not."""
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -12,7 +13,19 @@ from pathlib import Path
 import pytest
 
 from amp_tf.errors import AmpTFError, DataFileError, InputError
-from amp_tf.files import LOCK, as_folder, check_archive, check_outputs, locked, no_file, require_space, sha256_of, whole_file, write_text
+from amp_tf.files import (
+    LOCK,
+    as_folder,
+    check_archive,
+    check_outputs,
+    locked,
+    no_file,
+    require_space,
+    sha256_of,
+    whole_file,
+    write_json,
+    write_text,
+)
 
 
 @pytest.fixture
@@ -82,6 +95,17 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path):
         partial.write_text("new")
         raise KeyError
     assert [path.read_text() for path in tmp_path.iterdir()] == ["old"]
+
+
+def test_json_has_a_list_of_numbers_on_one_line_and_no_nan(tmp_path):
+    record = {"curve": [1.0, 2.5, None], "rows": [{"value": 3}], "names": ["a, b", "c"]}
+    write_json(tmp_path / "record.json", record)
+    text = (tmp_path / "record.json").read_text()
+    assert json.loads(text) == record
+    assert "[ 1.0, 2.5, null ]" in text
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "record.json", {"curve": [float("nan")]})
+    assert (tmp_path / "record.json").read_text() == text
 
 
 def test_names_of_the_greatest_length_are_written(tmp_path):

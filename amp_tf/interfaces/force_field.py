@@ -24,9 +24,10 @@ def molecules_of(system: openmm.System) -> np.ndarray:
     return connected(np.array(pairs, dtype=int).reshape(-1, 2), system.getNumParticles())
 
 
-def connected(pairs: np.ndarray, n: int) -> np.ndarray:
-    """The number of the molecule of each of ``n`` particles, by pairs [n_pairs, 2] of bonded ones."""
-    return connected_components(coo_array((np.ones(len(pairs)), pairs.T), shape=(n, n)), directed=False)[1]
+def connected(pairs: np.ndarray, n_particles: int) -> np.ndarray:
+    """The number of the molecule of each of ``n_particles``, by pairs [n_pairs, 2] of bonded ones."""
+    shape = (n_particles, n_particles)
+    return connected_components(coo_array((np.ones(len(pairs)), pairs.T), shape=shape), directed=False)[1]
 
 
 def groups_of(topology: app.Topology, molecules: np.ndarray) -> np.ndarray:

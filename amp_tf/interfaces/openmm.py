@@ -9,10 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import openmm
-from openmm import app, unit
 
-from amp_tf.errors import InputError, SimulationError
+from amp_tf.errors import InputError, SimulationError, not_installed
+
+try:
+    import openmm
+    from openmm import app, unit
+except ImportError as error:
+    raise not_installed("OpenMM") from error
+
 from amp_tf.interfaces.force_field import connected, groups_of, molecules_of, split_forces
 from amp_tf.interfaces.zone import Zone, check_embeds, compute_alone, compute_embedded
 from amp_tf.models import load_potential

@@ -4,18 +4,15 @@ import datetime
 import json
 import os
 import platform
-import re
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from amp_tf.errors import DataFileError
-from amp_tf.files import write_text
+from amp_tf.files import write_json
 from amp_tf.physics.checks import PhysicsResult
 
 FORMAT = "amp_tf physics 1"
-LIST = re.compile(r"\[[^\[\]{}\"]*\]")
-"""A list of numbers, which is one line of a file."""
 
 RECORDED = ("amp_tf", "ase", "numpy", "tensorflow", "keras", "torch", "torchani", "sevenn", "tblite")
 """Packages whose versions are kept where they are installed."""
@@ -58,8 +55,7 @@ def write_record(path: Path, record: dict[str, Any]) -> None:
     Raises:
         InputError: if it cannot be written.
     """
-    text = json.dumps(record, indent=1, allow_nan=False)
-    write_text(path, LIST.sub(lambda found: " ".join(found[0].split()), text) + "\n")
+    write_json(path, record)
 
 
 def read_record(path: Path) -> dict[str, Any]:

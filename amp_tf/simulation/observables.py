@@ -6,7 +6,7 @@ import numpy as np
 from ase.data import chemical_symbols
 
 from amp_tf import units
-from amp_tf.errors import DataFileError, EngineError
+from amp_tf.errors import DataFileError, not_installed
 from amp_tf.silence import silent
 from amp_tf.simulation.solutes import Solute, bonds
 
@@ -48,7 +48,7 @@ def import_mdtraj():
     try:
         import mdtraj
     except ImportError as error:
-        raise EngineError("MDTraj is not installed; install it with: pip install 'amp_tf[openmm]'") from error
+        raise not_installed("MDTraj") from error
     return mdtraj
 
 

@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 from amp_tf import units
 from amp_tf.data.electrons import total_charge
 from amp_tf.data.xyz import read_atoms
-from amp_tf.errors import EngineError, InputError
+from amp_tf.errors import InputError, not_installed
 
 CONTACT = 3.0
 """Shortest distance of atoms of two molecules that are placed as a contact pair, angstrom."""
@@ -87,7 +87,7 @@ def solute_from_smiles(smiles: str, name: str = "solute", seed: int = 0, facing:
         from rdkit import Chem, RDLogger
         from rdkit.Chem import AllChem
     except ImportError as error:
-        raise EngineError("RDKit is not installed; install it with: pip install 'amp_tf[openmm]'") from error
+        raise not_installed("RDKit") from error
 
     RDLogger.DisableLog("rdApp.*")
     whole = Chem.MolFromSmiles(smiles)

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-from amp_tf.errors import EngineError
+from amp_tf.errors import EngineError, not_installed
 from amp_tf.progress import progress_bar
 from amp_tf.simulation.solutes import Solute, bonds, lennard_jones
 
@@ -55,7 +55,7 @@ def import_openmm():
         import openmm
         import openmm.app
     except ImportError as error:
-        raise EngineError("OpenMM is not installed; install it with: pip install 'amp_tf[openmm]'") from error
+        raise not_installed("OpenMM") from error
     if not hasattr(openmm, "PythonForce"):
         raise EngineError(f"OpenMM {openmm.__version__} has no PythonForce; install a newer one with: pip install -U 'openmm>=8.5'")
     return openmm

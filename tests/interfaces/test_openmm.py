@@ -1,6 +1,8 @@
 """QM/MM systems in OpenMM: one or two waters of a box as QM atoms."""
 
 import copy
+import importlib
+import sys
 
 import keras
 import numpy as np
@@ -10,7 +12,7 @@ openmm = pytest.importorskip("openmm", reason="OpenMM is not installed: pip inst
 from openmm import app, unit  # noqa: E402
 
 import amp_tf  # noqa: E402
-from amp_tf.errors import DataFileError, InputError, SimulationError  # noqa: E402
+from amp_tf.errors import DataFileError, EngineError, InputError, SimulationError  # noqa: E402
 from amp_tf.interfaces.force_field import molecules_of  # noqa: E402
 from amp_tf.interfaces.openmm import add_force, make_mixed_system, mixed_system, original_errors  # noqa: E402
 from amp_tf.interfaces.openmmml import PotentialFactory  # noqa: E402
@@ -319,6 +321,13 @@ def test_what_cannot_be_split_is_refused(path, tmp_path):
         change(changed)
         with pytest.raises(InputError, match=words):
             make_mixed_system(topology, changed, range(3), path)
+
+
+def test_without_openmm_it_says_what_to_install(monkeypatch):
+    monkeypatch.delitem(sys.modules, "amp_tf.interfaces.openmm")
+    monkeypatch.setitem(sys.modules, "openmm", None)
+    with pytest.raises(EngineError, match=r"OpenMM is not installed; install it with: pip install 'amp_tf\[openmm\]'"):
+        importlib.import_module("amp_tf.interfaces.openmm")
 
 
 def nonbonded_of(system):

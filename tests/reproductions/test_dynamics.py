@@ -1,6 +1,7 @@
 """The measurements of dynamics from end to end with an engine of springs, and what their numbers mean."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from amp_tf.simulation.water_box import NM, WATER_CHARGES, force_field_system, i
 from datasets.engines import Calculation, EmbeddedResult, EmbeddingEngine
 from figures import dynamics as figure
 from reproductions import dynamics, dynamics_measures, dynamics_task
-from reproductions.bond_scans import Scan, barrier_error, bonds_to_hydrogen, deepest_hole, scans, stretched_to, with_water
+from reproductions.bond_scans import Scan, barrier_error, bonds_to_hydrogen, deepest_hole, scans, stretched_to, water_on_bond, with_water
 from reproductions.folders import WEIGHTS
 
 START = solute_by_name("uracil")
@@ -79,6 +80,47 @@ def test_lennard_jones_terms_with_frozen_water_are_those_of_the_dynamics(random)
     moved[1][7, 1] -= 1e-5
     slope = np.subtract(*(with_water(START, places, around)[0] for places in moved)) / 2e-5
     assert gradients[7, 1] == pytest.approx(slope, rel=1e-5, abs=1e-6)
+
+
+def test_a_water_molecule_accepts_the_hydrogen_bond(random):
+    """Its oxygen atom is on the line of the bond, its own bonds are 1 angstrom; the potential errs by 0.1 kJ/mol for each charge."""
+    asked = []
+
+    class Engine(Springs):
+        def embedded(self, calculation):
+            asked.append(calculation)
+            return super().embedded(calculation)
+
+    class Shifted:
+        def compute_systems(self, systems, gradients):
+            return {"energy": np.array([5.0 + 0.1 * len(system.mm_charges) for system in systems])}
+
+    (hydrogen, partner), distances = bonds_to_hydrogen(START)[0], (1.7, 3.0)
+    ours, labels = water_on_bond(START, Shifted(), Engine(), hydrogen, partner, distances)
+    np.testing.assert_allclose(ours - labels, 0.3)
+    for calculation, distance in zip(asked[1:], distances, strict=True):
+        water, bond = calculation.mm_positions, START.positions[hydrogen] - START.positions[partner]
+        np.testing.assert_allclose(water[0] - START.positions[hydrogen], distance * bond / np.linalg.norm(bond))
+        np.testing.assert_allclose(np.linalg.norm(water[1:] - water[0], axis=1), 1.0)
+        assert np.all(np.linalg.norm(water[1:] - START.positions[hydrogen], axis=1) > distance)  # they point away
+    assert asked[0].mm_charges is None
+
+
+def test_windows_of_a_run_are_whole_and_as_long_as_they_should_be(monkeypatch):
+    """Frames come fifty at a time, which windows do not follow."""
+
+    class Counted(list):
+        def __init__(self, *_):
+            super().__init__()
+
+        add, curves = list.extend, list.copy
+
+    monkeypatch.setattr(dynamics_measures, "RadialDistributions", Counted)
+    chunks = [list(range(50)), list(range(50, 100)), list(range(100, 110))]
+    monkeypatch.setattr(dynamics_measures, "read_trajectory", lambda *_: iter(chunks))
+    run = SimpleNamespace(trajectory=None, scene=SimpleNamespace(topology=None, solute=None, atoms=None, waters=None),
+                          dynamics=SimpleNamespace(time_step=0.5, interval=2))  # fmt: skip
+    assert dynamics_measures.window_curves(run, 0.03) == [list(range(first, first + 30)) for first in (0, 30, 60)]
 
 
 @pytest.fixture(scope="module")
