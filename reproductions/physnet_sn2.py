@@ -81,7 +81,8 @@ PRESETS = {
 }
 """The published models saw 400 000 frames, 5 000 more for validation."""
 
-SPLIT = {"split": {"kind": "random", "train": 0.88, "validation": 0.03}}
+COMMON = {"split": {"kind": "random", "train": 0.88, "validation": 0.03}, "energy_reference": "lowest"}
+"""Of all runs: half of the frames are hot, those of the fragments alone are not."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +147,7 @@ def jobs_of(preset: str, line: Line, runs: Path = RUNS) -> list[Job]:
     path = data_file(line.system, ions.REACH, chosen.n_frames, runs)
     return [
         Job(f"{line.system}-{'long' if variant == LONG_RANGE else 'short'}-{seed}", path, physnet(chosen.size, variant == LONG_RANGE),
-            SPLIT | chosen.settings, seed, {"variant": variant})
+            COMMON | chosen.settings, seed, {"variant": variant})
         for variant in (LONG_RANGE, SHORT_RANGE)
         for seed in chosen.seeds
     ]  # fmt: skip

@@ -90,10 +90,11 @@ class TrainingConfig(pydantic.BaseModel):
         description="start with zero readouts of energies and charges (paper: random); random charges among many MM particles err by "
         "1 000 kJ/mol",
     )
-    energy_reference: Literal["fit", "mean", "none"] = Field(
+    energy_reference: Literal["fit", "lowest", "mean", "none"] = Field(
         "fit",
         description="what the network's values are added to: fit, atomic energies by a least-squares fit to the training set (for one "
-        "composition, its mean); mean, the mean of the training set (paper: QM9); or none, as always for mu; with start_from what its "
+        "composition, its mean); lowest, such a fit to the lowest frame of each composition, for molecules and their fragments, of which "
+        "only some were heated; mean, the mean of the training set (paper: QM9); or none, as always for mu; with start_from what its "
         "potential leaves over is fitted by the smallest change of its atomic energies, and none keeps these",
     )
     seed: int = Field(0, ge=0, le=LARGEST_SEED, description="of initial weights and order of the batches")

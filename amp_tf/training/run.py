@@ -220,7 +220,8 @@ def _reference(config: TrainingConfig, frames: Frames, elements: tuple[str, ...]
         return {}
     if config.energy_reference == "mean":
         return {"constant": float(np.mean(frames.energies))}
-    return {"atomic_energies": fit_atomic_energies(frames, elements)}
+    chosen = lowest_frames(frames) if config.energy_reference == "lowest" else frames
+    return {"atomic_energies": fit_atomic_energies(chosen, elements)}
 
 
 def _started(config: TrainingConfig, frames: Frames, start: Start, provenance: dict[str, Any]) -> Potential:
@@ -243,6 +244,20 @@ def fit_atomic_energies(frames: Frames, elements: tuple[str, ...]) -> dict[str, 
     numbers = [atomic_numbers[symbol] for symbol in elements]
     counts = np.array([[np.count_nonzero(system.atomic_numbers == number) for number in numbers] for system in frames.systems], dtype=float)
     return dict(zip(elements, np.linalg.lstsq(counts, frames.energies, rcond=None)[0].tolist(), strict=True))
+
+
+def lowest_frames(frames: Frames) -> Frames:
+    """The frame of lowest energy of each composition.
+
+    A fit to all frames would count the heat of those that are hot among the energies of the atoms, which then do not add up for frames of
+    another composition that are cold: networks take long to mend that, in steps of the optimizer.
+    """
+    found: dict[bytes, int] = {}
+    for number, (system, energy) in enumerate(zip(frames.systems, frames.energies, strict=True)):
+        formula = np.sort(system.atomic_numbers).tobytes()
+        if formula not in found or energy < frames.energies[found[formula]]:
+            found[formula] = number
+    return frames[np.array(sorted(found.values()))]
 
 
 def compile_potential(potential: Potential, config: TrainingConfig, labels: tuple[str, ...]) -> None:

@@ -18,7 +18,7 @@ from amp_tf.errors import DataFileError, InputError, TrainingError
 from amp_tf.models import load_potential
 from amp_tf.systems import System
 from amp_tf.training import callbacks, evaluate, make_config, read_config, train
-from amp_tf.training.run import compile_potential, fit_atomic_energies, make_potential
+from amp_tf.training.run import compile_potential, fit_atomic_energies, lowest_frames, make_potential
 from tests.training.killed import train_and_kill
 
 MODEL = {
@@ -377,6 +377,19 @@ def test_atomic_energies_are_fitted_by_least_squares():
     )
     assert energies["O"] == pytest.approx(-10.0)
     assert energies["H"] == pytest.approx(-0.5)
+
+
+def test_the_heat_of_some_frames_is_not_counted_among_the_energies_of_atoms():
+    """A complex whose frames are hot, and its parts, cold: fitted to the lowest frames their energies add up."""
+    complex_, ion, molecule = np.array([17, 17, 6]), np.array([17]), np.array([17, 6])
+    of_frames = [(complex_, -70.0 + heat) for heat in (30.0, 0.0, 10.0)] + [(ion, -20.0), (molecule, -50.0), (molecule, -49.0)]
+    systems = [System(numbers, 3.0 * np.eye(3)[: len(numbers)]) for numbers, _ in of_frames]
+    frames = Frames(systems, np.array([energy for _, energy in of_frames]))
+    lowest = lowest_frames(frames)
+    assert lowest.energies.tolist() == [-70.0, -20.0, -50.0]
+    energies = fit_atomic_energies(lowest, ("C", "Cl"))
+    assert energies["Cl"] == pytest.approx(-20.0)
+    assert energies["C"] == pytest.approx(-30.0)
 
 
 def test_a_near_cutoff_is_refused_for_data_without_mm_particles(config, tmp_path):
