@@ -72,7 +72,8 @@ PRESETS = {
                     {"model": {"n_features": 8, "n_layers": 1}, "settings": {"steps": 4, "interval": 2}}),
     "laptop": Preset(MOLECULES, "small", (0, 1), MOLECULES, 5000, {"steps": 10_000, "interval": 200, "xla": True},
                      {"settings": {"steps": 20_000, "interval": 1000, "xla": True}}),
-    "paper": Preset(tuple(physnet_paper.MD17), "published", (0, 1, 2, 3, 4), (), None, {"steps": 3_000_000, "interval": 10_000, "xla": True},
+    "paper": Preset(tuple(physnet_paper.MD17), "published", (0, 1, 2, 3, 4), (), None,
+                    {"steps": 3_000_000, "interval": 10_000, "xla": True},
                     {"model": {"n_features": 128}, "settings": {"steps": 400_000, "interval": 10_000, "xla": True}}),
 }  # fmt: skip
 """The published models saw 50 000 frames for training and validation."""
@@ -180,11 +181,13 @@ def reproduce(
 def differs(runs: Sequence[Trained]) -> str:
     """What is not as in the paper."""
     data = read_reference_data(runs[0].job.data)
+    of_size = {run.job.who["model"]: run.job.settings["steps"] for run in runs if run.job.model["type"] == "PhysNet"}
+    whole = f"; the published size: {steps} steps, one seed" if len(of_size) > 1 and (steps := of_size.get("PhysNet, published")) else ""
     sizes = {part: len(numbers) for part, numbers in make_config(runs[0].job.configuration()).split.assign(data.frame_groups).items()}
     return (
         f"Differs from the paper: {sizes['train']} frames for training and {sizes['validation']} for validation (paper: 50 000 in all), "
         "of the revised MD17, PBE/def2-SVP (paper: MD17, PBE+vdW-TS); "
-        f"{differs_in_training([run.job for run in runs])}. Errors are compared, not reproduced."
+        f"{differs_in_training([run.job for run in runs])}{whole}. Errors are compared, not reproduced."
     )
 
 
