@@ -18,8 +18,8 @@ help:
 	@echo "make reproduce-orders    AMP(2) against AMP(3) on the clusters of Figure 3, three seeds each, with two forms of polarization"
 	@echo "make reproduce-dynamics  whether a potential of uracil is fit for dynamics: bonds, gas, water, energy (hours; RETRAIN=1 trains it; PRESET=smoke)"
 	@echo "make reproduce-dipeptide OPTIONS=\"--weights MIN_state_dict\"   alanine dipeptide with the published weights of AMP-BMS, in OpenMM"
-	@echo "make reproduce-interfaces OPTIONS=\"--weights MIN_state_dict --golden golden.npz\"   uracil through ASE and OpenMM in minutes, and the"
-	@echo "                         authors' weights beside the numbers of their program (without OPTIONS left out)"
+	@echo "make reproduce-interfaces   uracil through ASE, OpenMM and amp-tf md: forces against differences, copies, XML, checkpoints (minutes)"
+	@echo "make reproduce-amp-bms OPTIONS=\"--weights MIN_state_dict --golden golden.npz\"   AMP-BMS beside the numbers of its authors' program"
 	@echo "make reproduce-physnet   PhysNet's paper: tails of ions, a reaction, and with OPTIONS=\"--rmd17 FOLDER --qm9 FILE\" MD17 and QM9"
 	@echo "                         (each alone: -physnet-tails, -physnet-sn2, -physnet-md17, -physnet-qm9)"
 	@echo "make check-peers         amp-tf check-physics of ANI, SevenNet, GFN2-xTB and ours, each in an environment of its own (half an hour)"
@@ -51,7 +51,7 @@ reproduce-study: $(INSTALLED)
 	$(BIN)/python -m reproductions.study $(OPTIONS)
 
 reproduce-%: $(INSTALLED)
-	@test -f reproductions/$(subst -,_,$*).py || { echo "error: there is no reproduction '$*'; there are: $$(cd reproductions && ls figure*.py table*.py orders.py dynamics.py dipeptide.py interfaces.py physnet.py physnet_[tsmq]*.py 2>/dev/null | sed 's/\.py//; s/_/-/' | tr '\n' ' ')"; exit 1; }
+	@test -f reproductions/$(subst -,_,$*).py || { echo "error: there is no reproduction '$*'; there are: $$(cd reproductions && ls figure*.py table*.py orders.py dynamics.py dipeptide.py interfaces.py amp_bms.py physnet.py physnet_[tsmq]*.py 2>/dev/null | sed 's/\.py//; s/_/-/' | tr '\n' ' ')"; exit 1; }
 	$(BIN)/python -m reproductions.$(subst -,_,$*) --preset $(PRESET) $(OPTIONS)
 
 lint: $(INSTALLED)

@@ -196,6 +196,9 @@ def locked(folder: Path) -> Iterator[None]:
             except BlockingIOError as error:
                 os.close(descriptor)
                 raise InputError(f"{folder} is in use by another run that has not ended; wait for it, or choose another folder.") from error
+            except FileNotFoundError:  # its last owner has deleted it
+                os.close(descriptor)
+                continue
             except OSError as error:  # some network file systems
                 warnings.warn(f"{folder} cannot be locked ({error.strerror}); let no other run use it.", stacklevel=4)
                 break

@@ -38,4 +38,4 @@ def draw(result: dict[str, Any], folder: Path | None = None) -> list[Path]:
     unique = dict(zip(labels, handles, strict=True))
     figure.legend(unique.values(), unique.keys(), loc="outside lower center", ncols=len(models), fontsize=8)
     figure.suptitle("black: published, 50 000 frames; here 1 000", fontsize=9)
-    return save(figure, "physnet-md17", result["preset"], folder)
+    return save(figure, result["name"], result["preset"], folder)

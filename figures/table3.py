@@ -34,4 +34,4 @@ def draw(result: dict[str, Any], folder: Path | None = None) -> list[Path]:
         axis.xaxis.set_minor_formatter(NullFormatter())
         axis.set(title=target, xlabel="training molecules", ylabel=f"test MAE ({points[-1]['unit']})")
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8)
-    return save(figure, "table3", result["preset"], folder)
+    return save(figure, result["name"], result["preset"], folder)

@@ -112,8 +112,8 @@ def jobs_of(preset: str, targets: Sequence[str] | None = None) -> list[Job]:
         InputError: for a target that Table 3 has not.
     """
     settings = PRESETS[preset]
-    if unknown := sorted(set(targets or ()) - set(TARGETS)):
-        raise InputError(f"unknown target {unknown[0]!r}; Table 3 has {', '.join(TARGETS)}.")
+    if unknown := sorted(set(targets or ()) - set(settings.targets)):
+        raise InputError(f"unknown target {unknown[0]!r}; Table 3 has, with PRESET={preset}, {', '.join(settings.targets)}.")
     chosen = [target for target in settings.targets if targets is None or target in targets]
     most = max(settings.n_train)
     whole = [Job(target, model, most) for target in chosen for model in settings.models]

@@ -11,7 +11,18 @@ from typing import Any
 from amp_tf.files import write_text
 from benchmarks import embedding, qmmm, step_time, streaming
 from common.results import format_table
-from reproductions import cluster_tables, dynamics_table, figure2, interfaces, learning_curves, orders, physnet_tails, table1, table2
+from reproductions import (
+    amp_bms,
+    cluster_tables,
+    dynamics_table,
+    figure2,
+    interfaces,
+    learning_curves,
+    orders,
+    physnet_tails,
+    table1,
+    table2,
+)
 from reproductions.folders import RESULTS
 
 README = Path(__file__).resolve().parent.parent / "README.md"
@@ -53,6 +64,7 @@ BLOCKS: dict[str, tuple[Path, Callable[[dict[str, Any]], str]]] = {
     "dynamics": (RESULTS / "dynamics.laptop.json", _with_differences(dynamics_table.table)),
     "dipeptide": (RESULTS / "dipeptide.laptop.json", _with_differences(dynamics_table.dipeptide_table)),
     "interfaces": (RESULTS / "interfaces.laptop.json", _with_differences(interfaces.table)),
+    "amp-bms": (RESULTS / "amp-bms.laptop.json", _with_differences(amp_bms.table)),
     "tails": (RESULTS / "physnet-tails.laptop.json", _with_differences(physnet_tails.table)),
     "speed": (step_time.RESULTS / "step_time.float32.json", _step_time),
     "physnet-speed": (step_time.RESULTS / "physnet.float32.json", lambda result: step_time.table(result["rows"])),

@@ -1,6 +1,7 @@
 """Outputs are checked before work starts, files are whole or not there, and a folder has one owner, which a killed process is not."""
 
 import contextlib
+import fcntl
 import json
 import os
 import signal
@@ -150,6 +151,21 @@ def test_a_folder_has_one_owner_and_is_left_as_it_was(tmp_path):
     with locked(tmp_path / "run"):
         (tmp_path / "run" / "file").write_text("")
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["file"]
+
+
+def test_a_lock_that_is_deleted_while_it_is_taken_is_taken_anew(tmp_path, monkeypatch):
+    take, taken = fcntl.flock, []
+
+    def taken_late(descriptor, operation):
+        take(descriptor, operation)
+        if not taken:
+            (tmp_path / LOCK).unlink()  # as its last owner does
+        taken.append(descriptor)
+
+    monkeypatch.setattr(fcntl, "flock", taken_late)
+    with locked(tmp_path):
+        assert len(taken) == 2
+        assert (tmp_path / LOCK).is_file()
 
 
 @pytest.mark.parametrize(

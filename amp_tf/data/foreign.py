@@ -93,7 +93,7 @@ def _emle(source: Source) -> list[RawFrame]:
 
 def point_charges_of(source: Source) -> Path:
     """EMLE's second file: pc.xyz beside the first unless it is given."""
-    return source.pc or source.path.with_name("pc.xyz")
+    return source.pc or source.path.parent / "pc.xyz"
 
 
 _OF_XYZ = ("key", "energy_unit", "gradient_unit", "charge")
@@ -143,9 +143,9 @@ def convert_file(source: Source, output: Path, form: str, level_of_theory: str |
     if ignored:
         raise InputError(f"{', '.join(ignored)} has no meaning for --format {form}; leave it out.")
     frames = chosen.read(source)
-    command = shlex.join(["amp-tf", "convert", source.path.name, output.name, f"--format={form}", *source.as_options()])
+    command = shlex.join(["amp-tf", "convert", source.path.resolve().name, output.name, f"--format={form}", *source.as_options()])
     level = chosen.level_of_theory or level_of_theory or ""
-    data = as_reference_data(frames, str(source.path), level, command, chosen.energy_reference)
+    data = as_reference_data(frames, str(source.path.resolve()), level, command, chosen.energy_reference)
     if plausibility_check:
         check_plausible(data)
     digest = write_reference_data(output, data.provenance, data.groups)

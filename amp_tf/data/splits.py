@@ -18,7 +18,7 @@ class Split(pydantic.BaseModel):
 
     kind: Literal["alternating", "random", "ordered", "groups"] = "random"
     """``alternating``: even frames train, odd frames test, which validate too (paper, A.3). ``random``: shuffled (the paper's "shuffled").
-    ``ordered``: in generation order, first training, then validation, then test ("unshuffled").
+    ``ordered``: each group in generation order, first training, then validation, then test ("unshuffled").
     ``groups``: all frames of ``train_groups`` train, all others test (paper, A.4: one cluster size trains); none validate."""
     train: float = pydantic.Field(0.7, gt=0, lt=1)
     """Fraction of the frames for training; not used by ``alternating`` and ``groups``."""
@@ -55,11 +55,15 @@ class Split(pydantic.BaseModel):
             parts = {"train": numbers[trains], "validation": numbers[:0], "test": numbers[~trains]}
         elif self.kind == "alternating":
             parts = {"train": numbers[::2], "validation": numbers[1::2], "test": numbers[1::2]}
+        elif self.kind == "random":
+            parts = self._in_order(np.random.default_rng(self.seed).permutation(n_frames))
         else:
-            if self.kind == "random":
-                numbers = np.random.default_rng(self.seed).permutation(n_frames)
-            first, second = round(self.train * n_frames), round((self.train + self.validation) * n_frames)
-            parts = {"train": numbers[:first], "validation": numbers[first:second], "test": numbers[second:]}
+            of_groups = [self._in_order(numbers[np.equal(groups, name)]) for name in dict.fromkeys(groups)]
+            parts = {part: np.concatenate([of_group[part] for of_group in of_groups]) for part in of_groups[0]}
         if not (len(parts["train"]) and len(parts["test"])):
             raise InputError(f"{n_frames} frames are too few for this split ({self}): training or test set would be empty.")
         return parts
+
+    def _in_order(self, numbers: np.ndarray) -> Indices:
+        first, second = round(self.train * len(numbers)), round((self.train + self.validation) * len(numbers))
+        return {"train": numbers[:first], "validation": numbers[first:second], "test": numbers[second:]}

@@ -13,12 +13,13 @@ from amp_tf.layers.dense import REGISTERED
 from amp_tf.models.potential import Potential
 from amp_tf.models.settings import require
 from amp_tf.ops import safe
+from amp_tf.systems import System
 
 SAME = (
-    "elements", "cutoff", "message_cutoff", "target", "target_unit", "compute_dtype", "far_from", "near_cutoff", "mm_nodes",
-    "embeds_charges", "sees_total_charge",
+    "elements", "cutoff", "message_cutoff", "target", "target_unit", "compute_dtype", "far_from", "near_cutoff", "mm_nodes", "mm_types",
+    "embeds_charges", "sees_total_charge", "max_order", "repulsion", "dispersion", "pairwise_coulomb", "further_label_names",
 )  # fmt: skip
-"""What the members must agree in, so that they read one graph."""
+"""What the members must agree in, where they have it, so that they read one graph and give terms of the same names."""
 
 SPREAD = ("energy_std", "qm_gradients_std", "charges_std")
 """Results of an ensemble beside the means: standard deviations over its members, of each component."""
@@ -46,13 +47,14 @@ class Ensemble(Potential):
             len(members) > 1 and all(isinstance(member, Potential) and not isinstance(member, Ensemble) for member in members),
             "an ensemble has two potentials or more, none of which is an ensemble.",
         )
+        require(
+            all(type(member).compute_systems is Potential.compute_systems for member in members),
+            f"an ensemble of {type(members[0]).__name__} would lose its atomic dipoles; use its members one by one.",
+        )
         first = members[0]
         for member in members[1:]:
-            differing = [name for name in SAME if getattr(member, name) != getattr(first, name)]
-            require(
-                not differing and getattr(member, "mm_types", None) == getattr(first, "mm_types", None),
-                f"the members of an ensemble differ in {', '.join(differing or ['mm_types'])}; take such as were trained alike.",
-            )
+            differing = [name for name in SAME if getattr(member, name, None) != getattr(first, name, None)]
+            require(not differing, f"the members of an ensemble differ in {', '.join(differing)}; take such as were trained alike.")
         energies = {symbol: float(np.mean([member.atomic_energies[symbol] for member in members])) for symbol in first.elements}
         settings = {
             "elements": first.elements, "cutoff": first.cutoff, "message_cutoff": first.message_cutoff, "n_radial": first.n_radial,
@@ -124,6 +126,16 @@ class Ensemble(Potential):
             if key in mean:
                 spread[f"{key}_std"] = ops.std(ops.stack([result[key] for result in found]), axis=0)
         return mean | spread
+
+    def check_systems(self, systems: Sequence[System]) -> None:
+        """What every member can describe."""
+        for member in self.members:
+            member.check_systems(systems)
+
+    def check_charges(self, systems: Sequence[System]) -> None:
+        """As every member."""
+        for member in self.members:
+            member.check_charges(systems)
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()

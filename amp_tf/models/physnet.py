@@ -132,6 +132,9 @@ class PhysNet(Potential):
         scale[:, 0] = per_atom / units.EV
         self.scale.assign(scale)
 
+    def start_at_zero(self) -> None:
+        """Nothing to do: the last kernels of the outputs are zero at the start."""
+
     def module_outputs(self, one_hot, graph: MolecularGraph) -> list[Any]:
         """y of each module [n_atoms, n_outputs], before scale and shift."""
         distances = safe.length_and_direction(pair_vectors(graph.positions, graph.positions, graph.receivers, graph.senders))[0]

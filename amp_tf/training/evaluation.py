@@ -1,14 +1,20 @@
 """Errors of a potential on reference data, beside those of the null model."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from ase.data import chemical_symbols
 
 from amp_tf.data.pipeline import Frames
 from amp_tf.models import Potential
 from amp_tf.models.batches import batches
+from amp_tf.systems import System
 from amp_tf.targets import ENERGY
 from amp_tf.training.callbacks import UNIT_OF_LABEL
+
+NULL_MODEL = "null_model_atomic_energies"
+"""The key of a potential's provenance for what :func:`null_energies` sums, where that is not what its energies are counted from."""
 
 
 def energy_residuals(potential: Potential, frames: Frames) -> np.ndarray:
@@ -24,8 +30,8 @@ def evaluate(potential: Potential, frames: Frames, null_energy: float | None = N
     Args:
         potential: the model.
         frames: the data.
-        null_energy: what the null model predicts for every frame, kJ/mol. By default it predicts the sum of the potential's atomic
-            energies, which is where training starts, or the mean of ``frames`` where all of these are zero. Its gradients are zero.
+        null_energy: what the null model predicts for every frame, kJ/mol. By default it predicts the sum of atomic energies, those that
+            fit the potential's training set best, or the mean of ``frames`` where the potential has none. Its gradients are zero.
 
     Returns:
         A record for each label of which ``frames`` have a value: ``metric``, ``unit``, ``value`` and ``null_model``.
@@ -49,7 +55,7 @@ def evaluate(potential: Potential, frames: Frames, null_energy: float | None = N
         for label in labels:
             if label == "energy":
                 found, reference = predicted[label], frames.energies[numbers]
-                null = potential.reference_energies(batch) if from_atoms else null_energy
+                null = null_energies(potential, batch) if from_atoms else null_energy
             else:
                 reference = np.concatenate([getattr(frames, label)[number] for number in numbers])
                 found, null = np.concatenate(predicted[label]), 0.0
@@ -60,6 +66,15 @@ def evaluate(potential: Potential, frames: Frames, null_energy: float | None = N
         for label, (error, null, count) in sums.items()
         if count
     ]
+
+
+def null_energies(potential: Potential, systems: Sequence[System]) -> np.ndarray:
+    """Sums of atomic energies that fit the training set best, [n_systems], kJ/mol: the potential's own, unless it has lower ones
+    (``energy_reference: lowest``)."""
+    energies = potential.provenance.get(NULL_MODEL)
+    if energies is None:
+        return potential.reference_energies(systems)
+    return np.array([sum(energies[chemical_symbols[number]] for number in system.atomic_numbers) for system in systems])
 
 
 def has_reference(potential: Potential) -> bool:

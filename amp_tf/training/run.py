@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import warnings
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -25,7 +26,7 @@ from amp_tf.models.ranges import training_ranges
 from amp_tf.targets import DIPOLE_MOMENT, ENERGY
 from amp_tf.training.callbacks import CHECKPOINT_FILES, Checkpoint, KeepBest, Progress, StopOnNaN, Validation, read_history
 from amp_tf.training.config import MODELS, TrainingConfig
-from amp_tf.training.evaluation import energy_residuals, evaluate, has_reference
+from amp_tf.training.evaluation import NULL_MODEL, energy_residuals, evaluate, has_reference
 from amp_tf.training.losses import RampedAdam, further_labels, loss_weights
 from amp_tf.training.start import Start, check_data, read_start
 
@@ -108,6 +109,8 @@ def _train(config: TrainingConfig, folder: Path, progress: bool, start: Start | 
     if start is None:
         _check_charges_can_be_learnt(potential, data, labels)
     batches = {name: GraphBatches(potential, splits[name], labels, config.xla) for name in ("train", "validation") if name in splits}
+    if config.keep_best and "validation" not in batches:
+        raise InputError("keep_best: the split has no validation frames to tell the best weights by; give it some, or leave it out.")
     compile_potential(potential, config, labels)
     write_text(folder / "config.yaml", record)
     _fit(potential, config, batches, folder, progress, loss_weights(config, labels))
@@ -115,7 +118,8 @@ def _train(config: TrainingConfig, folder: Path, progress: bool, start: Start | 
     potential = potential.copy_for_inference()
     null_energy = None if has_reference(potential) else float(np.mean(splits["train"].energies))
     metrics = [{"split": name, **row} for name, frames in splits.items() for row in evaluate(potential, frames, null_energy)]
-    potential.provenance |= {"training_seconds": round(history[-1]["seconds"], 1), "errors": metrics}
+    seconds = history[-1]["seconds"] if history else 0.0  # where its rows were damaged and removed
+    potential.provenance |= {"training_seconds": round(seconds, 1), "errors": metrics}
     with whole_file(folder / "potential.keras") as partial:
         potential.save(partial)
     sealed = [row | {POTENTIAL_SHA256: sha256_of(folder / "potential.keras")} for row in metrics]
@@ -142,7 +146,9 @@ def _finished(folder: Path, config: TrainingConfig) -> TrainingResult:
     if json.dumps(errors, sort_keys=True) != json.dumps(metrics, sort_keys=True):
         raise DataFileError(f"{path}: damaged, or the errors of another potential; {anew}.")
     history = read_history(folder / "history.jsonl")
-    if not history or history[-1]["step"] != config.steps:
+    if not history:  # its rows were damaged, and were removed as the program said
+        warnings.warn(f"{folder / 'history.jsonl'} has no rows.", stacklevel=3)
+    elif history[-1]["step"] != config.steps:
         raise DataFileError(f"{folder / 'history.jsonl'}: damaged, it does not reach step {config.steps}; copy it again, or {anew}.")
     return TrainingResult(potential, metrics, history)
 
@@ -159,6 +165,9 @@ def make_potential(config: TrainingConfig, data: ReferenceData, training_frames:
         "versions": {name: version(name) for name in ("amp_tf", "keras", "tensorflow", "numpy")},
     }
     ranges = training_ranges(training_frames.systems)
+    if config.energy_reference == "lowest":  # far below the mean, which the null model is to predict
+        symbols = start.potential.elements if start is not None else _elements(config, data)
+        provenance[NULL_MODEL] = fit_atomic_energies(training_frames, symbols)
     if start is not None:
         before = start.potential.training_ranges
         seen = {"ranges": (ranges if before is None else ranges.merged(before)).model_dump(), "started_from": start.chain()}
@@ -166,8 +175,8 @@ def make_potential(config: TrainingConfig, data: ReferenceData, training_frames:
     provenance["ranges"] = ranges.model_dump()
     settings = dict(config.model)
     model = MODELS[settings.pop("type")]
-    present = sorted({int(number) for group in data.groups for number in group.qm_atomic_numbers})
-    elements = tuple(settings.pop("elements", [chemical_symbols[number] for number in present]))
+    settings.pop("elements", None)
+    elements = _elements(config, data)
     try:
         reference = _reference(config, training_frames, elements)
         unit = None if config.target == ENERGY else data.unit_of(config.target)
@@ -184,6 +193,12 @@ def make_potential(config: TrainingConfig, data: ReferenceData, training_frames:
     deviation = float(np.std(energy_residuals_of(potential, training_frames) / n_atoms))
     potential.scale_outputs(deviation if deviation > 0.0 else units.EV)
     return potential
+
+
+def _elements(config: TrainingConfig, data: ReferenceData) -> tuple[str, ...]:
+    """Those of the configuration, otherwise of the data."""
+    present = sorted({int(number) for group in data.groups for number in group.qm_atomic_numbers})
+    return tuple(config.model.get("elements", [chemical_symbols[number] for number in present]))
 
 
 def energy_residuals_of(potential: Potential, frames: Frames) -> np.ndarray:
@@ -230,6 +245,8 @@ def _started(config: TrainingConfig, frames: Frames, start: Start, provenance: d
     An element that ``frames`` lack keeps its energy.
     """
     potential = start.potential
+    if config.energy_reference == "lowest":
+        frames = lowest_frames(frames)
     left_over = replace(frames, energies=energy_residuals(potential, frames))
     change = _reference(config, left_over, potential.elements)
     energies = {symbol: energy + change.get("atomic_energies", {}).get(symbol, 0.0) for symbol, energy in potential.atomic_energies.items()}
@@ -305,8 +322,6 @@ def _fit(
         callbacks.append(Validation(batches["validation"], EVALUATION_BATCH, weights))
     best = None
     if config.keep_best:
-        if "validation" not in batches:
-            raise InputError("keep_best: the split has no validation frames to tell the best weights by; give it some, or leave it out.")
         best = KeepBest(folder / BEST, read_history(folder / "history.jsonl"))
         callbacks.append(best)
     if progress:

@@ -81,4 +81,5 @@ def _differing(model: dict[str, Any], potential: Potential) -> list[str]:
     own = potential.get_config() | {"type": type(potential).__name__}
     if isinstance(model.get("elements"), list) and sorted(map(str, model["elements"])) == sorted(potential.elements):
         model = model | {"elements": own["elements"]}
+    own = {key: list(value) if isinstance(value, tuple) else value for key, value in own.items()}  # as JSON has it
     return [f"{key} ({value!r}, not {own.get(key)!r})" for key, value in model.items() if value != own.get(key)]

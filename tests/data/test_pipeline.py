@@ -121,6 +121,13 @@ def test_splits_are_disjoint_and_complete(kind):
     assert (list(parts["train"]) == list(range(14))) == (kind == "ordered")
 
 
+def test_every_group_is_split_in_its_own_order():
+    parts = Split(kind="ordered", train=0.5, validation=0.25).assign(["a"] * 4 + ["b"] * 8)
+    assert {name: list(numbers) for name, numbers in parts.items()} == {
+        "train": [0, 1, 4, 5, 6, 7], "validation": [2, 8, 9], "test": [3, 10, 11]
+    }  # fmt: skip
+
+
 def test_the_alternating_split():
     parts = Split(kind="alternating").assign(["all"] * 5)
     np.testing.assert_array_equal(parts["train"], [0, 2, 4])

@@ -90,6 +90,16 @@ def test_physics():
     run_physics_test(amp_tf.Ensemble(members), skip=("additivity",))  # the constants are added once a system
 
 
+def test_it_refuses_what_a_member_refuses():
+    settings = {"n_layers": 1, "n_features": 4, "mm_types": (-0.8, 0.4)}
+    ensemble = amp_tf.Ensemble([amp_tf.GNN(("H", "O"), **settings) for _ in range(2)])
+    with pytest.raises(InputError, match=r"not 0\.5; train one with these mm_types"):
+        ensemble.compute_systems([WATER])
+    ensemble = amp_tf.Ensemble([member(0), member(1, provenance={"total_charges": [-1.0]})])
+    with pytest.raises(InputError, match="trained on total charges of -1 e"):
+        ensemble.compute_systems([WATER])
+
+
 def test_in_ase_it_is_a_committee(members):
     atoms = Atoms(WATER.atomic_numbers, WATER.positions, calculator=AMPCalculator(amp_tf.Ensemble(members)))
     alone = Atoms(WATER.atomic_numbers, WATER.positions, calculator=AMPCalculator(members))
@@ -101,6 +111,8 @@ def test_in_ase_it_is_a_committee(members):
     ("second", "sentence"),
     [
         (lambda: member(1, cutoff=4.0), "differ in cutoff"),
+        (lambda: member(1, max_order=2), "differ in max_order"),
+        (lambda: member(1, repulsion=True), "differ in repulsion"),
         (lambda: member(1, dtype="float32"), "differ in compute_dtype"),
         (lambda: amp_tf.AMP(("H", "O"), 1, **SETTINGS), "differ in elements"),
         (lambda: member(1, target="homo", direct_polarization=False, pairwise_coulomb=False), "differ in target"),

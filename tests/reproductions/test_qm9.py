@@ -89,7 +89,8 @@ def test_the_same_molecules_train_all_models(molecules):
     ("preset", "targets", "complaint"),
     [
         ("laptop", None, "holds 60 molecules, PRESET=laptop needs more than 19000"),
-        ("smoke", ["homo"], "unknown target 'homo'; Table 3 has U0"),
+        ("smoke", ["homo"], "unknown target 'homo'; Table 3 has, with PRESET=smoke, HOMO, mu"),
+        ("smoke", ["U0"], "unknown target 'U0'; Table 3 has, with PRESET=smoke, HOMO, mu"),
     ],
 )
 def test_what_cannot_be_trained(molecules, tmp_path, preset, targets, complaint):

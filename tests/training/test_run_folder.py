@@ -251,6 +251,10 @@ BAD = {
 @pytest.mark.parametrize("name", ["metrics.json", "history.jsonl", "config.yaml", "potential.keras"])
 def test_damaged_files_of_a_finished_run_are_named(config, run, name, bad):
     (run / name).write_bytes(bad)
+    if (name, bad) == ("history.jsonl", b""):
+        with pytest.warns(UserWarning, match=r"history\.jsonl has no rows"):
+            assert train(config, run, progress=False).history == []
+        return
     with pytest.raises((DataFileError, InputError), match="another configuration" if name == "config.yaml" else name) as refused:
         train(config, run, progress=False)
     assert str(refused.value).count("\n") == 0
@@ -271,6 +275,23 @@ def test_a_damaged_history_does_not_stop_a_run_for_good(potential, run):
     history.unlink()
     with pytest.warns(UserWarning, match=r"history\.jsonl lacks rows of the 4 steps"):
         assert restored(potential, run) == 4
+
+
+def test_a_finished_run_whose_history_was_removed_is_written_anew(config, run):
+    """As the program says where rows are damaged; the seconds of the training are lost with them."""
+    for name in ("history.jsonl", "metrics.json"):
+        (run / name).unlink()
+    with pytest.warns(UserWarning, match=r"history\.jsonl lacks rows of the 4 steps"):
+        assert train(config, run, progress=False).potential.provenance["training_seconds"] == 0.0
+    with pytest.warns(UserWarning, match=r"history\.jsonl has no rows"):
+        assert train(config, run, progress=False).metrics
+
+
+def test_best_weights_without_validation_are_refused_before_the_folder_is_taken(config, tmp_path):
+    values = config.as_json() | {"keep_best": True, "split": {"kind": "random", "train": 0.7, "validation": 0.0}}
+    with pytest.raises(InputError, match="keep_best: the split has no validation frames"):
+        train(make_config(values), tmp_path / "run", progress=False)
+    assert not (tmp_path / "run").exists()
 
 
 def test_one_run_at_a_time(config, tmp_path):

@@ -99,6 +99,19 @@ def test_the_fit_takes_the_mean_of_what_the_start_leaves_over(start_file, data_f
         assert errors(result)[split] == pytest.approx(expected, rel=1e-6)
 
 
+def test_the_lowest_frame_is_that_of_the_data_and_not_of_what_is_left_over(start_file, data_file, tmp_path):
+    start = amp_tf.load_potential(start_file)
+    result = train(config_of(data_file, start_from=str(start_file), energy_reference="lowest"), tmp_path / "run", progress=False)
+    frames = Frames.from_reference_data(read_reference_data(data_file))
+    trains = Split(kind="alternating").assign(["all"] * len(frames))["train"]
+    left = residuals(start, data_file, "train")
+    shift = left[np.argmin(frames.energies[trains])]
+    assert shift != np.min(left), "another frame leaves more"
+    assert errors(result)["train"] == pytest.approx(np.mean(np.abs(left - shift)), rel=1e-6)
+    null = np.mean(np.abs(frames.energies[trains] - np.mean(frames.energies[trains])))
+    assert result.metrics[0]["null_model"] == pytest.approx(null, rel=1e-6), "the mean, not the lowest energy"
+
+
 def test_shifted_energies_start_with_the_same_errors(start_file, data_file, tmp_path):
     other = shifted(data_file, tmp_path / "shifted.h5", -4e5)
     plain, moved = (train(config_of(path, start_from=str(start_file)), tmp_path / path.stem, progress=False) for path in (data_file, other))
