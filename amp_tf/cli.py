@@ -390,7 +390,9 @@ def check_physics(
     exact: Annotated[bool, typer.Option("--exact", help="In float64 where the target offers it, and without TF32 on a GPU.")] = False,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
     budget: Annotated[str | None, typer.Option(help="Time after which no further test starts, such as 90s or 10m.")] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="A warning ends with exit status 3 too.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="A warning, and what was inconclusive or not run, ends with exit status 3 too.")
+    ] = False,
     list_tests: Annotated[bool, typer.Option("--list", help="Print the tests and exit.")] = False,
 ) -> None:
     """Does a potential obey physics? Symmetry, conservation, locality and energy surfaces of any ASE calculator.
@@ -413,7 +415,12 @@ def check_physics(
     molecules = [read_molecule(path, charge) for path in molecule or ()]
     others = [read_record(path) for path in compare or ()]
     read_too = {f"the molecule {path}": path for path in molecule or ()} | {f"the result {path}": path for path in compare or ()}
-    check_outputs([path for path in (report, json_file) if path], read_too | ({"the target": target} if Path(target).is_file() else {}))
+    if compare and report is None:
+        raise InputError("--compare draws into the page; give --report too.")
+    plots = [report.with_name(f"{report.stem}-{test}.png") for test in names] if report else []
+    check_outputs(
+        [path for path in (report, json_file, *plots) if path], read_too | ({"the target": target} if Path(target).is_file() else {})
+    )
     for path, ending in ((report, ".html"), (json_file, ".json")):
         if path is not None and path.suffix != ending:
             raise InputError(f"{path}: the ending must be {ending}; choose another output.")
@@ -422,8 +429,12 @@ def check_physics(
     result = run(subject, [*molecules, *([own] if own and not molecules else [])], names, seed, seconds, progress=True)
     print_result(result)
     given = {"--seed": seed or None, "--charge": charge, "--budget": budget}
-    options = [word for name, value in given.items() if value is not None for word in (name, str(value))] + ["--exact"] * exact
-    options += [word for path in molecule or () for word in ("--molecule", path.name)]
+    options = (
+        [word for name, value in given.items() if value is not None for word in (name, str(value))]
+        + ["--exact"] * exact
+        + ["--strict"] * strict
+    )
+    options += [word for path in molecule or () for word in ("--molecule", str(path))]
     command = shlex.join(["amp-tf", "check-physics", target, "--tests", tests or preset, *options])
     record = record_of(result, words, command)
     if json_file is not None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import typer
 
 from amp_tf.command import run_command
@@ -13,13 +14,16 @@ from amp_tf.physics.checks import CHECKS
 from amp_tf.physics.records import read_record
 from amp_tf.physics.report import write_report
 from amp_tf.physics.study import STUDY
-from amp_tf.physics.verdicts import FAIL, INFORMATION, NOT_APPLICABLE, PASS, WARN
+from amp_tf.physics.verdicts import FAIL, INFORMATION, NOT_APPLICABLE, PASS, WARN, worst
 from common.results import format_table
 from reproductions.folders import RUNS
 from reproductions.peers import OUTPUT
 
 STANDS_FOR = {"7net-0": "MACE-MP"}
 """A model of the study that cannot be had, and one that was trained on the same data (MPtrj, PBE)."""
+
+NOT_IN_THE_STUDY = {("diatomics", "F2")}
+"""Test and molecule."""
 
 SIGNS = {PASS: "pass", WARN: "warn", FAIL: "**fail**", NOT_APPLICABLE: "–", INFORMATION: "told"}
 
@@ -52,7 +56,7 @@ def beside_the_study(found: Mapping[str, Mapping[str, Any]]) -> str:
     for name, record in found.items():
         model = STANDS_FOR.get(name, name)
         for test, said in STUDY.get(model, {}).items():
-            ours = record["verdicts"].get(test)
+            ours = _verdict(record, test)
             if ours is None or NOT_APPLICABLE in (ours, said.verdict):
                 continue
             lines.append(
@@ -68,6 +72,16 @@ def beside_the_study(found: Mapping[str, Mapping[str, Any]]) -> str:
     return format_table(["model", "test", "the study", "ours", "", "what decides ours"], lines)
 
 
+def _rows(record: Mapping[str, Any], test: str) -> list[Mapping[str, Any]]:
+    """Those of the molecules that the study has."""
+    return [row for row in record["rows"] if row["test"] == test and (test, row["molecule"]) not in NOT_IN_THE_STUDY]
+
+
+def _verdict(record: Mapping[str, Any], test: str) -> str | None:
+    """The worst of these; None where the test did not run."""
+    return worst(row["verdict"] for row in _rows(record, test)) if test in record["verdicts"] else None
+
+
 def agreement(theirs: str, ours: str) -> str:
     """Whether both say right, or both say wrong; a warning goes with either."""
     if WARN in (theirs, ours) or theirs == ours:
@@ -77,11 +91,10 @@ def agreement(theirs: str, ours: str) -> str:
 
 def _deciding(record: Mapping[str, Any], test: str) -> str:
     """The row of the worst verdict that is farthest beyond its limit, in words."""
-    verdict = record["verdicts"][test]
-    rows = [row for row in record["rows"] if row["test"] == test and row["verdict"] == verdict]
+    rows = [row for row in _rows(record, test) if row["verdict"] == _verdict(record, test)]
     if not rows:
         return ""
-    row = max(rows, key=lambda row: (row["value"] or 0.0) / row["limit"] if row["limit"] else 0.0)
+    row = max(rows, key=lambda row: (not row["follows_from"], (row["value"] or 0.0) / row["limit"] if row["limit"] else np.inf))
     value = "" if row["value"] is None else f" {row['value']:.3g} {row['unit']}".rstrip()
     note = f" ({row['note']})" if row["note"] else ""
     follows = f", follows from {row['follows_from']}" if row["follows_from"] else ""

@@ -67,7 +67,7 @@ def test_commands_exist(page, words):
         assert words[1] == "-m"
         parse(importlib.import_module(words[2]).app, words[3:])
     else:
-        assert program in ("pip", "dask", "source"), f"{page}: {program}"
+        assert program in ("pip", "dask", "source", "export", "sander"), f"{page}: {program}"
 
 
 def check_target(target):

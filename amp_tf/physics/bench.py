@@ -18,6 +18,10 @@ RATTLE_OF_OWN = 0.05
 """Standard deviation of each coordinate of the user's molecules, angstrom."""
 
 
+OUTSIDE = ", as no molecule of its training data"
+"""After the name of a molecule that a calculator could compute, but is not for."""
+
+
 class NotApplicable(Exception):
     """Elements or the domain of a calculator leave nothing to look at; tells why."""
 
@@ -76,6 +80,7 @@ class Bench:
     maps: list[dict[str, Any]] = field(default_factory=list)
     dropped: dict[str, str] = field(default_factory=dict)
     _noises: dict[str, Noise] = field(default_factory=dict)
+    _noise_of: dict[bytes, Noise] = field(default_factory=dict)
     _can: dict[str, bool] = field(default_factory=dict)
 
     def seed(self, test: str) -> int:
@@ -90,12 +95,12 @@ class Bench:
         """Those that the calculator can compute; ``in_domain``: and is for."""
         found = []
         for molecule in molecules:
-            key = f"{molecule.name} {sorted(molecule.elements)}"
+            key = f"{molecule.name} {molecule.is_own} {molecule.charge} {sorted(molecule.elements)}"
             if key not in self._can:
                 self._can[key] = self._computes(molecule)
             if self._can[key]:
                 if in_domain and self.subject.domain is not None and (complaint := self.subject.domain(molecule)):
-                    self.dropped[f"{molecule.name}, as no molecule of its training data"] = complaint
+                    self.dropped[molecule.name + OUTSIDE] = complaint
                 else:
                     found.append(molecule)
         return found
@@ -133,16 +138,18 @@ class Bench:
         Raises:
             NotApplicable: where none is left.
         """
+        molecules = list(molecules)
         if found := self.known(molecules, in_domain):
             return found
-        reasons = list(self.dropped.values())
-        raise NotApplicable(reasons[-1] if reasons else "there is no molecule for it")
+        reasons = [self.dropped.get(molecule.name) or self.dropped.get(molecule.name + OUTSIDE) for molecule in molecules]
+        raise NotApplicable(next(filter(None, reasons), "there is no molecule for it"))
 
     def noise(self, molecule: Molecule) -> Noise:
         """Of a molecule as the tests have it; measured once."""
-        if molecule.name not in self._noises:
-            self._noises[molecule.name] = measured_noise(self.subject, molecule, self.random("noise"))
-        return self._noises[molecule.name]
+        key = molecule.numbers.tobytes() + molecule.positions.tobytes()
+        if key not in self._noise_of:
+            self._noise_of[key] = self._noises[molecule.name] = measured_noise(self.subject, molecule, self.random("noise"))
+        return self._noise_of[key]
 
     def small_energy(self, test: str, metric: str, molecule: Molecule, value: float, limits: tuple[float, float], note: str = "") -> Row:
         """The verdict on the largest of many errors of the energy, eV; limits in meV."""

@@ -153,8 +153,13 @@ def check_physics(
     """
     subject = calculator if isinstance(calculator, Subject) else Subject(calculator, name or type(calculator).__name__)
     names = chosen_tests(tests)
-    bench = Bench(subject, [*_named_apart(molecules or []), *probes(seed)], seed, is_thorough=not set(names) <= set(_QUICK))
-    if not bench.known(bench.given):
+    if seed < 0:
+        raise InputError(f"the seed must not be negative, got {seed}.")
+    bench = Bench(subject, [*_named_apart(molecules or []), *probes(seed)], seed, is_thorough=set(names) != set(_QUICK))
+    known = bench.known(bench.given)
+    if refused := [molecule for molecule in bench.own if molecule.name in bench.dropped]:
+        raise InputError(f"{subject.name} does not compute {refused[0].name} ({bench.dropped[refused[0].name]}); leave it out.")
+    if not known:
         raise InputError(f"{subject.name} computes none of the molecules; the last said: {list(bench.dropped.values())[-1]}.")
     result = PhysicsResult([], bench.curves, bench.maps, names, subject.name, {})
     began = time.perf_counter()
@@ -167,17 +172,18 @@ def check_physics(
                 result.rows.append(Row(test, "", verdict=NOT_RUN, note=why))
                 continue
             try:
-                result.rows += _rows(CHECKS[test], test, bench)
+                _run(CHECKS[test], test, bench, result.rows)
             except KeyboardInterrupt:
                 result.was_interrupted = True
                 result.rows.append(Row(test, "", verdict=NOT_RUN, note="interrupted"))
             result.seconds[test] = round(time.perf_counter() - started, 2)
             bar.update()
     result.rows = _with_causes(result.rows)
+    noises = {name: {"energy_ev": noise.energy, "forces_ev_per_angstrom": noise.forces} for name, noise in bench._noises.items()}
     result.record = {
         "seed": seed, "calls": subject.n_calls, "seconds_of_calls": round(subject.seconds, 2), "returned": sorted(subject.returned),
-        "molecules": [molecule.name for molecule in bench.given], "dropped": bench.dropped,
-        "noise": {name: {"energy_ev": noise.energy, "forces_ev_per_angstrom": noise.forces} for name, noise in bench._noises.items()},
+        "molecules": [molecule.name for molecule in bench.given], "own": [molecule.name for molecule in bench.own],
+        "dropped": bench.dropped, "noise": noises,
     }  # fmt: skip
     return result
 
@@ -191,13 +197,13 @@ def _named_apart(molecules: Sequence[Molecule]) -> list[Molecule]:
     ]
 
 
-def _rows(check: Check, test: str, bench: Bench) -> list[Row]:
-    """Of one test; what it raises ends it alone."""
-    found = []
+def _run(check: Check, test: str, bench: Bench, found: list[Row]) -> None:
+    """Add the rows of one test; what it raises ends it alone."""
+    before = len(found)
     try:
         for row in check.run(bench):
             found.append(row)
-        if not found:
+        if len(found) == before:
             found.append(Row(test, "", verdict=NOT_APPLICABLE, note="its molecules have nothing of the kind"))
     except NotApplicable as reason:
         found.append(Row(test, "", verdict=NOT_APPLICABLE, note=str(reason)))
@@ -205,7 +211,6 @@ def _rows(check: Check, test: str, bench: Bench) -> list[Row]:
         found.append(Row(test, "", verdict=ERROR, note=str(error)))
     except Exception as error:  # one test that fails must not take the others with it
         found.append(Row(test, "", verdict=ERROR, note=f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"))
-    return found
 
 
 def _with_causes(rows: list[Row]) -> list[Row]:

@@ -2,9 +2,11 @@
 
 import re
 
+import numpy as np
 import typer
 
 from amp_tf.errors import InputError
+from amp_tf.physics.bench import OUTSIDE
 from amp_tf.physics.checks import CHECKS, PRESETS, PhysicsResult
 from amp_tf.physics.study import STUDY
 from amp_tf.physics.verdicts import ERROR, FAIL, INCONCLUSIVE, NOT_APPLICABLE, NOT_RUN, PASS, WARN, Row
@@ -32,6 +34,9 @@ def print_result(result: PhysicsResult) -> None:
         row = max(deciding, key=_how_close) if deciding else None
         shown = typer.style(f"{verdict:<16}", fg=COLORS.get(verdict), bold=verdict == FAIL)
         typer.echo(f"{test:<16}{shown}{_words(row) if row else ''}")
+    for name, why in result.record.get("dropped", {}).items():
+        if name.removesuffix(OUTSIDE) in result.record["own"]:
+            typer.echo(f"{name}: {why}, so that some tests leave it out.")
     failures = result.failures(roots=True)
     follows = [name for name in result.failures() if name not in failures]
     if failures:
@@ -40,8 +45,9 @@ def print_result(result: PhysicsResult) -> None:
             typer.echo(f"  {name}: {CHECKS[name].harm}")
 
 
-def _how_close(row: Row) -> float:
-    return row.value / row.limit if row.value is not None and row.limit else 0.0
+def _how_close(row: Row) -> tuple[bool, float]:
+    """What follows from nothing else first, then what is farthest beyond its limit; what has none, such as a shape, is."""
+    return not row.follows_from, row.value / row.limit if row.value is not None and row.limit else np.inf
 
 
 def _words(row: Row) -> str:
@@ -49,7 +55,8 @@ def _words(row: Row) -> str:
         return row.note
     number = "" if row.value is None else f" {row.value:.3g} {row.unit}".rstrip()
     limit = "" if row.limit is None else f" (passes to {row.limit:.2g}, fails from {row.fail_limit:.2g})"
-    note = f"; {row.note}" if row.note and row.verdict != PASS else ""
+    follows = f"follows from {row.follows_from}" if row.follows_from else ""
+    note = "".join(f"; {part}" for part in (follows, row.note) if part and row.verdict != PASS)
     return f"{row.molecule}, {row.metric}:{number}{limit}{note}"
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from amp_tf.physics.bench import Bench, NotApplicable
 from amp_tf.physics.subject import MEV, Molecule
 from amp_tf.physics.symmetry import ENERGY_LIMITS
-from amp_tf.physics.verdicts import Row, judged, told
+from amp_tf.physics.verdicts import WARN, Row, judged, told
 
 ANGLES = ((0.0, 45.0, 135.0, 180.0), (0.0, 45.0, 90.0, 225.0))
 """Of four hydrogens in a plane around a carbon, degrees: both have the same angles between pairs of bonds."""
@@ -37,7 +37,13 @@ def charge(bench: Bench) -> Iterator[Row]:
         raise NotApplicable("it computes no other total charge")
     before, charged = bench.subject.energy(molecule), bench.subject.energy(changed)
     moved = bench.subject.energy(changed.at(changed.positions + 1e-9))  # which no cache has seen
-    yield told("charge", "E(Q + 1) - E(Q)", molecule.name, "eV", moved - before, "" if moved != before else "the charge is not seen")
+    is_seen = abs(moved - before) > max(1e-6, 5.0 * bench.noise(molecule).energy)
+    yield told("charge", "E(Q + 1) - E(Q)", molecule.name, "eV", moved - before, "" if is_seen else "the charge is not seen")
+    if not is_seen:
+        for ion in (ion for ion in bench.own if ion.charge):
+            note = f"it is computed as if its charge were not {ion.charge:+d} e"
+            yield Row("charge", "total charge", ion.name, verdict=WARN, note=note)
+        return
     stale = max(abs(moved - charged), abs(moved - bench.subject.energy_after(molecule, changed)))
     yield bench.small_energy("charge", "E(Q + 1) after E(Q) - computed alone", molecule, stale, ENERGY_LIMITS)
 

@@ -1,14 +1,16 @@
 """What is far apart: separate molecules do not know of each other, and interactions end without a jump."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 import numpy as np
+from scipy.signal import find_peaks
 
 from amp_tf.physics.bench import LARGEST, Bench, NotApplicable
 from amp_tf.physics.molecules import together, water
-from amp_tf.physics.subject import MEV, Molecule
+from amp_tf.physics.subject import MEV, Molecule, PointLost
 from amp_tf.physics.symmetry import ENERGY_LIMITS
-from amp_tf.physics.verdicts import Row, judged, told
+from amp_tf.physics.verdicts import WARN, Row, judged, told
 
 DISTANCES = np.geomspace(3.0, 100.0, 30)
 """Between two molecules, angstrom, beside 50 and 100."""
@@ -21,6 +23,9 @@ JUMP_LIMITS, FORCE_JUMP_LIMITS = (1e-3, 1.0), (1.0, 10.0)
 
 NEAREST, FARTHEST, SPACING = 2.0, 12.0, 0.005
 """Of two waters' oxygens, angstrom."""
+
+MOST_PEAKS = 20
+"""Places off the trend that are looked at in shorter steps, the largest first."""
 
 
 def extensivity(bench: Bench) -> Iterator[Row]:
@@ -46,10 +51,10 @@ def extensivity(bench: Bench) -> Iterator[Row]:
 
 
 def _judged_limit(bench: Bench, molecule: Molecule, name: str, near: float, far: float, n: int) -> Row:
-    """The verdict on c of E = c + a/r³ through the energies at r and 2 r, of each of ``n`` molecules."""
-    noise = 2.0 * bench.noise(molecule).energy
-    limit = abs(8.0 * far - near) / 7.0 / n
-    return judged("extensivity", "E(all) - ΣE(each) for each, infinitely far", name, "meV", limit / MEV, ENERGY_LIMITS, noise / MEV)
+    """The verdict on c of E = c + a/r³ through the energies at r and 2 r of ``n`` molecules."""
+    noise = np.sqrt(2.0 * n) * bench.noise(molecule).energy
+    limit = abs(8.0 * far - near) / 7.0
+    return judged("extensivity", "E(all) - ΣE(each), infinitely far", name, "meV", limit / MEV, ENERGY_LIMITS, noise / MEV)
 
 
 def _apart(first: Molecule, second: Molecule, distance: float) -> Molecule:
@@ -66,9 +71,12 @@ def cutoff(bench: Bench) -> Iterator[Row]:
 
     def at(places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Energies [n, 1] and forces [n, 18]."""
-        pairs = (together(first, second.at(second.positions + [0.0, -place, 0.0]), name="two waters") for place in places)
-        found = [bench.subject.both(pair) for pair in pairs]
-        return np.array([[energy] for energy, _ in found]), np.array([force.ravel() for _, force in found])
+        energies, forces = np.full((len(places), 1), np.nan), np.full((len(places), 18), np.nan)
+        for number, place in enumerate(places):
+            with suppress(PointLost):
+                energy, force = bench.subject.both(together(first, second.at(second.positions + [0.0, -place, 0.0]), name="two waters"))
+                energies[number], forces[number] = energy, force.ravel()
+        return energies, forces
 
     both = at(distances)
     energies = both[0][:, 0]
@@ -76,6 +84,8 @@ def cutoff(bench: Bench) -> Iterator[Row]:
     alone = bench.subject.energy(apart)
     bench.curve("cutoff", "two waters", "distance of the oxygens", "angstrom", distances[::5], energies[::5] - alone)
     noise = bench.noise(apart)
+    if lost := int(np.count_nonzero(~np.isfinite(energies))):
+        yield Row("cutoff", "points lost", "two waters", value=float(lost), verdict=WARN, note=f"of {len(energies)}")
     touched = np.flatnonzero(np.abs(energies - alone) > max(1e-6, 5.0 * noise.energy))
     reach = distances[touched[-1]] if len(touched) else 0.0
     yield told("cutoff", "range of the interaction", "two waters", "angstrom", reach, "at least" if reach >= FARTHEST - 0.01 else "")
@@ -83,12 +93,17 @@ def cutoff(bench: Bench) -> Iterator[Row]:
         ("largest jump of the energy", JUMP_LIMITS, noise.energy, "meV"),
         ("largest jump of a force", FORCE_JUMP_LIMITS, noise.forces, "meV/angstrom"),
     )):  # fmt: skip
-        jumps = np.abs(_off_trend(both[kind])).max(axis=1)
-        largest = int(jumps.argmax())
-        jump, middle = jumps[largest], 0.5 * (distances[largest + 2] + distances[largest + 3])
+        jumps = np.nan_to_num(np.abs(_off_trend(both[kind])).max(axis=1))
+        middles = 0.5 * (distances[2:-3] + distances[3:-2])
+        jump, middle = jumps.max(), middles[jumps.argmax()]
         if jump > limits[0] * MEV:  # where the curve is steep, the trend is a poor one: a jump stays in shorter steps
-            finer = middle + 0.1 * SPACING * np.arange(-10.0, 11.0)
-            jump = min(jump, np.abs(_off_trend(at(finer)[kind])).max())
+            peaks = find_peaks(jumps, height=limits[0] * MEV, distance=10)[0].tolist() or [int(jumps.argmax())]
+            found = []
+            for peak in sorted(peaks, key=lambda peak: -jumps[peak])[:MOST_PEAKS]:
+                finer = middles[peak] + 0.1 * SPACING * np.arange(-10.0, 11.0)
+                refined = float(np.nanmax(np.abs(_off_trend(at(finer)[kind])), initial=0.0))
+                found.append((min(float(jumps[peak]), refined), float(middles[peak])))
+            jump, middle = max(found)
         where = f"at {middle:.2f} angstrom"
         yield judged("cutoff", metric, "two waters", unit, jump / MEV, limits, LARGEST * rounding / MEV, where)
 

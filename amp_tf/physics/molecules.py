@@ -56,9 +56,19 @@ def read_molecule(path: Path, charge: int | None = None) -> Molecule:
         raise DataFileError(f"{path}: ASE cannot read a molecule from it ({' '.join(str(error).split())[:150]}).") from error
     if not len(atoms) or np.any(atoms.pbc):
         raise DataFileError(f"{path}: {'it is periodic' if len(atoms) else 'it has no atoms'}; give an isolated molecule.")
-    total = int(atoms.info.get("charge", 0)) if charge is None else charge
-    spin = int(atoms.info.get("spin", 1 + (int(atoms.numbers.sum()) - total) % 2))
+    total = _whole(path, "charge", atoms.info.get("charge", 0)) if charge is None else charge
+    spin = _whole(path, "spin", atoms.info.get("spin", 1 + (int(atoms.numbers.sum()) - total) % 2))
     return Molecule(Path(path).stem, atoms.numbers, atoms.positions, total, spin, is_own=True)
+
+
+def _whole(path: Path, key: str, value) -> int:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = np.nan
+    if not number == round(number if np.isfinite(number) else 0.5):
+        raise DataFileError(f"{path}: its {key}, {value!r}, is no whole number; correct it.")
+    return int(number)
 
 
 def shipped(name: str) -> Molecule:

@@ -11,6 +11,9 @@ POINTS, SPACING = 33, 1e-6
 
 REPEATS = 5
 
+FEWEST, WIDER = 8, (1e-5, 1e-4, 1e-3)
+"""Where so few of the energies differ, they come in steps; these show with geometries that are so far apart, angstrom."""
+
 
 @dataclass(frozen=True)
 class Noise:
@@ -38,7 +41,21 @@ def measured_noise(subject: Subject, molecule: Molecule, random: np.random.Gener
     spread = float(np.ptp(same))
     resolution = np.finfo(np.float32 if any("float32" in name for name in subject.returned) else np.float64).eps
     energy = max(_about_parabola(steps, energies[:, None]), resolution * float(np.abs(energies).max()), spread)
+    if len(np.unique(energies)) < FEWEST:
+        energy = max(energy, _step_of_energies(subject, molecule, direction) / np.sqrt(12.0))
     return Noise(energy, _about_parabola(steps, forces), spread)
+
+
+def _step_of_energies(subject: Subject, molecule: Molecule, direction: np.ndarray) -> float:
+    """The smallest difference of two energies that are not the same, eV: of single precision that was made double, its last digit."""
+    gaps = np.zeros(0)
+    for spacing in WIDER:
+        steps = spacing * (np.arange(POINTS) - POINTS // 2)
+        found = np.unique([subject.energy(molecule.at(molecule.positions + step * direction)) for step in steps])
+        gaps = np.diff(found)
+        if len(found) >= FEWEST:
+            break
+    return float(gaps.min()) if len(gaps) else 0.0
 
 
 def _about_parabola(steps: np.ndarray, values: np.ndarray) -> float:

@@ -68,6 +68,7 @@ def read_record(path: Path) -> dict[str, Any]:
         record = json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise DataFileError(f"{path} cannot be read as a result of amp-tf check-physics; give a file that --json wrote.") from error
-    if not isinstance(record, dict) or record.get("format") != FORMAT:
+    needed = {"target", "tests", "verdicts", "rows", "curves", "maps"}
+    if not isinstance(record, dict) or record.get("format") != FORMAT or not needed <= record.keys():
         raise DataFileError(f"{path} is no result of amp-tf check-physics ({FORMAT}); give a file that --json wrote.")
     return record

@@ -94,7 +94,8 @@ def _section(record, test: str, image: str | None, compare, published: Mapping[s
     words = html.escape(" ".join((check.run.__doc__ or "").split()))
     parts = [f'<section id="{test}"><h3>{test}: {verdict}</h3>', f'<p class="words">{words} <small>({source})</small></p>']
     if verdict == FAIL:
-        follows = f" It follows from {', '.join(causes)}." if causes else ""
+        all_follow = all(row["follows_from"] for row in rows if row["verdict"] == FAIL)
+        follows = f" {'It follows' if all_follow else 'A part follows'} from {', '.join(causes)}." if causes else ""
         parts.append(f'<p class="harm">{html.escape(check.harm + follows)}</p>')
     others = [f"{html.escape(other['target'])}: {other['verdicts'][test]}" for other in compare if test in other["verdicts"]]
     if others:
@@ -173,9 +174,9 @@ def _draw_curve(axis, curve: Mapping[str, Any], target: str, compare: Sequence[M
                 axis.plot(same["x"], factor * np.array(same["y"], dtype=float), linewidth=0.8, label=other["target"][:30])
     axis.plot(curve["x"], factor * energies, color=OURS, linewidth=1.6, label=target[:30])
     shown = np.concatenate([energies, known])
-    if factor == 1.0 and np.nanmax(shown, initial=0.0) > HIGHEST:  # a wall would hide the rest
-        low = float(np.nanmin(shown))
-        axis.set_ylim(min(low, 0.0) - 0.05 * HIGHEST, HIGHEST)
+    low, high = float(np.nanmin(shown, initial=0.0)), float(np.nanmax(shown, initial=0.0))
+    if factor == 1.0 and max(high, -low) > HIGHEST:  # a wall, or a hole, would hide the rest
+        axis.set_ylim(max(low - 0.05 * HIGHEST, -HIGHEST), min(high + 0.05 * HIGHEST, HIGHEST))
     axis.set(xlabel=f"{curve['quantity']} ({_symbol(curve['unit'])})", ylabel=f"energy ({unit})", title=curve["name"])
     axis.title.set_fontsize(9)
     if curve["reference"] or compare:

@@ -22,13 +22,30 @@ from amp_tf.physics.molecules import (
 from amp_tf.physics.references import BOND_LENGTHS, reference
 from amp_tf.physics.subject import MEV, Molecule, PointLost
 from amp_tf.physics.symmetry import ENERGY_LIMITS
-from amp_tf.physics.verdicts import ERROR, FAIL, NOISES, NOT_APPLICABLE, PASS, WARN, Row, compared, decided, judged, told
+from amp_tf.physics.verdicts import (
+    ERROR,
+    FAIL,
+    INCONCLUSIVE,
+    NOISES,
+    NOT_APPLICABLE,
+    PASS,
+    WARN,
+    Row,
+    compared,
+    counted,
+    decided,
+    judged,
+    told,
+)
 
 SHALLOW = 5.0 * MEV
 """A minimum has walls at least this high on both sides, eV, or five times the noise."""
 
 DIATOMICS = {"H2": 1, "N2": 1, "O2": 3, "F2": 1, "Cl2": 1, "Si2": 3}
 """Multiplicities."""
+
+NEAR = 0.3
+"""A minimum within this part of nature's bond length of it is the calculator's own bond."""
 
 DEEP_HOLE = 20.0
 """What is behind a wall of so many eV is seldom met."""
@@ -66,7 +83,7 @@ def without_lone(values: np.ndarray, places: list[int]) -> list[int]:
     for place in places:
         around = [values[end] - values[place] for end in (place - 1, place + 1) if np.isfinite(values[end])]
         further = [values[end] - values[place] for end in (place - 2, place + 2) if 0 <= end < len(values) and np.isfinite(values[end])]
-        if len(around) == 2 and (not further or min(around) < 0.5 * max(further)):
+        if len(around) < 2 or not further or min(around) < 0.5 * max(further):
             found.append(place)
     return found
 
@@ -74,6 +91,8 @@ def without_lone(values: np.ndarray, places: list[int]) -> list[int]:
 def vertex(x: np.ndarray, values: np.ndarray, place: int) -> float:
     """Where the parabola through a minimum and its two neighbours is lowest."""
     before, here, after = values[place - 1 : place + 2]
+    if not np.isfinite(before + after):
+        return float(x[place])
     step = x[place + 1] - x[place]
     return float(x[place] + 0.5 * step * (before - after) / (before - 2.0 * here + after))
 
@@ -99,8 +118,10 @@ def diatomics(bench: Bench) -> Iterator[Row]:
         found = without_lone(energies, every)
         at = ", ".join(f"{distances[place]:.2f}" for place in found) or "none"
         yield from _jumps(bench, "diatomics", symbols, distances, energies, [place for place in every if place not in found])
-        yield decided("diatomics", "shape: minima", symbols, len(found) == 1, f"at {at} angstrom; nature has one", float(len(found)))
-        if found:
+        yield counted("diatomics", "shape: minima", symbols, len(found), f"at {at} angstrom; nature has one")
+        if found and (ends_early := _ends_early(bench, distances, energies, "angstrom")):
+            yield Row("diatomics", "shape: barrier beyond the limit of atoms", symbols, verdict=NOT_APPLICABLE, note=ends_early)
+        elif found:
             deepest = min(found, key=lambda place: abs(distances[place] - length))
             error = abs(vertex(distances, energies, deepest) - length)
             yield judged("diatomics", "accuracy: bond length, error", symbols, "angstrom", error, (0.05, 0.1))
@@ -109,6 +130,13 @@ def diatomics(bench: Bench) -> Iterator[Row]:
             yield judged("diatomics", "shape: barrier beyond the limit of atoms", symbols, "eV", barrier, (0.05, 0.2), noise)
             yield told("diatomics", "depth, E(8 angstrom) - E(minimum)", symbols, "eV", end - energies[deepest], _source(known))
         yield told("diatomics", "E(8 angstrom) - ΣE(atom)", symbols, "eV", _beyond_atoms(bench, symbols, end))
+
+
+def _ends_early(bench: Bench, x: np.ndarray, energies: np.ndarray, unit: str) -> str:
+    """Where the training data end before the curve does, in words."""
+    if bench.subject.domain is None or np.isfinite(energies[-1]) or not np.any(np.isfinite(energies)):
+        return ""
+    return f"the training data end at {x[np.isfinite(energies)][-1]:.2f} {unit}"
 
 
 def _jumps(bench: Bench, test: str, name: str, x: np.ndarray, energies: np.ndarray, lone: list[int]) -> Iterator[Row]:
@@ -140,15 +168,25 @@ def wall(bench: Bench) -> Iterator[Row]:
     """Pressed together from the bond length to 0.3 of it, the energy of a diatomic only rises."""
     for symbols, length, molecules, distances in _pairs_of_atoms(bench, lambda length: np.arange(1.5 * length, 0.3 * length, -0.02)):
         energies, depth = _energies(bench, molecules), _depth(bench, diatomic(symbols, length, DIATOMICS[symbols]))
-        minima = extrema(energies, depth)[0]
-        # the calculator's own bond: where it has none, nature's
-        start = min(minima or range(len(distances)), key=lambda place: abs(distances[place] - length))
+        near = [place for place in extrema(energies, depth)[0] if abs(distances[place] - length) <= NEAR * length]
+        # the calculator's own bond: where it has none there, nature's
+        start = min(near or range(len(distances)), key=lambda place: abs(distances[place] - length))
         inward = start + np.flatnonzero(np.isfinite(energies[start:]))
-        rise = energies[inward] - energies[start]
+        if not len(inward):
+            yield Row("wall", "shape: rises", symbols, verdict=NOT_APPLICABLE, note="nothing is computed inside the bond length")
+            continue
+        rise = energies[inward] - energies[inward[0]]
         bench.curve("wall", symbols, "distance", "angstrom", distances[inward], rise)
         holes = np.flatnonzero(rise < np.maximum.accumulate(rise) - depth)
         if not len(holes):
-            yield decided("wall", "shape: rises", symbols, True, f"{rise[-1]:.3g} eV at {distances[inward[-1]]:.2f} angstrom")
+            note = f"{rise[-1]:.3g} eV at {distances[inward[-1]]:.2f} angstrom"
+            lost = len(energies) - start - len(inward)
+            if not lost or rise[-1] >= DEEP_HOLE:
+                yield decided("wall", "shape: rises", symbols, True, note)
+            elif bench.subject.domain is not None:
+                yield Row("wall", "shape: rises", symbols, verdict=NOT_APPLICABLE, note=f"{note}, where the training data end")
+            else:
+                yield Row("wall", "shape: rises", symbols, verdict=INCONCLUSIVE, note=f"{note}; {lost} points were lost")
             continue
         height, first = float(rise[: holes[0]].max()), distances[inward[holes[0]]]
         note = f"the energy falls again at {first:.2f} angstrom, behind {height:.3g} eV"
@@ -166,14 +204,19 @@ def stretch(bench: Bench) -> Iterator[Row]:
             name = f"{molecule.name}, {_label(molecule, first)}-{_label(molecule, second)}"
             energies = _energies(bench, [stretched(molecule, first, second, by) for by in LENGTHS])
             known = reference("stretch", molecule.name) if is_named else None
+            if not np.any(np.isfinite(energies)):
+                yield Row("stretch", "shape: minima", name, verdict=ERROR, note="every point was lost")
+                continue
             end, is_whole = energies[np.isfinite(energies)][-1], bool(np.isfinite(energies[-1]))
             bench.curve("stretch", name, "longer by", "angstrom", LENGTHS, energies - end, known)
             every = extrema(energies, _depth(bench, molecule))[0]
             found = without_lone(energies, every)
             at = ", ".join(f"{LENGTHS[place]:+.2f}" for place in found) or "none"
             yield from _jumps(bench, "stretch", name, LENGTHS, energies, [place for place in every if place not in found])
-            yield decided("stretch", "shape: minima", name, len(found) == 1, f"at {at} angstrom", float(len(found)))
-            if found:
+            yield counted("stretch", "shape: minima", name, len(found), f"at {at} angstrom")
+            if found and (ends_early := _ends_early(bench, LENGTHS, energies, "angstrom longer")):
+                yield Row("stretch", "shape: barrier beyond the end", name, verdict=NOT_APPLICABLE, note=ends_early)
+            elif found:
                 deepest = min(found, key=lambda place: energies[place])
                 noise = bench.noise(molecule).energy
                 barrier = max(0.0, float(np.nanmax(energies[deepest:])) - end)

@@ -93,23 +93,27 @@ class Subject:
         Raises:
             PointLost: where the calculator raised, or what it gave is no number.
         """
-        atoms = Atoms(molecule.numbers, molecule.positions, info={"charge": molecule.charge, "spin": molecule.spin})
-        if callable(reset := getattr(self.calculator, "reset", None)):
-            reset()
-        atoms.calc = self.calculator
+        atoms = atoms_of(molecule)
         began = time.perf_counter()
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                force = np.array(atoms.get_forces(), dtype=float) if forces else np.zeros((len(atoms), 3))
+                if callable(reset := getattr(self.calculator, "reset", None)):
+                    reset()
+                atoms.calc = self.calculator
+                raw_forces = np.asarray(atoms.get_forces()) if forces else np.zeros((len(atoms), 3))
                 raw = atoms.get_potential_energy(force_consistent=self._has_free_energy())
+                energy, force = float(raw), np.array(raw_forces, dtype=float)
+            if force.shape != (len(atoms), 3):
+                raise ValueError(f"forces of shape {force.shape}, not {(len(atoms), 3)}")
         except Exception as error:  # whatever it is that a calculator raises, the other geometries are still of interest
             raise PointLost(f"{molecule.name}: {type(error).__name__}: {_first_sentence(error)}") from error
         finally:
             self.seconds += time.perf_counter() - began
             self.n_calls += 1
         self.returned.add(str(getattr(raw, "dtype", type(raw).__name__)))
-        energy = float(raw)
+        if forces and raw_forces.dtype == np.float32:
+            self.returned.add("float32 forces")
         if not (np.isfinite(energy) and np.all(np.isfinite(force))):
             raise PointLost(f"{molecule.name}: the energy or a force is no number.")
         return energy, force
@@ -120,13 +124,27 @@ class Subject:
 
     def energy_after(self, first: Molecule, second: Molecule) -> float:
         """Of ``second``, right after ``first``, of which it differs in charge and spin alone, on one object and without a reset: as a
-        calculator is used that keeps results, eV."""
-        atoms = Atoms(first.numbers, first.positions, info={"charge": first.charge, "spin": first.spin}, calculator=self.calculator)
+        calculator is used that keeps results, eV. Only what the calculator looks at is changed, ``info`` or the charges of the atoms."""
+        after = {"charge": second.charge, "spin": second.spin}
+        told_by_info = atoms_of(first)
+        told_by_info.info |= after
+        is_by_info = abs(self._of(told_by_info, anew=True) - self.energy(second)) < abs(self.energy(first) - self.energy(second))
+        atoms = atoms_of(first)
+        self._of(atoms)
+        if is_by_info:
+            atoms.info |= after
+        else:
+            set_charge_and_spin(atoms, second.charge, second.spin)
+        return self._of(atoms)
+
+    def _of(self, atoms: Atoms, anew: bool = False) -> float:
+        """Energy, eV; ``anew``: nothing of an earlier call is used."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            atoms.get_potential_energy()
-            atoms.info |= {"charge": second.charge, "spin": second.spin}
-            self.n_calls += 2
+            if anew and callable(reset := getattr(self.calculator, "reset", None)):
+                reset()
+            atoms.calc = self.calculator
+            self.n_calls += 1
             return float(atoms.get_potential_energy(force_consistent=self._has_free_energy()))
 
     def as_calculator(self) -> "_Anew":
@@ -143,6 +161,23 @@ class Subject:
             except PointLost:
                 energies.append(np.nan)
         return np.array(energies)
+
+
+def atoms_of(molecule: Molecule) -> Atoms:
+    """ASE's, with charge and multiplicity in all the places where calculators look for them."""
+    atoms = Atoms(molecule.numbers, molecule.positions)
+    set_charge_and_spin(atoms, molecule.charge, molecule.spin)
+    return atoms
+
+
+def set_charge_and_spin(atoms: Atoms, charge: int, spin: int) -> None:
+    """In ``info``, and where they are not 0 and 1 as charges and moments of the atoms, of which calculators such as TBLite take the
+    sum."""
+    atoms.info |= {"charge": charge, "spin": spin}
+    if charge or atoms.has("initial_charges"):
+        atoms.set_initial_charges(np.full(len(atoms), charge / len(atoms)))
+    if spin != 1 or atoms.has("initial_magmoms"):
+        atoms.set_initial_magnetic_moments(np.full(len(atoms), (spin - 1) / len(atoms)))
 
 
 class _Anew(Calculator):

@@ -15,6 +15,7 @@ from amp_tf.errors import InputError
 from amp_tf.physics.subject import Molecule, Subject
 from amp_tf.shipped import FILES, potential_file
 
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 FACTORY = re.compile(r"(?P<module>[A-Za-z_][\w.]*):(?P<name>[A-Za-z_][\w.]*)(\((?P<settings>.*)\))?", re.DOTALL)
 
 
@@ -52,10 +53,15 @@ def _settings(text: str) -> dict[str, Any]:
         if not equals or not key.strip().isidentifier():
             raise InputError(f"{part!r} is not of the form key=value; correct the factory's settings.")
         try:
-            settings[key.strip()] = yaml.safe_load(value)
+            settings[key.strip()] = _number_of(value.strip()) if NUMBER.fullmatch(value.strip()) else yaml.safe_load(value)
         except yaml.YAMLError as error:
             raise InputError(f"the value of {key.strip()} is no YAML; correct the factory's settings.") from error
     return settings
+
+
+def _number_of(text: str) -> float | int:
+    """YAML would take 1e-3 for a word."""
+    return int(text) if re.fullmatch(r"[+-]?\d+", text) else float(text)
 
 
 def _split(text: str) -> list[str]:
@@ -125,7 +131,8 @@ def _of_potential(text: str, exact: bool) -> Subject:
         return found["energy"] / units.EV, -found["qm_gradients"] / units.EV, -found["mm_gradients"] / units.EV
 
     embeds = potential.embeds_charges and not potential.mm_nodes
-    return Subject(calculator, Path(text).name, domain, embed if embeds else None)
+    is_bounded = own is not None or potential.training_ranges is not None
+    return Subject(calculator, Path(text).name, domain if is_bounded else None, embed if embeds else None)
 
 
 def molecule_of(target: str) -> Molecule | None:

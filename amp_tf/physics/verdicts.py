@@ -8,7 +8,7 @@ import numpy as np
 
 PASS, WARN, INCONCLUSIVE, FAIL, ERROR = "pass", "warn", "inconclusive", "fail", "error"
 NOT_APPLICABLE, NOT_RUN, INFORMATION = "not applicable", "not run", "information"
-SEVERITY = {INFORMATION: 0, NOT_APPLICABLE: 1, NOT_RUN: 2, PASS: 3, WARN: 4, INCONCLUSIVE: 5, ERROR: 6, FAIL: 7}
+SEVERITY = {INFORMATION: 0, NOT_APPLICABLE: 1, PASS: 2, NOT_RUN: 3, WARN: 4, INCONCLUSIVE: 5, ERROR: 6, FAIL: 7}
 """Of several verdicts the one with the highest number stands for all."""
 
 NOISES = 5.0
@@ -60,13 +60,20 @@ def judged(
     limit, fail_limit = limits
     within = max(limit, NOISES * noise)
     if not np.isfinite(value):
-        verdict = FAIL
+        verdict, note = ERROR, f"{note}; no number" if note else "no number"
     elif NOISES * noise > fail_limit:
         verdict = INCONCLUSIVE if value <= NOISES * noise else FAIL
-        note = note or "rounding is larger than what fails: compute in float64, or subtract atomic energies"
+        remedy = "rounding is larger than what fails: compute in float64, or subtract atomic energies"
+        note = f"{note}; {remedy}" if note else remedy
     else:
         verdict = PASS if value <= within else WARN if value <= fail_limit else FAIL
     return Row(test, metric, molecule, unit, float(value), float(within), float(fail_limit), float(noise), verdict, note)
+
+
+def counted(test: str, metric: str, molecule: str, number: int, note: str) -> Row:
+    """A row with the verdict on how many minima there are: one passes, none fails, more are worth a look."""
+    verdict = PASS if number == 1 else WARN if number else FAIL
+    return Row(test, metric, molecule, value=float(number), verdict=verdict, note=note)
 
 
 def decided(test: str, metric: str, molecule: str, is_right: bool, note: str = "", value: float | None = None, unit: str = "") -> Row:

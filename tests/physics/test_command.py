@@ -1,6 +1,7 @@
 """The command: what it reads, prints, writes and ends with."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -128,6 +129,8 @@ def test_a_molecule_of_the_user_is_looked_at(tmp_path):
         ([TOY + "Smooth", "--molecule", "nowhere.xyz"], "nowhere.xyz: no such file"),
         ([TOY + "Smooth", "--report", "setup.cfg/report.html"], "setup.cfg is no folder"),
         ([TOY + "Smooth", "--compare", "setup.cfg"], "cannot be read as a result"),
+        ([TOY + "Smooth", "--seed", "-1"], "the seed must not be negative"),
+        ([TOY + "OneForce"], "forces of shape (1, 3), not"),
     ],
 )
 def test_bad_input_is_one_sentence(words, sentence, monkeypatch):
@@ -138,9 +141,43 @@ def test_bad_input_is_one_sentence(words, sentence, monkeypatch):
     assert "\n" not in str(error)
 
 
+def test_a_molecule_that_is_not_computed_is_said_before_the_work(tmp_path):
+    path = tmp_path / "crowded.xyz"
+    Atoms("OH", [[0.0, 0.0, 0.0], [0.3, 0.0, 0.0]]).write(path)
+    error = run(TOY + "RaisesWhereCrowded", "--molecule", path).exception
+    assert re.search(r"RaisesWhereCrowded does not compute crowded \(.*no SCF convergence\); leave it out", str(error))
+
+
+@pytest.mark.parametrize("charge", ["abc", "0.5"])
+def test_a_charge_that_is_no_number_of_electrons(tmp_path, charge):
+    path = tmp_path / "ion.xyz"
+    path.write_text(f"1\ncharge={charge}\nNa 0 0 0\n")
+    with pytest.raises(InputError, match=r"its charge, .* is no whole number"):
+        read_molecule(path)
+
+
+def test_an_ion_is_an_ion_to_calculators_that_look_at_its_atoms(tmp_path):
+    """As TBLite does; for one that ignores charges there is a warning."""
+    path = tmp_path / "ion.xyz"
+    path.write_text("2\ncharge=-1 spin=1\nO 0 0 0\nH 0 0 0.97\n")
+    found = check_physics(toys.ChargesOfAtoms(), [read_molecule(path)], "charge")
+    assert next(row.value for row in found.rows if row.metric.startswith("E(Q + 1) - E(Q)")) == pytest.approx(3.0)
+    assert found.verdict() == "pass"
+    ignored = check_physics(toys.Smooth(), [read_molecule(path)], "charge")
+    assert [(row.verdict, row.molecule) for row in ignored.rows if row.verdict == "warn"] == [("warn", "ion")]
+
+
 def test_settings_of_a_factory_are_yaml(monkeypatch):
     monkeypatch.chdir(ROOT)
-    assert targets._settings("a=1, b='x, y', c=[1, 2], d=true, e=1.5e3") == {"a": 1, "b": "x, y", "c": [1, 2], "d": True, "e": "1.5e3"}
+    assert targets._settings("a=1, b='x, y', c=[1, 2], d=true, e=1.5e3, f=1e-3, g=7") == {
+        "a": 1,
+        "b": "x, y",
+        "c": [1, 2],
+        "d": True,
+        "e": 1500.0,
+        "f": 1e-3,
+        "g": 7,
+    }
     with pytest.raises(InputError, match="raised TypeError"):
         targets.read_target(f"{TOY}StaleCache(size=3)")
 

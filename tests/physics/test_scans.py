@@ -52,12 +52,14 @@ def test_verdicts_and_noise():
     def verdict(value, noise=0.0):
         return judged("t", "m", "", "", value, (0.1, 1.0), noise).verdict
 
-    assert [verdict(value) for value in (0.1, 0.11, 1.0, 1.01, np.nan)] == ["pass", "warn", "warn", "fail", "fail"]
+    assert [verdict(value) for value in (0.1, 0.11, 1.0, 1.01, np.nan)] == ["pass", "warn", "warn", "fail", "error"]
     assert [verdict(value, 0.1) for value in (0.5, 0.51)] == ["pass", "warn"]
     assert [verdict(value, 0.3) for value in (1.4, 1.6)] == ["inconclusive", "fail"]
 
 
-@pytest.mark.parametrize(("toy", "low", "high"), [(toys.Smooth, 0.0, 1e-10), (toys.Rounded, 1e-4, 1e-1)])
+@pytest.mark.parametrize(
+    ("toy", "low", "high"), [(toys.Smooth, 0.0, 1e-10), (toys.Rounded, 1e-4, 1e-1), (toys.RoundedBehindAFloat, 1e-4, 1e-1)]
+)
 def test_noise_is_measured(toy, low, high):
     noise = measured_noise(Subject(toy(), "toy"), probes(0)[1], np.random.default_rng(0))
     assert low <= noise.energy <= high
@@ -122,5 +124,7 @@ def test_a_point_off_the_curve_is_no_minimum():
     jumped[60] -= 0.2
     for curve in (values, jumped):
         assert without_lone(curve, extrema(curve, 5e-3)[0]) == extrema(values, 5e-3)[0]
+    beside_a_lost_one = np.where(np.arange(len(x)) == np.argmin(values) + 1, np.nan, values)
+    assert len(without_lone(beside_a_lost_one, extrema(beside_a_lost_one, 5e-3)[0])) == 1
     second = values - 0.1 * np.exp(-(((x - 4.0) / 0.2) ** 2))
     assert len(without_lone(second, extrema(second, 5e-3)[0])) == 2

@@ -7,6 +7,7 @@ import amp_tf
 from amp_tf.errors import InputError
 from amp_tf.interfaces.ase import AMPCalculator
 from amp_tf.physics import check_physics
+from amp_tf.physics.subject import Subject
 from tests.physics import toys
 
 TESTS = "quick,locality,diatomics,wall,torsion,bend,cyclobutadiene,charge"
@@ -59,6 +60,36 @@ def test_rounding_is_inconclusive_and_no_failure():
     assert {found.verdict(name) for name in ("translation", "rotation", "mirror", "permutation", "gradient")} == {"inconclusive"}
     assert found.verdict("loop") == "pass"
     assert "float64" in next(row.note for row in found.rows if row.test == "rotation" and row.verdict == "inconclusive")
+
+
+def test_rounding_behind_a_float_is_no_failure_either():
+    found = check_physics(toys.RoundedBehindAFloat(), tests="translation,rotation,mirror,permutation")
+    assert found.failures() == []
+
+
+def test_walls_are_judged_from_the_bond_inward():
+    """Where the hole is the only minimum, and where points inside are lost."""
+    assert check_physics(toys.NothingInside(), tests="wall").verdict() == "fail"
+    lost = check_physics(toys.LosesCrowdedPoints(), tests="wall")
+    assert lost.verdict() == "inconclusive"
+    assert "points were lost" in lost.rows[0].note
+
+
+def test_three_atoms_are_their_own_mirror_image():
+    """A potential of water alone is looked at on two waters."""
+
+    def of_water_alone(molecule):
+        return None if molecule.elements <= {"O", "H"} else "it is a potential of water"
+
+    class OfWater(toys.Handed):
+        def changed(self, energy, forces, numbers, positions):
+            if not set(numbers) <= {1, 8}:
+                raise ValueError("only water")
+            return super().changed(energy, forces, numbers, positions)
+
+    found = check_physics(Subject(OfWater(), "water", of_water_alone), tests="mirror")
+    assert found.verdict() == "fail"
+    assert {row.molecule for row in found.rows} == {"two waters"}
 
 
 def test_a_calculator_that_raises_loses_points_and_no_other_tests():

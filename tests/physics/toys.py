@@ -142,6 +142,46 @@ class Rounded(Smooth):
         return np.float32(energy - 1e4 * len(numbers)), forces.astype(np.float32)
 
 
+class RoundedBehindAFloat(Smooth):
+    """The same, made double again before it is given."""
+
+    def changed(self, energy, forces, numbers, positions):
+        return float(np.float32(energy - 1e4 * len(numbers))), forces
+
+
+class ChargesOfAtoms(Smooth):
+    """Takes the total charge from those of the atoms."""
+
+    def changed(self, energy, forces, numbers, positions):
+        return energy + 3.0 * self.atoms.get_initial_charges().sum(), forces
+
+
+class OneForce(Smooth):
+    def changed(self, energy, forces, numbers, positions):
+        return energy, forces[:1]
+
+
+class NothingInside(Smooth):
+    """Whose atoms fall into each other from the bond inward: the only minimum is the hole."""
+
+    def changed(self, energy, forces, numbers, positions):
+        _, distances = vectors_of(positions)
+        radii = covalent_radii[numbers]
+        ratio = distances / (radii[:, None] + radii[None])
+        inside = (1.0 - np.eye(len(numbers))) * np.exp(-((ratio / 0.6) ** 2))
+        return min(energy, 5.0) - 8.0 * np.sum(inside), forces
+
+
+class LosesCrowdedPoints(Smooth):
+    """Gives no number where atoms are closer than 0.9 of a bond."""
+
+    def changed(self, energy, forces, numbers, positions):
+        _, distances = vectors_of(positions)
+        radii = covalent_radii[numbers]
+        ratio = (distances / (radii[:, None] + radii[None]) + np.eye(len(numbers))).min()
+        return energy if ratio > 0.9 else np.nan, forces
+
+
 class StaleCache(Smooth):
     """Knows the charge, but keeps results by positions alone."""
 
