@@ -202,7 +202,8 @@ def table(rows: Sequence[Row]) -> str:
                 continue
             published = [published_of(of_model, metric, ensemble) for metric in METRICS]
             null = [mean_error(of_model, f"null_model_{metric}") for metric in METRICS]
-            of = "ensemble" if ensemble else "mean of seeds"
+            n_seeds = len({entry["seed"] for entry in of_model} - {"ensemble"})
+            of = "ensemble" if ensemble else f"mean of {n_seeds} seeds" if n_seeds > 1 else "one seed"
             cells = [
                 [value, theirs, ratio(value, theirs), none] for value, theirs, none in zip((energy, forces), published, null, strict=True)
             ]
