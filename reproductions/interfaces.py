@@ -16,9 +16,9 @@ from reproductions.entry import run_reproduction
 from reproductions.folders import RESULTS
 
 AIMS = {
-    "force_error": 1e-5, "copy_difference": 1e-6, "xml_difference": 1e-6, "checkpoint_difference": 1e-6, "lost_frames": 0,
+    "force_error": 1e-5, "copy_difference": 1e-3, "xml_difference": 1e-3, "checkpoint_difference": 1e-3, "lost_frames": 0,
 }  # fmt: skip
-"""Upper limits, in the units of the rows."""
+"""Upper limits, in the units of the rows; energies of a box of water, some −70 000 kJ/mol, are in OpenMM's single precision."""
 
 
 def reproduce(preset: str, results: Path = RESULTS) -> Path:
