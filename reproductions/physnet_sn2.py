@@ -15,6 +15,7 @@ from ase import Atoms
 from ase.constraints import FixInternals
 from ase.optimize import BFGS
 
+from amp_tf import units
 from amp_tf.data.hdf5 import read_reference_data
 from amp_tf.errors import InputError
 from amp_tf.models import Potential
@@ -39,6 +40,7 @@ from reproductions.physnet_runs import (
     published_of,
     ratio,
     rows_of_runs,
+    test_frames,
     train_all,
 )
 from reproductions.physnet_tails import FAR, Line, curve_of, data_file, reference_curve, tail_rows
@@ -183,6 +185,7 @@ def reproduce(preset: str, system: str = "sn2-chloride", results: Path = RESULTS
             error = float(np.mean(np.abs(energies - path.energies)))
             rows.append(row("path_mae", "kJ/mol", error, None, variant=variant, seed=seed))
             rows += tail_rows(curve, reference, line.charges, variant=variant, seed=seed)
+            rows += by_composition(potential, run.job, variant=variant, seed=seed)
             curves.append(_as_json(variant, seed, path, energies, curve, reference))
     name = "physnet-sn2" if system == "sn2-chloride" else f"physnet-{system}"
     data = data_record(read_reference_data(found[0].job.data))
@@ -190,6 +193,22 @@ def reproduce(preset: str, system: str = "sn2-chloride", results: Path = RESULTS
         name, preset, rows, started, results, seeds=list(chosen.seeds), data=data, curves=curves, title=line.title,
         differs=differs(found, path), cutoff=found[0].potential().cutoff, settings=physnet(chosen.size, True) | chosen.settings,
     )  # fmt: skip
+
+
+def by_composition(potential: Potential, job: Job, **who: Any) -> list[Row]:
+    """Errors of the energies of test frames with both fragments, and of those with one alone, a few percent of all.
+
+    Of a frame with both the energies of the fragments count only together; what tells them apart are the few frames of each alone.
+    """
+    frames = test_frames(job)
+    n_atoms = np.array([len(system.atomic_numbers) for system in frames.systems])
+    found = []
+    for metric, numbers in (("energy_mae_of_both", n_atoms == n_atoms.max()), ("energy_mae_alone", n_atoms < n_atoms.max())):
+        if np.any(numbers):
+            chosen = frames[np.flatnonzero(numbers)]
+            error = np.mean(np.abs(potential.compute_systems(list(chosen.systems), gradients=False)["energy"] - chosen.energies))
+            found.append(row(metric, "kcal/mol", float(error) / units.KCAL_PER_MOL, None, **who))
+    return found
 
 
 def _as_json(variant: str, seed: int | None, path: ReactionPath, energies: np.ndarray, curve, reference) -> dict[str, Any]:
@@ -235,7 +254,7 @@ def table(rows: Sequence[Row]) -> str:
 
 
 COLUMNS = {
-    "energy_mae": "E, kcal/mol", "qm_gradients_mae": "F, kcal/mol/Å", "dipole_mae": "p, D", "total_charge_mae": "Σq − Q, e",
+    "energy_mae": "E, kcal/mol", "energy_mae_of_both": "of both together", "energy_mae_alone": "of one alone", "qm_gradients_mae": "F, kcal/mol/Å", "dipole_mae": "p, D", "total_charge_mae": "Σq − Q, e",
     "path_mae": "path, kJ/mol", "tail_mae": f"{FAR[0]:g} to {FAR[1]:g} Å, kJ/mol", "tail_mae_from_its_own_limit": "from its own E(∞)",
 }  # fmt: skip
 """Of the table, by metric."""
