@@ -203,9 +203,9 @@ def by_composition(potential: Potential, job: Job, **who: Any) -> list[Row]:
     frames = test_frames(job)
     n_atoms = np.array([len(system.atomic_numbers) for system in frames.systems])
     found = []
-    for metric, numbers in (("energy_mae_of_both", n_atoms == n_atoms.max()), ("energy_mae_alone", n_atoms < n_atoms.max())):
-        if np.any(numbers):
-            chosen = frames[np.flatnonzero(numbers)]
+    for metric, is_chosen in (("energy_mae_of_both", n_atoms == n_atoms.max()), ("energy_mae_alone", n_atoms < n_atoms.max())):
+        if np.any(is_chosen):
+            chosen = frames[np.flatnonzero(is_chosen)]
             error = np.mean(np.abs(potential.compute_systems(list(chosen.systems), gradients=False)["energy"] - chosen.energies))
             found.append(row(metric, "kcal/mol", float(error) / units.KCAL_PER_MOL, None, **who))
     return found
@@ -254,7 +254,8 @@ def table(rows: Sequence[Row]) -> str:
 
 
 COLUMNS = {
-    "energy_mae": "E, kcal/mol", "energy_mae_of_both": "of both together", "energy_mae_alone": "of one alone", "qm_gradients_mae": "F, kcal/mol/Å", "dipole_mae": "p, D", "total_charge_mae": "Σq − Q, e",
+    "energy_mae": "E, kcal/mol", "energy_mae_of_both": "of both together", "energy_mae_alone": "of one alone",
+    "qm_gradients_mae": "F, kcal/mol/Å", "dipole_mae": "p, D", "total_charge_mae": "Σq − Q, e",
     "path_mae": "path, kJ/mol", "tail_mae": f"{FAR[0]:g} to {FAR[1]:g} Å, kJ/mol", "tail_mae_from_its_own_limit": "from its own E(∞)",
 }  # fmt: skip
 """Of the table, by metric."""
