@@ -257,7 +257,7 @@ def _reaction(task: Task, system: IonSystem, pair, engine, random):
 def build(name: str, n_frames: int, output: Path, command: str, workers: int = 1, reach: float = REACH) -> tuple[str, list[str]]:
     """Sample, label and write reference data.
 
-    Half of the frames of a system that reacts are of hot dynamics; a twentieth are fragments alone.
+    Half of the frames of a system that reacts are of hot dynamics and a fifth fragments alone, otherwise a twentieth.
 
     Returns:
         The sha256 of the content, and a line for each reason for which frames were left out.
@@ -273,7 +273,7 @@ def build(name: str, n_frames: int, output: Path, command: str, workers: int = 1
     engine = engine_of(system)
     method = {"engine": engine.name, "version": engine.version(), "level_of_theory": engine.level_of_theory}
     settings = {"system": name, "reach": reach, **method}
-    share = {"reaction": 0.5 if system.reacts else 0.0, "alone": 0.05}
+    share = {"reaction": 0.5, "alone": 0.2} if system.reacts else {"reaction": 0.0, "alone": 0.05}
     counts = {kind: round(part * n_frames) for kind, part in share.items()}
     counts["apart"] = n_frames - sum(counts.values())
     counts["alone"] = max(counts["alone"], 1)

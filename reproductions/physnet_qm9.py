@@ -45,7 +45,7 @@ class Preset:
 
 PRESETS = {
     "smoke": Preset((20, 40), 8, "tiny", (0,), {"steps": 4, "interval": 2, "batch_size": 4}),
-    "laptop": Preset((5000, 10_000, 18_000), 1000, "small", (0, 1), {"steps": 8000, "interval": 400}),
+    "laptop": Preset((5000, 18_000), 1000, "small", (0,), {"steps": 30_000, "interval": 1000}),
     "paper": Preset((45_000, 95_000), 5000, "published", (0, 1, 2, 3, 4), {"steps": 3_000_000, "interval": 10_000}),
 }
 

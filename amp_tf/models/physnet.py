@@ -1,7 +1,7 @@
 """PhysNet: energies and charges of atoms, with the tails of Coulomb's law (Unke and Meuwly, J. Chem. Theory Comput. 15, 3678, 2019)."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import Any
 
@@ -131,6 +131,13 @@ class PhysNet(Potential):
         scale = np.array(self.scale)
         scale[:, 0] = per_atom / units.EV
         self.scale.assign(scale)
+
+    def start_charges(self, charges: Mapping[str, float]) -> None:
+        """Start with these charges of the elements, e, where the model has charges; the authors' program starts with zero."""
+        if self.charges:
+            shift = np.array(self.shift)
+            shift[:, 1] = [charges[symbol] for symbol in self.elements]
+            self.shift.assign(shift)
 
     def start_at_zero(self) -> None:
         """Nothing to do: the last kernels of the outputs are zero at the start."""

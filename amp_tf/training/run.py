@@ -192,6 +192,7 @@ def make_potential(config: TrainingConfig, data: ReferenceData, training_frames:
     n_atoms = np.array([len(system.atomic_numbers) for system in training_frames.systems])
     deviation = float(np.std(energy_residuals_of(potential, training_frames) / n_atoms))
     potential.scale_outputs(deviation if deviation > 0.0 else units.EV)
+    potential.start_charges(fit_charges(training_frames, elements))
     return potential
 
 
@@ -258,9 +259,22 @@ def _started(config: TrainingConfig, frames: Frames, start: Start, provenance: d
 
 def fit_atomic_energies(frames: Frames, elements: tuple[str, ...]) -> dict[str, float]:
     """Energies of the elements whose sums fit the energies of ``frames`` best (least squares, smallest norm), kJ/mol, in float64."""
+    return _fit_by_element(frames, frames.energies, elements)
+
+
+def fit_charges(frames: Frames, elements: tuple[str, ...]) -> dict[str, float]:
+    """Charges of the elements whose sums fit the total charges of ``frames`` best (least squares, smallest norm), e.
+
+    Where ions come alone and with others, these give an ion the same charge in both. An even spread does not: energies of atoms would learn
+    what its Coulomb energy differs by, and keep it long after the charges are right.
+    """
+    return _fit_by_element(frames, np.array([system.total_charge for system in frames.systems]), elements)
+
+
+def _fit_by_element(frames: Frames, values: np.ndarray, elements: tuple[str, ...]) -> dict[str, float]:
     numbers = [atomic_numbers[symbol] for symbol in elements]
     counts = np.array([[np.count_nonzero(system.atomic_numbers == number) for number in numbers] for system in frames.systems], dtype=float)
-    return dict(zip(elements, np.linalg.lstsq(counts, frames.energies, rcond=None)[0].tolist(), strict=True))
+    return dict(zip(elements, np.linalg.lstsq(counts, values, rcond=None)[0].tolist(), strict=True))
 
 
 def lowest_frames(frames: Frames) -> Frames:

@@ -155,6 +155,18 @@ def test_the_scale_of_energies_is_their_deviation_an_atom(write):
     assert np.array(potential.scale)[0, 1] == 1.0
 
 
+def test_charges_start_where_ions_have_theirs_alone_and_with_others(write, tmp_path):
+    """Spread evenly, the charge of a pair would have another Coulomb energy in its molecule than in the molecule alone."""
+    molecule = amp_tf.read_reference_data(write(0.0)[0]).groups[0]
+    ion = FrameGroup("h", np.array([1]), np.zeros((2, 1, 3)), np.zeros(2), np.zeros((2, 1, 3)), total_charge=1.0, dipoles=np.zeros((2, 3)))
+    write_reference_data(tmp_path / "both.h5", amp_tf.read_reference_data(write()[0]).provenance, (molecule, ion))
+    config, data = make_config({"data": str(tmp_path / "both.h5"), **SETTINGS}), amp_tf.read_reference_data(tmp_path / "both.h5")
+    potential = make_potential(config, data, Frames.from_reference_data(data))
+    pair = System([8, 1, 1], [[0.0, 0, 0], [0, 0, 1], [0, 0, 9]], 1.0)
+    (raw,) = potential.compute_systems([pair], gradients=False)["raw_charges"]
+    np.testing.assert_allclose(raw, [-1.0, 1.0, 1.0], atol=1e-12)
+
+
 def test_charges_that_would_never_wake_are_refused(write, tmp_path):
     neutral, _ = write(0.0, with_dipoles=False)
     with pytest.raises(InputError, match=r"model\.charges: the data are neutral and have no dipoles"):
