@@ -47,10 +47,9 @@ class Ions:
         return EmbeddedResult(energy, np.stack([-force, force]), np.zeros((0, 3)), charges, charges @ positions)
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def here(monkeypatch):
-    """In this process, whose TensorFlow is there already."""
-    monkeypatch.setattr("reproductions.processes.os.cpu_count", lambda: 1)
+    """With few frames a part."""
     monkeypatch.setattr(ions, "PER_RUN", 8)
     return monkeypatch
 

@@ -72,6 +72,14 @@ def test_the_loss_is_equation_12(config, random):
     assert loss == pytest.approx(0.2 * energy_term + 0.8 * gradient_term, rel=1e-6)  # Keras adds losses in float32
 
 
+def test_a_step_is_traced_once(springs, tmp_path, config, monkeypatch):
+    """Variables made while it is traced would have it traced again, which is most of the time of a short run."""
+    traced, step = [], amp_tf.AMP.train_step
+    monkeypatch.setattr(amp_tf.AMP, "train_step", lambda self, data: traced.append(1) or step(self, data))
+    train(config(data=str(springs), split={"kind": "random"}, steps=4, interval=2), tmp_path, progress=False)
+    assert len(traced) == 1
+
+
 def test_training_on_gradients_learns_a_spring(springs, tmp_path):
     model = {"type": "AMP", "max_order": 1, "cutoff": 3.0, "n_layers": 1, "n_features": 16, "dtype": "float32"}
     settings = {"data": str(springs), "model": model, "steps": 400, "batch_size": 8, "interval": 100, "learning_rate": 5e-3}
