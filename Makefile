@@ -64,7 +64,7 @@ format: $(INSTALLED)
 	$(BIN)/ruff format .
 
 test: lint
-	$(BIN)/python -m pytest -n 2 $(PYTEST_OPTIONS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_OPTIONS)
 
 docs: $(INSTALLED)
 	$(BIN)/sphinx-build -W --keep-going -q -b html -j 12 docs runs/docs
@@ -75,10 +75,10 @@ test-oldest: $(INSTALLED)
 	$(BIN)/pip install --quiet --disable-pip-version-check uv
 	$(BIN)/uv venv --quiet --clear --python $(OLDEST_PYTHON) .venv-oldest
 	$(BIN)/uv pip install --quiet --python .venv-oldest/bin/python --resolution lowest-direct --editable '.[reference,dev]'
-	.venv-oldest/bin/python -m pytest -n 2 -W ignore::DeprecationWarning tests/test_units.py tests/ops tests/layers tests/models tests/data $(PYTEST_OPTIONS)
+	.venv-oldest/bin/python -m pytest -n 2 --dist loadfile -W ignore::DeprecationWarning tests/test_units.py tests/ops tests/layers tests/models tests/data $(PYTEST_OPTIONS)
 
 fuzz: $(INSTALLED)
-	$(BIN)/python -m pytest -n 2 --run-slow tests/fuzz $(PYTEST_OPTIONS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --run-slow tests/fuzz $(PYTEST_OPTIONS)
 
 benchmark: $(INSTALLED)
 	$(BIN)/python -m benchmarks.step_time

@@ -14,7 +14,8 @@ import typer
 
 from amp_tf.command import run_command
 from amp_tf.errors import InputError
-from common.results import ROOT
+from amp_tf.physics.records import read_record, write_record
+from common.results import ROOT, commit
 from reproductions.folders import RESULTS, RUNS
 
 OUTPUT = RESULTS / "physics"
@@ -86,6 +87,7 @@ def examine(name: str, peer: Peer, preset: str, output: Path, runs: Path = RUNS)
     finished = subprocess.run([str(python), "-m", "amp_tf.cli", *words], cwd=ROOT, check=False)
     if finished.returncode not in (0, 3, 4):
         return f"{name}: failed with exit status {finished.returncode}" + ("; the result of before stays" if path.is_file() else "")
+    write_record(path, read_record(path) | {"preset": preset, "commit": commit()})
     return f"{name}: {path}"
 
 
