@@ -15,8 +15,9 @@ from amp_tf.physics.verdicts import WARN, Row, judged, told
 DISTANCES = np.geomspace(3.0, 100.0, 30)
 """Between two molecules, angstrom, beside 50 and 100."""
 
-SPACINGS, COPIES = (30.0, 60.0), (2, 4, 8)
-"""Of copies of a molecule, angstrom, and how many of them."""
+SPACINGS, COPIES = (50.0, 100.0), (2, 4, 8)
+"""Of copies of a molecule, angstrom, and how many of them. At 30 angstrom what the dipoles' 1/r³ leaves of eight waters, 1e-3 meV with GFN2-xTB,
+would be taken for a defect."""
 
 JUMP_LIMITS, FORCE_JUMP_LIMITS = (1e-3, 1.0), (1.0, 10.0)
 """meV; meV/angstrom."""
