@@ -257,7 +257,8 @@ def _reaction(task: Task, system: IonSystem, pair, engine, random):
 def build(name: str, n_frames: int, output: Path, command: str, workers: int = 1, reach: float = REACH) -> tuple[str, list[str]]:
     """Sample, label and write reference data.
 
-    Half of the frames of a system that reacts are of hot dynamics and a fifth fragments alone, otherwise a twentieth.
+    Half of the frames of a system that reacts are of hot dynamics and a fifth for fragments alone, otherwise a twentieth; a fragment of one
+    atom, which has one geometry, gives one frame of its share.
 
     Returns:
         The sha256 of the content, and a line for each reason for which frames were left out.

@@ -84,10 +84,11 @@ def examine(name: str, peer: Peer, preset: str, output: Path, runs: Path = RUNS)
         return f"{name}: skipped; {error}"
     path = output / f"{name}.json"
     words = ["check-physics", peer.target, "--preset", preset, "--json", str(path), *peer.options]
+    circumstances = {"preset": preset, "commit": commit()}
     finished = subprocess.run([str(python), "-m", "amp_tf.cli", *words], cwd=ROOT, check=False)
     if finished.returncode not in (0, 3, 4):
         return f"{name}: failed with exit status {finished.returncode}" + ("; the result of before stays" if path.is_file() else "")
-    write_record(path, read_record(path) | {"preset": preset, "commit": commit()})
+    write_record(path, read_record(path) | circumstances)
     return f"{name}: {path}"
 
 

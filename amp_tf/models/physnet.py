@@ -140,7 +140,7 @@ class PhysNet(Potential):
             self.shift.assign(shift)
 
     def start_at_zero(self) -> None:
-        """Nothing to do: the last kernels of the outputs are zero at the start."""
+        """Nothing to do: the last kernels of the outputs are zero at the start, and charges are shifted by :meth:`start_charges` alone."""
 
     def module_outputs(self, one_hot, graph: MolecularGraph) -> list[Any]:
         """y of each module [n_atoms, n_outputs], before scale and shift."""

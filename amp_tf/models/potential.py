@@ -121,8 +121,7 @@ class Potential(Checked, Computed, Saved, Trainable):
         """Before the first step: how much energies of the training data deviate, kJ/mol an atom; models that scale outputs by it do so."""
 
     def start_charges(self, charges: Mapping[str, float]) -> None:
-        """Before the first step: charges of the elements, e, that add up to the total charges of the training data as well as they can;
-        models that shift charges start with them."""
+        """Before the first step: charges of the elements, e; models that shift charges start with them."""
 
     @property
     def lists_near_pairs(self) -> bool:

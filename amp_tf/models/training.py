@@ -31,17 +31,8 @@ class Trainable(keras.Model):
         return self.compute_metrics(graph, labels, predictions)
 
     def compile(self, *arguments, jit_compile: bool = False, **settings) -> None:
-        """Keras's ``compile``; without XLA by default, which would compile anew for every size of a batch.
-
-        Keras makes the variables of losses and metrics at their first use, and TensorFlow traces a step that makes variables twice. Where
-        losses are told by name they are used here, so that training starts in half the time.
-        """
+        """Keras's ``compile``; without XLA by default, which would compile anew for every size of a batch."""
         super().compile(*arguments, jit_compile=jit_compile, **settings)
-        if isinstance(loss := settings.get("loss"), Mapping):
-            labels = {name: ops.zeros((1, 1), self.compute_dtype) for name in loss}
-            self.compute_loss(None, labels, labels)
-            self.compute_metrics(None, labels, labels)
-            self.reset_metrics()
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Restore optimizer and loss when Keras loads a saved model with ``compile=True``."""

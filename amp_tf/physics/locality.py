@@ -16,8 +16,8 @@ DISTANCES = np.geomspace(3.0, 100.0, 30)
 """Between two molecules, angstrom, beside 50 and 100."""
 
 SPACINGS, COPIES = (50.0, 100.0), (2, 4, 8)
-"""Of copies of a molecule, angstrom, and how many of them. At 30 angstrom what 1/r³ leaves of eight waters,
-1e-3 meV with GFN2-xTB, would be taken for a defect."""
+"""Of copies of a molecule, angstrom, and how many of them. At 30 angstrom what falls faster than 1/r³ leaves
+1e-3 meV of eight waters with GFN2-xTB, which would be taken for a defect."""
 
 JUMP_LIMITS, FORCE_JUMP_LIMITS = (1e-3, 1.0), (1.0, 10.0)
 """meV; meV/angstrom."""

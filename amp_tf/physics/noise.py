@@ -39,7 +39,7 @@ def measured_noise(subject: Subject, molecule: Molecule, random: np.random.Gener
     energies, forces = np.array([energy for energy, _ in found]), np.array([force.ravel() for _, force in found])
     same = [subject.energy(molecule) for _ in range(REPEATS)]
     spread = float(np.ptp(same))
-    resolution = np.finfo(np.float32 if any("float32" in name for name in subject.returned) else np.float64).eps
+    resolution = float(np.finfo(np.float32 if any("float32" in name for name in subject.returned) else np.float64).eps)
     energy = max(_about_parabola(steps, energies[:, None]), resolution * float(np.abs(energies).max()), spread)
     if len(np.unique(energies)) < FEWEST:
         energy = max(energy, _step_of_energies(subject, molecule, direction) / np.sqrt(12.0))

@@ -88,7 +88,7 @@ class TrainingConfig(pydantic.BaseModel):
     start_at_zero: bool = Field(
         False,
         description="start with zero readouts of energies and charges (paper: random); random charges among many MM particles err by "
-        "1 000 kJ/mol",
+        "1 000 kJ/mol; of PhysNet, charges at zero also where the data have ions alone",
     )
     energy_reference: Literal["fit", "lowest", "mean", "none"] = Field(
         "fit",

@@ -4,6 +4,7 @@ import json
 import math
 import os
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -18,7 +19,7 @@ from ase.data import atomic_numbers, chemical_symbols
 from amp_tf import units
 from amp_tf.data.hdf5 import read_reference_data
 from amp_tf.data.pipeline import LABELS, READ_ERROR, Frames, GraphBatches
-from amp_tf.data.reference_data import ReferenceData
+from amp_tf.data.reference_data import FrameGroup, ReferenceData
 from amp_tf.errors import DataFileError, InputError, TrainingError
 from amp_tf.files import PARTIAL, as_folder, check_outputs, locked, sha256_of, whole_file, write_text
 from amp_tf.models import Potential, load_potential
@@ -192,7 +193,8 @@ def make_potential(config: TrainingConfig, data: ReferenceData, training_frames:
     n_atoms = np.array([len(system.atomic_numbers) for system in training_frames.systems])
     deviation = float(np.std(energy_residuals_of(potential, training_frames) / n_atoms))
     potential.scale_outputs(deviation if deviation > 0.0 else units.EV)
-    potential.start_charges(fit_charges(training_frames, elements))
+    if not config.start_at_zero:
+        potential.start_charges(charges_of_ions(data.groups, elements))
     return potential
 
 
@@ -208,7 +210,7 @@ def energy_residuals_of(potential: Potential, frames: Frames) -> np.ndarray:
 
 
 def _check_charges_can_be_learnt(potential: Potential, data: ReferenceData, labels: tuple[str, ...]) -> None:
-    """Charges start at zero, where the Coulomb energy has no slope: of neutral data without dipoles they would never wake."""
+    """Charges of neutral data start at zero, where the Coulomb energy has no slope: without dipoles they would never wake."""
     if "total_charge" in potential.further_label_names and "dipole" not in labels and not any(group.total_charge for group in data.groups):
         raise InputError(
             "model.charges: the data are neutral and have no dipoles to learn charges from, so that these would stay zero; set charges to "
@@ -259,22 +261,33 @@ def _started(config: TrainingConfig, frames: Frames, start: Start, provenance: d
 
 def fit_atomic_energies(frames: Frames, elements: tuple[str, ...]) -> dict[str, float]:
     """Energies of the elements whose sums fit the energies of ``frames`` best (least squares, smallest norm), kJ/mol, in float64."""
-    return _fit_by_element(frames, frames.energies, elements)
+    counts = _counts([system.atomic_numbers for system in frames.systems], elements)
+    return dict(zip(elements, np.linalg.lstsq(counts, frames.energies, rcond=None)[0].tolist(), strict=True))
 
 
-def fit_charges(frames: Frames, elements: tuple[str, ...]) -> dict[str, float]:
-    """Charges of the elements whose sums fit the total charges of ``frames`` best (least squares, smallest norm), e.
+def charges_of_ions(groups: Sequence[FrameGroup], elements: tuple[str, ...]) -> dict[str, float]:
+    """Charges of the elements, e, with which ions of one atom that come alone and with others have the same charge in both.
 
-    Where ions come alone and with others, these give an ion the same charge in both. An even spread does not: energies of atoms would learn
-    what its Coulomb energy differs by, and keep it long after the charges are right.
+    An even spread of the total charge has another Coulomb energy in a pair than in its parts alone, which atomic energies would learn, and
+    keep long after the charges are right. An element that occurs alone has its charge; those of the others are the smallest whose sums are
+    the rest of the total charges (least squares). All are zero where no ion is alone, and those of the others where one would exceed 1 e,
+    as where molecules exchange protons.
     """
-    return _fit_by_element(frames, np.array([system.total_charge for system in frames.systems]), elements)
+    alone = {chemical_symbols[group.qm_atomic_numbers[0]]: group.total_charge for group in groups if len(group.qm_atomic_numbers) == 1}
+    others = [symbol for symbol in elements if symbol not in alone]
+    charges = {symbol: float(alone.get(symbol, 0.0)) for symbol in elements}
+    if any(charges.values()):
+        totals = [group.total_charge - sum(charges[chemical_symbols[number]] for number in group.qm_atomic_numbers) for group in groups]
+        found = np.linalg.lstsq(_counts([group.qm_atomic_numbers for group in groups], others), np.array(totals), rcond=None)[0]
+        if np.all(np.abs(found) <= 1.0):
+            charges |= dict(zip(others, found.tolist(), strict=True))
+    return charges
 
 
-def _fit_by_element(frames: Frames, values: np.ndarray, elements: tuple[str, ...]) -> dict[str, float]:
+def _counts(molecules: Sequence[np.ndarray], elements: Sequence[str]) -> np.ndarray:
+    """How many atoms of each element each molecule has, [n_molecules, n_elements]."""
     numbers = [atomic_numbers[symbol] for symbol in elements]
-    counts = np.array([[np.count_nonzero(system.atomic_numbers == number) for number in numbers] for system in frames.systems], dtype=float)
-    return dict(zip(elements, np.linalg.lstsq(counts, values, rcond=None)[0].tolist(), strict=True))
+    return np.array([[np.count_nonzero(molecule == number) for number in numbers] for molecule in molecules], dtype=float)
 
 
 def lowest_frames(frames: Frames) -> Frames:
@@ -289,6 +302,10 @@ def lowest_frames(frames: Frames) -> Frames:
         if formula not in found or energy < frames.energies[found[formula]]:
             found[formula] = number
     return frames[np.array(sorted(found.values()))]
+
+
+ROW_OF_LABEL = {"energy": (1, 1), "total_charge": (1, 1), "nonhierarchicality": (1,)}
+"""Shape of one system's or atom's label where it is no vector."""
 
 
 def compile_potential(potential: Potential, config: TrainingConfig, labels: tuple[str, ...]) -> None:
@@ -314,7 +331,12 @@ def compile_potential(potential: Potential, config: TrainingConfig, labels: tupl
         steps_per_execution=math.gcd(config.interval, 10),
         jit_compile=config.xla,
     )
+    # Keras makes variables at the first use of optimizer, losses and metrics, and TensorFlow traces a step that makes variables twice
     potential.optimizer.build(potential.trainable_variables)
+    example = {label: keras.ops.zeros(ROW_OF_LABEL.get(label, (1, 3)), potential.compute_dtype) for label in labels}
+    potential.compute_loss(None, example, example)
+    potential.compute_metrics(None, example, example)
+    potential.reset_metrics()
 
 
 def _labels(config: TrainingConfig, frames: Frames) -> tuple[str, ...]:

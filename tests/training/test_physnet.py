@@ -16,7 +16,7 @@ from amp_tf.errors import InputError, TrainingError
 from amp_tf.systems import System
 from amp_tf.training import callbacks, make_config, train
 from amp_tf.training.losses import RampedAdam, loss_weights
-from amp_tf.training.run import compile_potential, make_potential
+from amp_tf.training.run import charges_of_ions, compile_potential, make_potential
 
 MODEL = {"type": "PhysNet", "n_layers": 2, "n_features": 8, "n_radial": 6, "cutoff": 6.0, "dtype": "float64", "charges": True}
 SETTINGS = {
@@ -155,16 +155,40 @@ def test_the_scale_of_energies_is_their_deviation_an_atom(write):
     assert np.array(potential.scale)[0, 1] == 1.0
 
 
+def group_of(numbers, total_charge):
+    n = len(numbers)
+    positions = np.zeros((2, n, 3)) + 1.5 * np.arange(n)[:, None]
+    shapes = (positions, np.zeros(2), np.zeros((2, n, 3)))
+    name = "_".join(map(str, numbers))
+    return FrameGroup(name, np.array(numbers), *shapes, total_charge=total_charge, dipoles=np.zeros((2, 3)))
+
+
+@pytest.mark.parametrize(
+    ("molecules", "expected"),
+    [
+        ({(8, 1, 1): 0.0, (8, 1, 1, 1): 1.0}, (0.0, 0.0, 0.0)),  # a proton that moves is no ion of the data
+        ({(17,): -1.0, (17, 8, 1, 1): -1.0, (8, 1, 1): 0.0}, (0.0, 0.0, -1.0)),
+        ({(8, 1, 1): 0.0, (8, 1, 1, 1): 1.0, (17,): -1.0}, (0.0, 0.0, -1.0)),  # oxygen would get -2 e
+        ({(8, 1): 0.0, (8, 1, 17): 0.0, (17,): 0.0}, (0.0, 0.0, 0.0)),
+    ],
+)
+def test_charges_of_ions(molecules, expected):
+    groups = [group_of(numbers, charge) for numbers, charge in molecules.items()]
+    assert charges_of_ions(groups, ("H", "O", "Cl")) == pytest.approx(dict(zip(("H", "O", "Cl"), expected, strict=True)), abs=1e-12)
+
+
 def test_charges_start_where_ions_have_theirs_alone_and_with_others(write, tmp_path):
     """Spread evenly, the charge of a pair would have another Coulomb energy in its molecule than in the molecule alone."""
     molecule = amp_tf.read_reference_data(write(0.0)[0]).groups[0]
-    ion = FrameGroup("h", np.array([1]), np.zeros((2, 1, 3)), np.zeros(2), np.zeros((2, 1, 3)), total_charge=1.0, dipoles=np.zeros((2, 3)))
+    ion = group_of([1], 1.0)
     write_reference_data(tmp_path / "both.h5", amp_tf.read_reference_data(write()[0]).provenance, (molecule, ion))
     config, data = make_config({"data": str(tmp_path / "both.h5"), **SETTINGS}), amp_tf.read_reference_data(tmp_path / "both.h5")
     potential = make_potential(config, data, Frames.from_reference_data(data))
     pair = System([8, 1, 1], [[0.0, 0, 0], [0, 0, 1], [0, 0, 9]], 1.0)
     (raw,) = potential.compute_systems([pair], gradients=False)["raw_charges"]
     np.testing.assert_allclose(raw, [-1.0, 1.0, 1.0], atol=1e-12)
+    from_zero = make_potential(config.model_copy(update={"start_at_zero": True}), data, Frames.from_reference_data(data))
+    assert not np.any(np.array(from_zero.shift))
 
 
 def test_charges_that_would_never_wake_are_refused(write, tmp_path):
