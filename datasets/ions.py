@@ -278,14 +278,15 @@ def build(name: str, n_frames: int, output: Path, command: str, workers: int = 1
     counts = {kind: round(part * n_frames) for kind, part in share.items()}
     counts["apart"] = n_frames - sum(counts.values())
     counts["alone"] = max(counts["alone"], 1)
-    tasks = {
-        f"{kind}_{number}": Task(kind, name, number, min(PER_RUN, count - PER_RUN * number), reach)
+    tasks = [
+        Task(kind, name, number, min(PER_RUN, count - PER_RUN * number), reach)
         for kind, count in counts.items()
         if kind != "alone"
         for number in range(-(-count // PER_RUN))
-    }
+    ]
     kinds_alone = 2 * len(system.pairs)  # each fragment of each pair
-    tasks |= {f"alone_{n}": Task("alone", name, n, -(-counts["alone"] // kinds_alone), reach) for n in range(kinds_alone)}
+    tasks += [Task("alone", name, number, -(-counts["alone"] // kinds_alone), reach) for number in range(kinds_alone)]
+    tasks = {f"{task.kind}_{task.number}_{task.n_frames}": task for task in tasks}  # a part of another size is another part
     parts = Parts(output.with_name(f"{output.name}.parts"), settings)
     run_all(tasks, compute, parts, workers, name)
     results = {part: parts[part] for part in tasks}
@@ -300,7 +301,8 @@ def build(name: str, n_frames: int, output: Path, command: str, workers: int = 1
             about = {"charges": charges, "dipole": dipole, "charge": float(part["charge"])}
             frames.append(RawFrame(part["atomic_numbers"], positions, float(energy), gradients, **about))
     data = as_reference_data(frames, output.name, engine.level_of_theory, command, "total energies of the engine")
-    sampled = {"kinds": counts, "left_out": len(failures), "reach_angstrom": reach, "temperature_k": TEMPERATURE}
+    delivered = {kind: sum(len(part.get("energies", ())) for name, part in results.items() if name.startswith(kind)) for kind in counts}
+    sampled = {"kinds": delivered, "left_out": len(failures), "reach_angstrom": reach, "temperature_k": TEMPERATURE}
     of_engine = {"engine": engine.name, "engine_version": engine.version(), "random_seed": 0, "settings": sampled}
     origin = data.provenance.model_dump() | of_engine
     return write_reference_data(output, Provenance(**origin), data.groups), failures

@@ -40,9 +40,10 @@ def run(*words):
         ("RaisesFarAway", "translation,permutation", 1),
     ],
 )
-def test_exit_status(toy, tests, status):
-    finished = run(TOY + toy, "--tests", tests)
+def test_exit_status(toy, tests, status, tmp_path):
+    finished = run(TOY + toy, "--tests", tests, "--json", tmp_path / "record.json")
     assert finished.exit_code == status, finished.output
+    assert json.loads((tmp_path / "record.json").read_text())["verdicts"].keys() == set(tests.split(","))
     assert all(name in finished.output for name in tests.split(","))
 
 
