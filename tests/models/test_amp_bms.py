@@ -261,6 +261,7 @@ def test_a_site_without_charge_may_stand_on_an_atom(hydroxide):
 
 
 @needs_weights
+@pytest.mark.slow
 def test_the_dynamics_of_alanine_dipeptide(tmp_path):
     """The smoke run: built, simulated with and without a thermostat, its angles and figure; a second call runs nothing again."""
     pytest.importorskip("openmm", reason="OpenMM is not installed: pip install 'amp_tf[openmm]'")

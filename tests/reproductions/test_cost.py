@@ -61,6 +61,7 @@ def test_table6(tmp_path):
     assert growth == [1.0, 1.0]
 
 
+@pytest.mark.slow
 def test_figure4(tmp_path):
     result = result_of(figure4, tmp_path)
     assert "Uracil" in figure4.table(result["rows"])

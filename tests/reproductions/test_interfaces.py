@@ -10,19 +10,14 @@ pytest.importorskip("openmm", reason="OpenMM is not installed: pip install 'amp_
 from ase import Atoms
 from scipy.spatial.distance import cdist
 
-import amp_tf
 from amp_tf.errors import InputError
 from reproductions import amp_bms, interface_measures, interfaces
 from tests.models.test_amp_bms import GOLDEN, WEIGHTS, needs_weights
 
 
 @pytest.mark.filterwarnings("ignore:MM particle:UserWarning")
-def test_from_end_to_end(tmp_path, monkeypatch):
-    """With a small potential in the place of the one that ships."""
-    model = {"n_layers": 1, "n_features": 8, "n_radial_weights": 4, "near_cutoff": 4.0, "pairwise_coulomb": True}
-    potential = amp_tf.AMP(("H", "C", "N", "O"), 1, direct_polarization=True, coefficient_scale=1e-2, energy_scale=0.1, **model)
-    potential.save(tmp_path / "small.keras")
-    monkeypatch.setattr(interfaces, "potential_file", lambda name: tmp_path / "small.keras")
+@pytest.mark.slow
+def test_from_end_to_end(tmp_path):
     path = interfaces.reproduce("smoke", tmp_path)
     rows = json.loads(path.read_text())["rows"]
     for entry in rows:

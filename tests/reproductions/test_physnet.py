@@ -169,6 +169,7 @@ def test_a_models_own_limit_is_that_of_its_pair():
     assert abs(far[1]) < 0.11 * abs(far[0])  # it goes to zero
 
 
+@pytest.mark.slow
 def test_md17(tmp_path):
     random = np.random.default_rng(0)
     for part, n in (("train", 20), ("test", 12)):
@@ -196,6 +197,7 @@ def test_what_the_revised_md17_lacks(tmp_path):
         physnet_md17.reproduce("smoke", tmp_path, ["water"], tmp_path, tmp_path)
 
 
+@pytest.mark.slow
 def test_qm9(molecules, tmp_path):
     result = json.loads(physnet_qm9.reproduce("smoke", molecules, tmp_path, tmp_path / "runs").read_text())
     assert {row["molecules"] for row in result["rows"] if row["metric"] == "energy_mae"} == {28, 48}

@@ -194,6 +194,7 @@ def test_errors_by_distance_are_those_of_all_test_frames(cluster_results, folder
     assert len(frames) > 2
 
 
+@pytest.mark.slow
 def test_orders(folders):
     runs, results, pictures = folders
     result = json.loads(orders.reproduce("smoke", results=results, runs=runs).read_text())
@@ -407,6 +408,7 @@ def test_a_fine_tuned_run_without_its_start_is_refused(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_table2(folders):
     result = json.loads(table2.reproduce("smoke", ["Uracil"], {}, folders[1], folders[0]).read_text())
     rows = {(row["cutoff"], row["part"], row["metric"]): row for row in result["rows"]}

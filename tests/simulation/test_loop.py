@@ -38,6 +38,7 @@ def trained(data, folder, **changes):
     return folder / "potential.keras"
 
 
+@pytest.mark.slow
 def test_what_a_committee_collects_is_labelled_and_trained_on(sampled, tmp_path):
     committee = [trained(sampled, tmp_path / f"member{seed}", seed=seed) for seed in range(2)]
     collected = tmp_path / "frames.xyz"

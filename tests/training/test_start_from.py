@@ -295,6 +295,7 @@ def test_data_with_fewer_elements_and_charges_than_the_start(provenance, tmp_pat
     assert started.provenance["total_charges"] == [-1.0]
 
 
+@pytest.mark.slow
 def test_kill_9_goes_on_and_another_start_is_another_run(start_file, data_file, tmp_path):
     """A real process is killed after its first checkpoint; the rerun ends like a fresh run, and not with an altered start."""
     settings = tmp_path / "config.yaml"

@@ -262,6 +262,7 @@ def test_mm_gradients_enter_the_loss_with_their_factor(config, random):
     assert graph.mm_positions.shape == (2, 3)
 
 
+@pytest.mark.slow
 def test_validation_with_xla_leaves_out_the_particles_that_fill_up(random):
     numbers, labels = np.array([8, 1, 1]), ("energy", "qm_gradients", "mm_gradients")
     positions = np.array([[0.0, 0, 0], [0, 0, 1], [0, 1, 0]])
