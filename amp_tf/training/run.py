@@ -4,7 +4,6 @@ import json
 import math
 import os
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -14,17 +13,18 @@ import keras
 import numpy as np
 import yaml
 from ase import Atoms
-from ase.data import atomic_numbers, chemical_symbols
+from ase.data import chemical_symbols
 
 from amp_tf import units
 from amp_tf.data.hdf5 import read_reference_data
 from amp_tf.data.pipeline import LABELS, READ_ERROR, Frames, GraphBatches
-from amp_tf.data.reference_data import FrameGroup, ReferenceData
+from amp_tf.data.reference_data import ReferenceData
 from amp_tf.errors import DataFileError, InputError, TrainingError
 from amp_tf.files import PARTIAL, as_folder, check_outputs, locked, sha256_of, whole_file, write_text
 from amp_tf.models import Potential, load_potential
 from amp_tf.models.ranges import training_ranges
 from amp_tf.targets import DIPOLE_MOMENT, ENERGY
+from amp_tf.training.baselines import charges_of_ions, fit_atomic_energies, lowest_frames
 from amp_tf.training.callbacks import CHECKPOINT_FILES, Checkpoint, KeepBest, Progress, StopOnNaN, Validation, read_history
 from amp_tf.training.config import MODELS, TrainingConfig
 from amp_tf.training.evaluation import NULL_MODEL, energy_residuals, evaluate, has_reference
@@ -257,51 +257,6 @@ def _started(config: TrainingConfig, frames: Frames, start: Start, provenance: d
     started = type(potential).from_config(potential.get_config() | reference | {"provenance": provenance})
     started.set_weights(potential.get_weights())
     return started
-
-
-def fit_atomic_energies(frames: Frames, elements: tuple[str, ...]) -> dict[str, float]:
-    """Energies of the elements whose sums fit the energies of ``frames`` best (least squares, smallest norm), kJ/mol, in float64."""
-    counts = _counts([system.atomic_numbers for system in frames.systems], elements)
-    return dict(zip(elements, np.linalg.lstsq(counts, frames.energies, rcond=None)[0].tolist(), strict=True))
-
-
-def charges_of_ions(groups: Sequence[FrameGroup], elements: tuple[str, ...]) -> dict[str, float]:
-    """Charges of the elements, e, with which ions of one atom that come alone and with others have the same charge in both.
-
-    An even spread of the total charge has another Coulomb energy in a pair than in its parts alone, which atomic energies would learn, and
-    keep long after the charges are right. An element that occurs alone has its charge; those of the others are the smallest whose sums are
-    the rest of the total charges (least squares). All are zero where no ion is alone, and those of the others where one would exceed 1 e,
-    as where molecules exchange protons.
-    """
-    alone = {chemical_symbols[group.qm_atomic_numbers[0]]: group.total_charge for group in groups if len(group.qm_atomic_numbers) == 1}
-    others = [symbol for symbol in elements if symbol not in alone]
-    charges = {symbol: float(alone.get(symbol, 0.0)) for symbol in elements}
-    if any(charges.values()):
-        totals = [group.total_charge - sum(charges[chemical_symbols[number]] for number in group.qm_atomic_numbers) for group in groups]
-        found = np.linalg.lstsq(_counts([group.qm_atomic_numbers for group in groups], others), np.array(totals), rcond=None)[0]
-        if np.all(np.abs(found) <= 1.0):
-            charges |= dict(zip(others, found.tolist(), strict=True))
-    return charges
-
-
-def _counts(molecules: Sequence[np.ndarray], elements: Sequence[str]) -> np.ndarray:
-    """How many atoms of each element each molecule has, [n_molecules, n_elements]."""
-    numbers = [atomic_numbers[symbol] for symbol in elements]
-    return np.array([[np.count_nonzero(molecule == number) for number in numbers] for molecule in molecules], dtype=float)
-
-
-def lowest_frames(frames: Frames) -> Frames:
-    """The frame of lowest energy of each composition.
-
-    A fit to all frames would count the heat of those that are hot among the energies of the atoms, which then do not add up for frames of
-    another composition that are cold: networks take long to mend that, in steps of the optimizer.
-    """
-    found: dict[bytes, int] = {}
-    for number, (system, energy) in enumerate(zip(frames.systems, frames.energies, strict=True)):
-        formula = np.sort(system.atomic_numbers).tobytes()
-        if formula not in found or energy < frames.energies[found[formula]]:
-            found[formula] = number
-    return frames[np.array(sorted(found.values()))]
 
 
 ROW_OF_LABEL = {"energy": (1, 1), "total_charge": (1, 1), "nonhierarchicality": (1,)}

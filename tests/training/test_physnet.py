@@ -15,8 +15,9 @@ from amp_tf.data.reference_data import FrameGroup, Provenance
 from amp_tf.errors import InputError, TrainingError
 from amp_tf.systems import System
 from amp_tf.training import callbacks, make_config, train
+from amp_tf.training.baselines import charges_of_ions
 from amp_tf.training.losses import RampedAdam, loss_weights
-from amp_tf.training.run import charges_of_ions, compile_potential, make_potential
+from amp_tf.training.run import compile_potential, make_potential
 
 MODEL = {"type": "PhysNet", "n_layers": 2, "n_features": 8, "n_radial": 6, "cutoff": 6.0, "dtype": "float64", "charges": True}
 SETTINGS = {
@@ -156,6 +157,7 @@ def test_the_scale_of_energies_is_their_deviation_an_atom(write):
 
 
 def group_of(numbers, total_charge):
+    """Two frames of no meaning but their composition and charge."""
     n = len(numbers)
     positions = np.zeros((2, n, 3)) + 1.5 * np.arange(n)[:, None]
     shapes = (positions, np.zeros(2), np.zeros((2, n, 3)))
@@ -173,8 +175,14 @@ def group_of(numbers, total_charge):
     ],
 )
 def test_charges_of_ions(molecules, expected):
+    """Of H, O and Cl."""
     groups = [group_of(numbers, charge) for numbers, charge in molecules.items()]
     assert charges_of_ions(groups, ("H", "O", "Cl")) == pytest.approx(dict(zip(("H", "O", "Cl"), expected, strict=True)), abs=1e-12)
+
+
+def test_an_element_alone_with_two_charges_has_none():
+    groups = [group_of([26], 2.0), replace(group_of([26], 3.0), name="other"), group_of([26, 17], 2.0), group_of([17], -1.0)]
+    assert charges_of_ions(groups, ("Fe", "Cl")) == {"Fe": 0.0, "Cl": -1.0}
 
 
 def test_charges_start_where_ions_have_theirs_alone_and_with_others(write, tmp_path):

@@ -18,7 +18,8 @@ from amp_tf.errors import DataFileError, InputError, TrainingError
 from amp_tf.models import load_potential
 from amp_tf.systems import System
 from amp_tf.training import callbacks, evaluate, make_config, read_config, train
-from amp_tf.training.run import compile_potential, fit_atomic_energies, lowest_frames, make_potential
+from amp_tf.training.baselines import fit_atomic_energies, lowest_frames
+from amp_tf.training.run import compile_potential, make_potential
 from tests.training.killed import train_and_kill
 
 MODEL = {
