@@ -67,6 +67,12 @@ def test_rounding_behind_a_float_is_no_failure_either():
     assert found.failures() == []
 
 
+def test_what_dipoles_leave_far_away_is_no_defect():
+    """Copies must stand far enough apart: at 30 angstrom the higher moments of eight waters would not pass."""
+    found = check_physics(toys.WaterOfCharges(), tests="extensivity")
+    assert found.verdict("extensivity") == "pass"
+
+
 def test_walls_are_judged_from_the_bond_inward():
     """Where the hole is the only minimum, and where points inside are lost."""
     assert check_physics(toys.NothingInside(), tests="wall").verdict() == "fail"
