@@ -20,6 +20,8 @@ def draw(result: dict[str, Any], folder: Path | None = None) -> list[Path]:
         axis.axvline(TRAINING_SIZE, color="0.85", linewidth=5, zorder=0)
         for model, marker in MARKERS.items():
             of_model = sorted((entry for entry in rows if entry["model"] == model), key=lambda entry: entry["size"])
+            if not of_model:
+                continue
             sizes = [entry["size"] for entry in of_model]
             color = COLORS[model]
             axis.plot(sizes, [entry["value"] for entry in of_model], marker=marker, markersize=4, linewidth=1.2, color=color, label=model)

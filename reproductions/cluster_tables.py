@@ -11,7 +11,6 @@ import numpy as np
 
 from amp_tf.data.reference_data import FrameGroup, ReferenceData
 from common import paper
-from common.cluster_models import MODELS
 from common.results import Row, format_table, row
 from datasets.water_clusters import TRAINING_SIZE
 from reproductions.water_clusters import PAPER_SETTINGS, TABLES, Outcome, mean_but_training_size, test_groups, training_group
@@ -181,7 +180,7 @@ def size_table(rows: Sequence[Row]) -> str:
             values[model, "training_energy_mae"],
             values[model, "training_qm_gradients_mae"],
         ]
-        for model in MODELS
+        for model in dict.fromkeys(model for model, metric in values if metric == "parameters")
     ]
     return format_table(header, lines)
 

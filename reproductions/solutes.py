@@ -48,8 +48,9 @@ class Preset:
 
 PRESETS = {
     "smoke": Preset(
-        {"Uracil": 3, DFT: 3}, {"Uracil": 3}, 1, {}, {"n_layers": 1, "n_features": 8, "n_radial_weights": 4, "near_cutoff": 4.0},
-        "three steps of a one-layer model of eight features on 50 frames of uracil (unless --data is given) show that all runs, no result",
+        {"Uracil": 3, DFT: 3}, {"Uracil": 3}, 1, {},
+        {"max_order": 1, "n_layers": 1, "n_features": 8, "n_radial_weights": 4, "near_cutoff": 4.0},
+        "three steps of AMP(1) with one layer and eight features on 50 frames (unless --data is given) show that all runs, no result",
         table_2_model={"near_cutoff": None},
     ),
     "laptop": Preset(
