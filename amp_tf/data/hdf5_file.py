@@ -61,7 +61,7 @@ class _Sink(io.RawIOBase):
 
     def __init__(self, raw: io.FileIO):
         self._raw, self.error = raw, None
-        self.seek, self.tell, self.readinto, self.flush = raw.seek, raw.tell, raw.readinto, raw.flush
+        self.seek, self.tell, self.readinto = raw.seek, raw.tell, raw.readinto
 
     def write(self, data) -> int:
         data, written = memoryview(data), 0
