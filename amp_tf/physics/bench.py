@@ -34,6 +34,7 @@ class Curve:
         test, name: what it shows.
         quantity, unit: of ``x``.
         x, y: the path, and energies in eV.
+        noise: of ``y`` by rounding, eV.
         reference: energies to compare with, eV, at ``reference_x``, and where they are from.
     """
 
@@ -43,6 +44,7 @@ class Curve:
     unit: str
     x: np.ndarray
     y: np.ndarray
+    noise: float
     reference_x: np.ndarray | None = None
     reference: np.ndarray | None = None
     source: str = ""
@@ -55,7 +57,7 @@ class Curve:
 
         return {
             "test": self.test, "name": self.name, "quantity": self.quantity, "unit": self.unit, "x": numbers(self.x), "y": numbers(self.y),
-            "reference_x": numbers(self.reference_x), "reference": numbers(self.reference), "source": self.source,
+            "noise": self.noise, "reference_x": numbers(self.reference_x), "reference": numbers(self.reference), "source": self.source,
         }  # fmt: skip
 
 
@@ -160,9 +162,11 @@ class Bench:
         return judged(test, metric, molecule.name, "meV/angstrom", value / MEV, limits, LARGEST * self.noise(molecule).forces / MEV, note)
 
     def curve(
-        self, test: str, name: str, quantity: str, unit: str, x: np.ndarray, y: np.ndarray, reference: dict[str, Any] | None = None
+        self, test: str, name: str, quantity: str, unit: str, x: np.ndarray, y: np.ndarray, molecule: Molecule,
+        reference: dict[str, Any] | None = None,
     ) -> None:  # fmt: skip
-        """Keep a curve for the report, beside a reference with ``x``, ``y`` and ``source``."""
+        """Keep a curve for the report, with the noise of a molecule on it, beside a reference with ``x``, ``y`` and ``source``."""
         given = reference or {}
         shown = {key: np.array(given[name]) for key, name in {"reference_x": "x", "reference": "y"}.items() if name in given}
-        self.curves.append(Curve(test, name, quantity, unit, np.asarray(x), np.asarray(y), **shown, source=given.get("source", "")))
+        noise, source = self.noise(molecule).energy, given.get("source", "")
+        self.curves.append(Curve(test, name, quantity, unit, np.asarray(x), np.asarray(y), noise, **shown, source=source))

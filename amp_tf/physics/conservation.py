@@ -219,7 +219,8 @@ def _run(bench: Bench, molecule: Molecule, step: float, picoseconds: float) -> t
         "time",
         "ps",
         times[:: max(1, n_steps // 200)],
-        (values - values[0])[:: max(1, n_steps // 200)],
+        len(atoms) * (values - values[0])[:: max(1, n_steps // 200)],
+        molecule,
     )
     blocks = [part.mean() for part in np.array_split(rest, 10)]
     error = np.std(blocks, ddof=1) * np.sqrt(12.0 / len(blocks)) / (times[-1] + times[1])

@@ -21,7 +21,7 @@ def cosan(bench: Bench) -> Iterator[Row]:
     """Wells at 36, 108 and 180 degrees and their mirror images, the one at 180 lowest."""
     (molecule,) = bench.some([shipped("cosan")], in_domain=True)
     energies = bench.subject.curve([turned_ligand(molecule, degrees) for degrees in TURNS])
-    bench.curve("cosan", "COSAN", "angle of the ligands", "degree", TURNS, energies - np.nanmin(energies))
+    bench.curve("cosan", "COSAN", "angle of the ligands", "degree", TURNS, energies - np.nanmin(energies), molecule)
     uneven = float(np.nanmax(np.abs(energies[1:] - energies[1:][::-1])))
     yield bench.small_energy("cosan", "E(φ) - E(-φ)", molecule, uneven, ENERGY_LIMITS)
     minima = TURNS[extrema(energies, 5e-3, is_closed=True)[0]]

@@ -36,11 +36,11 @@ def extensivity(bench: Bench) -> Iterator[Row]:
         raise NotApplicable("ions far apart interact; there is no neutral molecule")
     for first, second in zip(molecules, molecules[1:] + molecules[:1], strict=True):
         alone, name = bench.subject.energy(first) + bench.subject.energy(second), f"{first.name} and {second.name}"
-        if first is molecules[0] and bench.is_thorough:
-            found = bench.subject.curve([_apart(first, second, distance) for distance in DISTANCES])
-            bench.curve("extensivity", name, "distance", "angstrom", DISTANCES, found - alone)
         near, far = (bench.subject.energy(_apart(first, second, distance)) - alone for distance in (50.0, 100.0))
         noisier = max((first, second), key=lambda molecule: bench.noise(molecule).energy)
+        if first is molecules[0] and bench.is_thorough:
+            found = bench.subject.curve([_apart(first, second, distance) for distance in DISTANCES])
+            bench.curve("extensivity", name, "distance", "angstrom", DISTANCES, found - alone, noisier)
         yield _judged_limit(bench, noisier, name, near, far, 2)
     molecule = molecules[0]
     alone = bench.subject.energy(molecule)
@@ -83,7 +83,7 @@ def cutoff(bench: Bench) -> Iterator[Row]:
     energies = both[0][:, 0]
     apart = together(first, second.at(second.positions + [0.0, -1e3, 0.0]), name="two waters")
     alone = bench.subject.energy(apart)
-    bench.curve("cutoff", "two waters", "distance of the oxygens", "angstrom", distances[::5], energies[::5] - alone)
+    bench.curve("cutoff", "two waters", "distance of the oxygens", "angstrom", distances[::5], energies[::5] - alone, apart)
     noise = bench.noise(apart)
     if lost := int(np.count_nonzero(~np.isfinite(energies))):
         yield Row("cutoff", "points lost", "two waters", value=float(lost), verdict=WARN, note=f"of {len(energies)}")

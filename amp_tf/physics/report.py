@@ -17,7 +17,7 @@ import numpy as np
 from amp_tf.files import whole_file, write_text
 from amp_tf.physics.checks import CHECKS, PhysicsResult
 from amp_tf.physics.records import record_of
-from amp_tf.physics.verdicts import FAIL, INFORMATION
+from amp_tf.physics.verdicts import FAIL, INFORMATION, NOISES
 
 OURS, REFERENCE = "#1f5fa8", "0.6"
 HIGHEST = 20.0
@@ -62,7 +62,10 @@ def _page(record, images: Mapping[str, str], compare, published: Mapping[str, st
         counts[verdict] = counts.get(verdict, 0) + 1
     summary = ", ".join(f"{number} {verdict}" for verdict, number in counts.items())
     versions = ", ".join(f"{package} {number}" for package, number in record["versions"].items())
-    about = f"{summary}. {record['date']}; {record['calls']} calculations; energies come as {', '.join(record['returned'])}; {versions}"
+    about = (
+        f"{summary}. {record['date']}; {record['calls']} calculations; energies come as {', '.join(record['returned'])}; {versions}. "
+        "The band about a curve is five times its noise."
+    )
     strip = "".join(
         f'<li><a class="{_css(verdict)}" href="#{test}"><b>{test}</b><span>{verdict}</span></a></li>'
         for test, verdict in record["verdicts"].items()
@@ -136,7 +139,7 @@ def _css(verdict: str) -> str:
 
 
 def draw(record: Mapping[str, Any], test: str, compare: Sequence[Mapping[str, Any]] = ()) -> bytes | None:
-    """All curves of a test as PNG: ours blue, references grey, others thin; None without curves."""
+    """All curves of a test as PNG: ours blue with a band of five times its noise, references grey, others thin; None without curves."""
     curves = [curve for curve in record["curves"] if curve["test"] == test]
     maps = [one for one in record["maps"] if one["test"] == test]
     if not curves and not maps:
@@ -173,6 +176,8 @@ def _draw_curve(axis, curve: Mapping[str, Any], target: str, compare: Sequence[M
             if (same["test"], same["name"]) == (curve["test"], curve["name"]):
                 axis.plot(same["x"], factor * np.array(same["y"], dtype=float), linewidth=0.8, label=other["target"][:30])
     axis.plot(curve["x"], factor * energies, color=OURS, linewidth=1.6, label=target[:30])
+    noise = NOISES * curve.get("noise", 0.0)
+    axis.fill_between(curve["x"], factor * (energies - noise), factor * (energies + noise), color=OURS, alpha=0.25, linewidth=0)
     shown = np.concatenate([energies, known])
     low, high = float(np.nanmin(shown, initial=0.0)), float(np.nanmax(shown, initial=0.0))
     if factor == 1.0 and max(high, -low) > HIGHEST:  # a wall, or a hole, would hide the rest

@@ -111,8 +111,8 @@ def diatomics(bench: Bench) -> Iterator[Row]:
         energies = _energies(bench, molecules)
         known = reference("diatomics", symbols)
         end = energies[np.isfinite(energies)][-1] if np.any(np.isfinite(energies)) else np.nan
-        bench.curve("diatomics", symbols, "distance", "angstrom", distances, energies - end, known)
         here = diatomic(symbols, length, DIATOMICS[symbols])
+        bench.curve("diatomics", symbols, "distance", "angstrom", distances, energies - end, here, known)
         depth = _depth(bench, here)
         every = extrema(energies, depth)[0]
         found = without_lone(energies, every)
@@ -167,7 +167,8 @@ def _beyond_atoms(bench: Bench, symbols: str, energy: float) -> float | None:
 def wall(bench: Bench) -> Iterator[Row]:
     """Pressed together from the bond length to 0.3 of it, the energy of a diatomic only rises."""
     for symbols, length, molecules, distances in _pairs_of_atoms(bench, lambda length: np.arange(1.5 * length, 0.3 * length, -0.02)):
-        energies, depth = _energies(bench, molecules), _depth(bench, diatomic(symbols, length, DIATOMICS[symbols]))
+        energies, here = _energies(bench, molecules), diatomic(symbols, length, DIATOMICS[symbols])
+        depth = _depth(bench, here)
         near = [place for place in extrema(energies, depth)[0] if abs(distances[place] - length) <= NEAR * length]
         # the calculator's own bond: where it has none there, nature's
         start = min(near or range(len(distances)), key=lambda place: abs(distances[place] - length))
@@ -176,7 +177,7 @@ def wall(bench: Bench) -> Iterator[Row]:
             yield Row("wall", "shape: rises", symbols, verdict=NOT_APPLICABLE, note="nothing is computed inside the bond length")
             continue
         rise = energies[inward] - energies[inward[0]]
-        bench.curve("wall", symbols, "distance", "angstrom", distances[inward], rise)
+        bench.curve("wall", symbols, "distance", "angstrom", distances[inward], rise, here)
         holes = np.flatnonzero(rise < np.maximum.accumulate(rise) - depth)
         if not len(holes):
             note = f"{rise[-1]:.3g} eV at {distances[inward[-1]]:.2f} angstrom"
@@ -208,7 +209,7 @@ def stretch(bench: Bench) -> Iterator[Row]:
                 yield Row("stretch", "shape: minima", name, verdict=ERROR, note="every point was lost")
                 continue
             end, is_whole = energies[np.isfinite(energies)][-1], bool(np.isfinite(energies[-1]))
-            bench.curve("stretch", name, "longer by", "angstrom", LENGTHS, energies - end, known)
+            bench.curve("stretch", name, "longer by", "angstrom", LENGTHS, energies - end, molecule, known)
             every = extrema(energies, _depth(bench, molecule))[0]
             found = without_lone(energies, every)
             at = ", ".join(f"{LENGTHS[place]:+.2f}" for place in found) or "none"
@@ -241,7 +242,7 @@ def bend(bench: Bench) -> Iterator[Row]:
     for molecule in bench.known([water(104.5)], in_domain=True):
         energies = _energies(bench, [water(degrees) for degrees in WATER_ANGLES])
         known = reference("bend", "water")
-        bench.curve("bend", "water, HOH", "angle", "degree", WATER_ANGLES, energies - np.nanmin(energies), known)
+        bench.curve("bend", "water, HOH", "angle", "degree", WATER_ANGLES, energies - np.nanmin(energies), molecule, known)
         minima, maxima = extrema(energies, _depth(bench, molecule))
         straight = int(np.argmin(np.abs(WATER_ANGLES - 180.0)))
         if not np.isfinite(energies[straight]):
@@ -269,7 +270,7 @@ def bend(bench: Bench) -> Iterator[Row]:
     for molecule in bench.known([of_collection("CH3CH2OH", "ethanol")], in_domain=True):
         first, middle, last = _cco(molecule)
         energies = _energies(bench, [bent(molecule, first, middle, last, by) for by in BENDS])
-        bench.curve("bend", "ethanol, CCO", "wider by", "degree", BENDS, energies - np.nanmin(energies))
+        bench.curve("bend", "ethanol, CCO", "wider by", "degree", BENDS, energies - np.nanmin(energies), molecule)
         minima, maxima = extrema(energies, _depth(bench, molecule))
         yield decided("bend", "shape: one minimum", "ethanol", (len(minima), len(maxima)) == (1, 0), value=float(len(minima)))
     bench.some([water(104.5), of_collection("CH3CH2OH", "ethanol")], in_domain=True)
@@ -287,7 +288,7 @@ def torsion(bench: Bench) -> Iterator[Row]:
     for molecule in bench.known([ethane], in_domain=True):
         energies = _energies(bench, [turned(molecule, 0, 1, degrees) for degrees in ETHANE_TURNS])
         known = reference("torsion", "ethane")
-        bench.curve("torsion", "ethane", "turned by", "degree", ETHANE_TURNS, energies - np.nanmin(energies), known)
+        bench.curve("torsion", "ethane", "turned by", "degree", ETHANE_TURNS, energies - np.nanmin(energies), molecule, known)
         minima, _ = extrema(energies, max(MEV, NOISES * bench.noise(molecule).energy), is_closed=True)
         yield decided("torsion", "shape: three minima", "ethane", len(minima) == 3, value=float(len(minima)))
         third = len(energies) // 3
@@ -300,7 +301,7 @@ def torsion(bench: Bench) -> Iterator[Row]:
         for first, second in heavy_bonds(molecule, inner=True):
             energies = _energies(bench, [turned(molecule, first, second, degrees) for degrees in BIARYL_TURNS])
             name = f"{molecule.name}, {_label(molecule, first)}-{_label(molecule, second)}"
-            bench.curve("torsion", name, "turned by", "degree", BIARYL_TURNS, energies - np.nanmin(energies))
+            bench.curve("torsion", name, "turned by", "degree", BIARYL_TURNS, energies - np.nanmin(energies), molecule)
             if not molecule.is_own:
                 uneven = float(np.nanmax(np.abs(energies[1:] - energies[1:][::-1])))
                 yield bench.small_energy("torsion", "E(φ) - E(-φ)", molecule, uneven, ENERGY_LIMITS)

@@ -49,7 +49,8 @@ def rotation(bench: Bench) -> Iterator[Row]:
             for axis in "xyz":
                 turns = Rotation.from_euler(axis, degrees[:, None], degrees=True).as_matrix()
                 energies = bench.subject.curve([molecule.at(_centred(molecule) @ turn.T) for turn in turns])
-                bench.curve("rotation", f"{molecule.name}, about {axis}", "angle", "degree", degrees, energies - np.nanmin(energies))
+                name = f"{molecule.name}, about {axis}"
+                bench.curve("rotation", name, "angle", "degree", degrees, energies - np.nanmin(energies), molecule)
                 lost = int(np.count_nonzero(~np.isfinite(energies)))
                 spread = float(np.nanmax(energies) - np.nanmin(energies))
                 note = f"{lost} of {len(energies)} lost" if lost else ""

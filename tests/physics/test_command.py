@@ -72,6 +72,13 @@ def test_what_it_writes(tmp_path):
     assert {path.name for path in tmp_path.glob("*.png")} == {f"page-{test}.png" for test in ("rotation", "wall", "diatomics")}
 
 
+def test_curves_have_the_noise_of_their_molecule():
+    """Five times that is a band in the plots: of single precision wide, of double none."""
+    single, double = (check_physics(toy(), tests="wall").curves[0].noise for toy in (toys.Rounded, toys.Smooth))
+    assert 0.0 <= double < 1e-9
+    assert single > 1e-5
+
+
 def test_an_atom_has_no_gradient_to_fail(tmp_path):
     path = tmp_path / "argon.xyz"
     Atoms("Ar").write(path)
