@@ -48,7 +48,7 @@ def _rows(size: Size, rate: float, systems: list, n_layers: int, form: str) -> l
 
 
 def table(rows: list[Row]) -> str:
-    """Relative costs in percent, times in brackets, as in the paper: a line for each number of layers."""
+    """Relative costs in percent, times in brackets, as in the paper, and the limit of the matrix products, by number of layers."""
     models = [name for name in MODELS if any(entry.get("model") == name for entry in rows)]
     lines = []
     for n_layers, form in dict.fromkeys((entry["layers"], entry["form"]) for entry in rows if "layers" in entry):
@@ -59,6 +59,8 @@ def table(rows: list[Row]) -> str:
             cells.append(f"{percent['value']:.0f}% ({spent['value']:.3g} ms)")
         lines.append([n_layers, f"ours, {form}", *cells])
         if form == list(FORMS)[-1]:
+            limits = [value_of(rows, "limit", model=name, layers=n_layers)["value"] for name in models]
+            lines.append([n_layers, "matrix products alone", *(f"{100 * limit / limits[0]:.0f}% ({limit:.3g} ms)" for limit in limits)])
             theirs = [value_of(rows, "relative_cost", model=name, layers=n_layers)["published"] for name in models[1:]]
             ms = [value_of(rows, "time", model=name, layers=n_layers)["published"] for name in models[1:]]
             lines.append([n_layers, "published", "100%", *(f"{p:.0f}% ({t:.3g} ms)" for p, t in zip(theirs, ms, strict=True))])

@@ -55,7 +55,7 @@ def test_columns_that_may_be_forces_are_told_where_there_are_none(written):
     with pytest.warns(UserWarning, match=r"look like labels and are not read: push \(--key qm_forces=push\)"):
         read_xyz(written(frame(column="push")))
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", UserWarning)
         for column in ("velocities", "momenta", "scaled_positions", "displacement"):
             read_xyz(written(frame(column=column)))
 
