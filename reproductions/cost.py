@@ -25,6 +25,10 @@ from reproductions.entry import run_reproduction
 from reproductions.folders import RESULTS
 
 ELEMENTS = ("H", "C", "N", "O", "F")
+"""Of QM9."""
+
+SOLUTE_ELEMENTS = ("H", "C", "N", "O", "S")
+
 MODELS = ("GNN", "AMP(0)", "AMP(1)", "AMP(2)", "AMP(3)")
 SOLUTES = {"Uracil": "uracil", "RA": "retinoic-acid", "SAM": "sam-cysteine"}
 FORMS = {"graph": False, "XLA": True}
@@ -81,9 +85,9 @@ def solute(name: str) -> System:
     return System(found.atomic_numbers, found.positions, found.charge)
 
 
-def make_model(name: str, n_layers: int, n_features: int, **settings: Any) -> Potential:
+def make_model(name: str, n_layers: int, n_features: int, elements: Sequence[str] = ELEMENTS, **settings: Any) -> Potential:
     """GNN or AMP(k) of the paper's form."""
-    shared = {"elements": ELEMENTS, "n_layers": n_layers, "n_features": n_features} | settings
+    shared = {"elements": elements, "n_layers": n_layers, "n_features": n_features} | settings
     return amp_tf.GNN(**shared) if name == "GNN" else amp_tf.AMP(max_order=int(name[4:-1]), **shared)
 
 

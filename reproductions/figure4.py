@@ -8,7 +8,7 @@ from amp_tf.systems import System
 from common.made_up_systems import grown
 from common.results import Row, format_table, row
 from figures.figure4 import draw
-from reproductions.cost import Size, cost_app, make_model, measure_all, measured, solute, timing_rows
+from reproductions.cost import SOLUTE_ELEMENTS, Size, cost_app, make_model, measure_all, measured, solute, timing_rows
 from reproductions.folders import RESULTS
 
 BATCH, N_LAYERS, MODELS = 60, 3, ("AMP(2)", "AMP(3)")
@@ -30,7 +30,7 @@ def _tasks(size: Size, rate: float) -> list:
 
 def _rows(size: Size, rate: float, name: str, molecule: System, model: str) -> list[Row]:
     batch = max(1, round(BATCH * size.share))
-    potential = make_model(model, N_LAYERS, size.n_features)
+    potential = make_model(model, N_LAYERS, size.n_features, SOLUTE_ELEMENTS)
     n_edges = len(potential.build_graph([molecule]).receivers)
     values = measured(potential, [molecule] * batch, size.seconds, rate, ("qm_gradients",), xla=True)
     who = {"system": name, "atoms": len(molecule.positions), "edges": n_edges, "model": model}

@@ -4,7 +4,19 @@ from pathlib import Path
 
 from common import paper
 from common.results import Row, format_table
-from reproductions.cost import FORMS, MODELS, Size, cost_app, make_model, measure_all, measured, solute, timing_rows, value_of
+from reproductions.cost import (
+    FORMS,
+    MODELS,
+    SOLUTE_ELEMENTS,
+    Size,
+    cost_app,
+    make_model,
+    measure_all,
+    measured,
+    solute,
+    timing_rows,
+    value_of,
+)
 from reproductions.folders import RESULTS
 
 BATCH, N_LAYERS = 60, 3
@@ -25,7 +37,7 @@ def _tasks(size: Size, rate: float) -> list:
 
 def _rows(size: Size, rate: float, name: str, model: str) -> list[Row]:
     batch = max(1, round(BATCH * size.share))
-    potential, systems = make_model(model, N_LAYERS, size.n_features), [solute(name)] * batch
+    potential, systems = make_model(model, N_LAYERS, size.n_features, SOLUTE_ELEMENTS), [solute(name)] * batch
     theirs = dict(zip(paper.TABLE_5_MODELS, paper.TABLE_5[name][1], strict=True))[model]
     rows = []
     for form, xla in FORMS.items():

@@ -8,7 +8,7 @@ from amp_tf.simulation.solutes import solute_by_name
 from common import paper
 from common.made_up_systems import NEAR_CUTOFF, surrounded
 from common.results import Row, format_table, row
-from reproductions.cost import SOLUTES, Size, cost_app, make_model, measure_all, measured, timing_rows, value_of
+from reproductions.cost import SOLUTE_ELEMENTS, SOLUTES, Size, cost_app, make_model, measure_all, measured, timing_rows, value_of
 from reproductions.folders import RESULTS
 
 BATCH, N_LAYERS = 10, 3
@@ -33,7 +33,7 @@ def _rows(size: Size, rate: float, name: str, embedding: str) -> list[Row]:
     """Of one solute and form, over the numbers of particles."""
     batch = max(1, round(BATCH * size.share))
     settings = {"direct_polarization": True, "pairwise_coulomb": True, "long_range_cutoff": 50.0} | EMBEDDING[embedding]
-    potential = make_model("AMP(3)", N_LAYERS, size.n_features, **settings)
+    potential = make_model("AMP(3)", N_LAYERS, size.n_features, SOLUTE_ELEMENTS, **settings)
     molecule, rows, least = solute_by_name(SOLUTES[name]), [], None
     for n_mm in size.mm_particles:
         systems = [surrounded(molecule, n_mm, np.random.default_rng([n_mm, number])) for number in range(batch)]

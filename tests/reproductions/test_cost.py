@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from ase.data import chemical_symbols
 
 from common import paper
 from figures.figure4 import draw
@@ -30,6 +31,7 @@ def test_the_batch_is_that_of_the_paper():
 @pytest.mark.parametrize("name", cost.SOLUTES)
 def test_the_solutes_are_those_of_the_paper(name):
     assert len(cost.solute(name).positions) == paper.TABLE_5[name][0]
+    assert {chemical_symbols[number] for number in cost.solute(name).atomic_numbers} <= set(cost.SOLUTE_ELEMENTS)
 
 
 def test_table4(tmp_path):
