@@ -5,7 +5,7 @@ import resource
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import tensorflow as tf
@@ -15,13 +15,20 @@ MATRIX_SIZE = 3000
 
 def median_time(function: Callable[[], object], seconds: float = 2.0) -> float:
     """Median seconds of a call, after two calls that do not count; at least five calls."""
-    function(), function()
-    times, end = [], time.perf_counter() + seconds
-    while len(times) < 5 or time.perf_counter() < end:
-        start = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
+    return median_times([function], seconds)[0]
+
+
+def median_times(functions: Sequence[Callable[[], object]], seconds: float = 2.0) -> list[float]:
+    """Those of several functions that are called in turn: what slows the machine for a while slows all. ``seconds`` are for each."""
+    for function in functions:
+        function(), function()
+    times, end = [[] for _ in functions], time.perf_counter() + len(functions) * seconds
+    while len(times[0]) < 5 or time.perf_counter() < end:
+        for function, of_function in zip(functions, times, strict=True):
+            start = time.perf_counter()
+            function()
+            of_function.append(time.perf_counter() - start)
+    return [statistics.median(of_function) for of_function in times]
 
 
 def largest_memory() -> float:

@@ -7,7 +7,7 @@ import dataclasses
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -20,7 +20,7 @@ from amp_tf.progress import progress_bar
 from amp_tf.simulation.solutes import solute_by_name, solute_from_smiles
 from amp_tf.systems import System
 from common.results import Row, row, write_result
-from common.timing import matrix_product_operations, matrix_product_rate, median_time
+from common.timing import matrix_product_operations, matrix_product_rate, median_times
 from reproductions.entry import run_reproduction
 from reproductions.folders import RESULTS
 
@@ -36,7 +36,7 @@ FORMS = {"graph": False, "XLA": True}
 
 DIFFERS = (
     "Differs from the paper: a processor (see hardware) instead of an NVIDIA Titan V, so only relative costs compare; "
-    "time of repeated calls on one batch, median."
+    "median of repeated calls on one batch, of what stands on a line in turn."
 )
 
 MEDIUM = ("CC12CC1C(O)C2O", "COC1CC2OC2C1", "CC(O)C1CC1C=O", "OC1CC2CC1CO2")
@@ -91,10 +91,18 @@ def make_model(name: str, n_layers: int, n_features: int, elements: Sequence[str
     return amp_tf.GNN(**shared) if name == "GNN" else amp_tf.AMP(max_order=int(name[4:-1]), **shared)
 
 
-def measured(
-    potential: Potential, systems: Sequence[System], seconds: float, rate: float, gradients: Sequence[str] = (), xla: bool = False
-) -> dict[str, float]:
-    """Milliseconds of one call on a batch, and the limit of its matrix products."""
+class Prepared(NamedTuple):
+    """An evaluation of one batch."""
+
+    call: Callable[[], Any]
+    limit: float
+    """Of its matrix products, ms."""
+
+
+def prepared(
+    potential: Potential, systems: Sequence[System], rate: float, gradients: Sequence[str] = (), xla: bool = False
+) -> Prepared:  # fmt: skip
+    """Energies, and gradients of these names, of a batch, traced or compiled."""
     fields = [tf.constant(array) for array in potential.build_graph(systems)]
 
     def evaluation(*fields):
@@ -103,8 +111,13 @@ def measured(
 
     operations = matrix_product_operations(tf.function(evaluation).get_concrete_function(*fields))
     compiled = tf.function(evaluation, jit_compile=xla).get_concrete_function(*fields)
-    spent = median_time(lambda: compiled(*fields)[0].numpy(), seconds)
-    return {"time": 1e3 * spent, "limit": 1e3 * operations / rate}
+    return Prepared(lambda: compiled(*fields)[0].numpy(), 1e3 * operations / rate)
+
+
+def measured(evaluations: Sequence[Prepared], seconds: float) -> list[dict[str, float]]:
+    """Milliseconds of one call of each, and the limit of its matrix products; they are called in turn, ``seconds`` for each."""
+    spent = median_times([evaluation.call for evaluation in evaluations], seconds)
+    return [{"time": 1e3 * each, "limit": evaluation.limit} for each, evaluation in zip(spent, evaluations, strict=True)]
 
 
 def measure_all(

@@ -16,6 +16,7 @@ from reproductions import (
     cluster_tables,
     dynamics_table,
     figure2,
+    figure4,
     interfaces,
     learning_curves,
     orders,
@@ -25,6 +26,9 @@ from reproductions import (
     physnet_tails,
     table1,
     table2,
+    table4,
+    table5,
+    table6,
 )
 from reproductions.folders import RESULTS
 
@@ -64,6 +68,10 @@ BLOCKS: dict[str, tuple[Path, Callable[[dict[str, Any]], str]]] = {
     "terms": (RESULTS / "figure3.laptop.json", _terms),
     "table1": (RESULTS / "table1-Uracil-RA-SAM.laptop.json", _with_differences(table1.table)),
     "table2": (RESULTS / "table2.laptop.json", _with_differences(table2.table)),
+    "table4": (RESULTS / "table4.laptop.json", lambda result: table4.table(result["rows"])),
+    "table5": (RESULTS / "table5.laptop.json", lambda result: table5.table(result["rows"])),
+    "table6": (RESULTS / "table6.laptop.json", lambda result: table6.table(result["rows"])),
+    "figure4": (RESULTS / "figure4.laptop.json", lambda result: figure4.table(result["rows"])),
     "dynamics": (RESULTS / "dynamics.laptop.json", _with_differences(dynamics_table.table)),
     "dipeptide": (RESULTS / "dipeptide.laptop.json", _with_differences(dynamics_table.dipeptide_table)),
     "interfaces": (RESULTS / "interfaces.laptop.json", _with_differences(interfaces.table)),
@@ -139,6 +147,20 @@ LINES = (
     _solute("uracil in water", "Uracil"),
     _solute("retinoic acid", "RA"),
     _solute("SAM and cysteine", "SAM"),
+    Line(
+        "Table 4: cost of AMP(3), three layers, % of GNN",
+        "table4",
+        {"model": "AMP(3)", "layers": 3, "form": "XLA"},
+        ("relative_cost",),
+        "make reproduce-table4",
+    ),
+    Line(
+        "Table 6, uracil: cost with 1000 charges / with 10",
+        "table6",
+        {"system": "Uracil", "embedding": "near and far", "mm_particles": 1000},
+        ("growth",),
+        "make reproduce-table6",
+    ),
 )
 
 
@@ -148,7 +170,7 @@ def _values(line: Line, rows: list[dict[str, Any]], key: str) -> str:
     for metric in line.metrics:
         values = [row[key] for row in rows if row["metric"] == metric and line.rows.items() <= row.items()]
         known = [value for value in values if value is not None]
-        found.append(f"{median(known):.2g}" if known else "–")
+        found.append("–" if not known else f"{median(known):.0f}" if median(known) >= 100 else f"{median(known):.2g}")
     return " / ".join(found)
 
 

@@ -13,6 +13,7 @@ from reproductions.cost import (
     make_model,
     measure_all,
     measured,
+    prepared,
     solute,
     timing_rows,
     value_of,
@@ -29,21 +30,24 @@ def reproduce(preset: str, folder: Path = RESULTS) -> Path:
 
 def _tasks(size: Size, rate: float) -> list:
     return [
-        ({"system": name, "model": model}, lambda name=name, model=model: _rows(size, rate, name, model))
+        ({"system": name, "form": form}, lambda name=name, form=form: _rows(size, rate, name, form))
         for name in size.solutes
-        for model in size.models
+        for form in FORMS
     ]
 
 
-def _rows(size: Size, rate: float, name: str, model: str) -> list[Row]:
-    batch = max(1, round(BATCH * size.share))
-    potential, systems = make_model(model, N_LAYERS, size.n_features, SOLUTE_ELEMENTS), [solute(name)] * batch
-    theirs = dict(zip(paper.TABLE_5_MODELS, paper.TABLE_5[name][1], strict=True))[model]
-    rows = []
-    for form, xla in FORMS.items():
-        values = measured(potential, systems, size.seconds, rate, ("qm_gradients",), xla)
-        rows += timing_rows(values, batch, theirs, system=name, atoms=len(systems[0].positions), model=model, form=form)
-    return rows
+def _rows(size: Size, rate: float, name: str, form: str) -> list[Row]:
+    """Of one solute and form, over the models."""
+    systems = [solute(name)] * max(1, round(BATCH * size.share))
+    models = [make_model(model, N_LAYERS, size.n_features, SOLUTE_ELEMENTS) for model in size.models]
+    found = measured([prepared(model, systems, rate, ("qm_gradients",), FORMS[form]) for model in models], size.seconds)
+    theirs = dict(zip(paper.TABLE_5_MODELS, paper.TABLE_5[name][1], strict=True))
+    who = {"system": name, "atoms": len(systems[0].positions), "form": form}
+    return [
+        row
+        for model, values in zip(size.models, found, strict=True)
+        for row in timing_rows(values, len(systems), theirs[model], **who, model=model)
+    ]
 
 
 def table(rows: list[Row]) -> str:

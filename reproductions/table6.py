@@ -8,7 +8,7 @@ from amp_tf.simulation.solutes import solute_by_name
 from common import paper
 from common.made_up_systems import NEAR_CUTOFF, surrounded
 from common.results import Row, format_table, row
-from reproductions.cost import SOLUTE_ELEMENTS, SOLUTES, Size, cost_app, make_model, measure_all, measured, timing_rows, value_of
+from reproductions.cost import SOLUTE_ELEMENTS, SOLUTES, Size, cost_app, make_model, measure_all, measured, prepared, timing_rows, value_of
 from reproductions.folders import RESULTS
 
 BATCH, N_LAYERS = 10, 3
@@ -34,17 +34,18 @@ def _rows(size: Size, rate: float, name: str, embedding: str) -> list[Row]:
     batch = max(1, round(BATCH * size.share))
     settings = {"direct_polarization": True, "pairwise_coulomb": True, "long_range_cutoff": 50.0} | EMBEDDING[embedding]
     potential = make_model("AMP(3)", N_LAYERS, size.n_features, SOLUTE_ELEMENTS, **settings)
-    molecule, rows, least = solute_by_name(SOLUTES[name]), [], None
-    for n_mm in size.mm_particles:
-        systems = [surrounded(molecule, n_mm, np.random.default_rng([n_mm, number])) for number in range(batch)]
-        values = measured(potential, systems, size.seconds, rate, ("qm_gradients", "mm_gradients"))
-        theirs = dict(zip(paper.TABLE_6_SYSTEMS, paper.TABLE_6.get(n_mm, (None,) * 3), strict=True))[name]
-        start = dict(zip(paper.TABLE_6_SYSTEMS, paper.TABLE_6.get(size.mm_particles[0], (None,) * 3), strict=True))[name]
-        least = least or values["time"]
-        who = {"system": name, "embedding": embedding, "mm_particles": n_mm}
+    molecule, rows = solute_by_name(SOLUTES[name]), []
+    batches = {
+        n_mm: [surrounded(molecule, n_mm, np.random.default_rng([n_mm, number])) for number in range(batch)] for n_mm in size.mm_particles
+    }
+    found = measured([prepared(potential, systems, rate, ("qm_gradients", "mm_gradients")) for systems in batches.values()], size.seconds)
+    published = {n_mm: dict(zip(paper.TABLE_6_SYSTEMS, values, strict=True))[name] for n_mm, values in paper.TABLE_6.items()}
+    start = published.get(size.mm_particles[0])
+    for n_mm, values in zip(batches, found, strict=True):
+        theirs, who = published.get(n_mm), {"system": name, "embedding": embedding, "mm_particles": n_mm}
         rows += timing_rows(values, batch, theirs, **who)
         growth = None if theirs is None or start is None else theirs / start
-        rows.append(row("growth", "", values["time"] / least, growth, **who))
+        rows.append(row("growth", "", values["time"] / found[0]["time"], growth, **who))
     return rows
 
 

@@ -356,7 +356,7 @@ def test_keras_fit_evaluate_and_predict_keep_their_meaning(springs):
 def test_changing_sizes_do_not_retrace_training(random):
     systems = [System(np.array([8, *[1] * n]), random.uniform(0, 4, size=(n + 1, 3))) for n in range(1, 9)]
     frames = Frames(systems, random.normal(size=8), [random.normal(size=system.positions.shape) for system in systems])
-    potential = amp_tf.AMP(("H", "O"), 2, n_layers=1, n_features=4)
+    potential = amp_tf.AMP(("H", "O"), 1, n_layers=1, n_features=4)
     potential.compile(optimizer="adam", loss={"energy": "mse", "qm_gradients": "mse"})
     traces = []
     original = potential.train_step
@@ -476,7 +476,7 @@ def embedded(tmp_path, random):
 
 
 GNN_P = {"type": "GNN", "n_layers": 1, "n_features": 4, "pairwise_coulomb": True}
-NEAR_AND_FAR = {**GNN_P, "type": "AMP", "direct_polarization": True, "near_cutoff": 4.5}
+NEAR_AND_FAR = {**GNN_P, "type": "AMP", "max_order": 1, "direct_polarization": True, "near_cutoff": 4.5}
 
 
 def embedded_config(config, file, model=None, **settings):
