@@ -138,7 +138,7 @@ def measure_all(
         bar.set_postfix(identifiers, refresh=False)
         rows += measure()
     rows.append(row("matrix_product_rate", "GFLOP/s", 1e-9 * rate))
-    return write_result(name, preset, rows, started, folder, differs=DIFFERS)
+    return write_result(name, preset, rows, started, folder, seeds=None, data=None, differs=DIFFERS)
 
 
 def timing_rows(values: dict[str, float], per: int, published: float | None = None, **identifiers: Any) -> list[Row]:

@@ -340,6 +340,9 @@ def test_shipped_results_belong_to_the_shipped_data(water_dimer_file):
     digests = {file.name: read_reference_data(file).sha256 for file in (water_dimer_file, cluster_models.DATA)}
     for path in RESULTS.glob("*.laptop.json"):
         data = json.loads(path.read_text())["data"]
+        if data is None:
+            assert path.name.startswith(("table4", "table5", "table6", "figure4")), f"{path} does not say of what data it is"
+            continue
         if str(data.get("file", "")).startswith("datasets/"):
             assert data["sha256"] == digests[data["file"].removeprefix("datasets/")]
         else:  # too large to ship, or of others
