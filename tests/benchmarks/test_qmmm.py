@@ -17,6 +17,7 @@ def test_charges_stand_where_they_should(random):
         assert 1.8 < np.linalg.norm(system.positions[:, None] - system.mm_positions, axis=-1).min() < 3.0
 
 
+@pytest.mark.slow
 def test_expanded_and_direct_sums_are_compared(monkeypatch, capsys):
     monkeypatch.setattr(far_charges, "median_time", lambda function, seconds=0: (function(), 1e-3)[1])
     far_charges.main(particles=[3000])

@@ -121,6 +121,7 @@ def test_weights_in_the_units_of_the_package():
     assert of_mm == pytest.approx({"mm_gradients": 7.0 * 0.548453}, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_it_trains_and_an_interrupted_run_ends_where_an_uninterrupted_one_does(write, tmp_path, monkeypatch):
     """The weights of the lowest validation loss are saved; charges wake up from dipoles."""
     path, _ = write(0.0)
