@@ -65,7 +65,7 @@ class Size:
 
 
 PRESETS = {
-    "smoke": Size(("GNN", "AMP(1)"), (1, 2), 8, 0.05, 0.05, ("Uracil",), (10, 20), (4, 8)),
+    "smoke": Size(("GNN", "AMP(1)"), (1, 2), 8, 0.05, 0.05, ("SAM",), (10, 20), (4, 8)),
     "laptop": Size(),
     "paper": Size(seconds=60.0),
 }
@@ -99,9 +99,7 @@ class Prepared(NamedTuple):
     """Of its matrix products, ms."""
 
 
-def prepared(
-    potential: Potential, systems: Sequence[System], rate: float, gradients: Sequence[str] = (), xla: bool = False
-) -> Prepared:  # fmt: skip
+def prepared(potential: Potential, systems: Sequence[System], rate: float, gradients: Sequence[str] = (), xla: bool = False) -> Prepared:
     """Energies, and gradients of these names, of a batch, traced or compiled."""
     fields = [tf.constant(array) for array in potential.build_graph(systems)]
 

@@ -49,9 +49,9 @@ def test_table4(tmp_path):
 def test_table5(tmp_path):
     result = result_of(table5, tmp_path)
     text = table5.table(result["rows"])
-    assert "0.82 ms (161%)" in text  # published, uracil, AMP(1)
+    assert "1.95 ms (224%)" in text  # published, SAM, AMP(1)
     times = [row for row in result["rows"] if row["metric"] == "time"]
-    assert {row["atoms"] for row in times} == {12}
+    assert {row["atoms"] for row in times} == {63}
     assert {row["form"] for row in times} == {"graph", "XLA"}
 
 
@@ -59,7 +59,7 @@ def test_table6(tmp_path):
     result = result_of(table6, tmp_path)
     text = table6.table(result["rows"])
     assert "ours, near and far" in text
-    assert "5.6 ms (1.00)" in text  # published, uracil, 10 particles
+    assert "20.5 ms (1.00)" in text  # published, SAM, 10 particles
     growth = [row["value"] for row in result["rows"] if row["metric"] == "growth" and row["mm_particles"] == 10]
     assert growth == [1.0, 1.0]
 
@@ -67,10 +67,10 @@ def test_table6(tmp_path):
 @pytest.mark.slow
 def test_figure4(tmp_path):
     result = result_of(figure4, tmp_path)
-    assert "Uracil" in figure4.table(result["rows"])
+    assert "SAM" in figure4.table(result["rows"])
     edges = {row["system"]: row["edges"] for row in result["rows"] if row["metric"] == "time_per_edge"}
-    positions = cost.solute("Uracil").positions
-    assert edges["Uracil"] == np.count_nonzero(np.linalg.norm(positions[:, None] - positions, axis=-1) < 5.0) - 12
+    positions = cost.solute("SAM").positions
+    assert edges["SAM"] == np.count_nonzero(np.linalg.norm(positions[:, None] - positions, axis=-1) < 5.0) - 63
     paths = draw(result, tmp_path)
     assert all(path.stat().st_size > 5000 for path in paths)
 
