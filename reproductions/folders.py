@@ -12,6 +12,8 @@ from common.results import ROOT
 RESULTS = ROOT / "reproductions" / "results"
 RUNS = ROOT / "runs"
 WEIGHTS = ROOT / "reproductions" / "weights"
+AT_ONCE = RUNS / "at_once"
+"""Where the results of evaluations at once go, so that those of the training runs stay."""
 
 
 def read_result(name: str, preset: str, folder: Path = RESULTS) -> dict[str, Any]:

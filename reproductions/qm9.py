@@ -167,10 +167,7 @@ def reproduce(preset: str, targets: Sequence[str] | None, given: Path | None, ru
 
 def rows_of(job: Job, result: TrainingResult) -> list[Row]:
     """Errors of a run in the paper's unit, beside the published ones of that model."""
-    name = TARGETS[job.target]
-    unit, values = paper.TABLE_3[job.target]
-    published = dict(zip(paper.TABLE_3_MODELS, values, strict=True)).get(job.model.removesuffix("(3)"))
-    factor = TO_PAPER.get(name, MEV)
+    unit, published, factor = paper_entry(job.target, job.model)
     who = {"target": job.target, "model": job.model, "n_train": job.n_train}
     rows = []
     for entry in result.metrics:
@@ -179,6 +176,13 @@ def rows_of(job: Job, result: TrainingResult) -> list[Row]:
     null = next(entry["null_model"] for entry in result.metrics if entry["split"] == "test")
     seconds = result.potential.provenance["training_seconds"]
     return [*rows, row("null_model_test_mae", unit, factor * null, **who), row("training_time", "s", seconds, **who)]
+
+
+def paper_entry(target: str, model: str) -> tuple[str, float | None, float]:
+    """The paper's unit of a target, its error of a model, and the factor from our unit."""
+    unit, values = paper.TABLE_3[target]
+    published = dict(zip(paper.TABLE_3_MODELS, values, strict=True)).get(model.removesuffix("(3)"))
+    return unit, published, TO_PAPER.get(TARGETS[target], MEV)
 
 
 def differs(settings: Preset, data: ReferenceData) -> str:
@@ -192,3 +196,10 @@ def differs(settings: Preset, data: ReferenceData) -> str:
     if "n_features" in settings.changes:
         parts.append(f"{settings.changes['n_features']} features in all models (paper: 128 in AMP)")
     return f"Differs from the paper: {'; '.join(parts)}; energies trained in kJ/mol (paper: kcal/mol); one seed."
+
+
+if __name__ == "__main__":
+    from reproductions.shipped_qm9 import ship_weights  # which imports this module
+
+    for written in ship_weights():
+        print(f"wrote {written}")

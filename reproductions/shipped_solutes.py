@@ -15,7 +15,7 @@ from amp_tf.errors import InputError
 from amp_tf.files import write_text
 from common.results import Row, format_table, row, write_result
 from common.solute_model import SOLUTES
-from reproductions.folders import RUNS, WEIGHTS, copy_compressed
+from reproductions.folders import AT_ONCE, RUNS, WEIGHTS, copy_compressed
 from reproductions.solute_tables import data_record, differs, now, short_number
 from reproductions.solutes import (
     DFT,
@@ -34,9 +34,6 @@ from reproductions.solutes import (
 )
 
 FOLDER = WEIGHTS / "solutes"
-AT_ONCE = RUNS / "at_once"
-"""Where the results of evaluations at once go, so that those of the training runs stay."""
-
 N_FRAMES = 20
 """Test frames of each solute and ordering that ship."""
 

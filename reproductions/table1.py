@@ -7,8 +7,8 @@ from common import paper
 from common.results import Row, format_table, row, write_result
 from figures.table1 import draw
 from reproductions.entry import solutes_app
-from reproductions.folders import RESULTS, RUNS
-from reproductions.shipped_solutes import AT_ONCE, FOLDER, answer_table, answers, write_answer
+from reproductions.folders import AT_ONCE, RESULTS, RUNS
+from reproductions.shipped_solutes import FOLDER, answer_table, answers, write_answer
 from reproductions.solute_runs import outcomes
 from reproductions.solute_tables import curves, data_records, differs, error_rows, error_table, extrapolated, now, settings_record
 from reproductions.solutes import DFT, LABELS, PRESETS, TITLES, Job, jobs_of, result_name

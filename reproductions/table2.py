@@ -11,8 +11,8 @@ from amp_tf.data.reference_data import ReferenceData
 from common import paper
 from common.results import Row, format_table, row, write_result
 from reproductions.entry import solutes_app
-from reproductions.folders import RESULTS, RUNS
-from reproductions.shipped_solutes import AT_ONCE, FOLDER, answer_table, answers, frames_name, write_answer
+from reproductions.folders import AT_ONCE, RESULTS, RUNS
+from reproductions.shipped_solutes import FOLDER, answer_table, answers, frames_name, write_answer
 from reproductions.solute_runs import data_file, outcomes
 from reproductions.solute_tables import data_records, differs, error_rows, error_table, now, settings_record
 from reproductions.solutes import CUTOFFS, LABELS, Job, jobs_of, result_name

@@ -1,6 +1,8 @@
 """Table 3 in its smoke preset, on molecules that are made up, and what it trains."""
 
 import json
+import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from amp_tf.targets import TARGET_UNITS
 from amp_tf.training import make_config
 from common import paper
 from figures.table3 import draw
-from reproductions import qm9, table3
+from reproductions import qm9, shipped_qm9, table3
 from tests.training.test_targets import NUMBERS, POSITIONS
 
 PROVENANCE = Provenance(engine="test", engine_version="1", level_of_theory="test", builder_command="", random_seed=0, energy_reference="0")
@@ -21,19 +23,33 @@ PROVENANCE = Provenance(engine="test", engine_version="1", level_of_theory="test
 
 @pytest.fixture(scope="module")
 def molecules(tmp_path_factory):
-    """Sixty bent molecules whose properties all follow their C=O bond."""
+    """Sixty bent molecules whose properties follow their C=O bond, all but U0, which tells them apart."""
     random = np.random.default_rng(0)
     positions = POSITIONS + 0.05 * random.normal(size=(60, 4, 3))
     bonds = np.linalg.norm(positions[:, 1] - positions[:, 0], axis=1)
     path = tmp_path_factory.mktemp("qm9") / "molecules.h5"
-    write_reference_data(path, PROVENANCE, (FrameGroup("CH2O", NUMBERS, positions, bonds, targets=dict.fromkeys(TARGET_UNITS, bonds)),))
+    targets = dict.fromkeys(TARGET_UNITS, bonds) | {"u0": 10.0 * np.arange(60)}
+    write_reference_data(path, PROVENANCE, (FrameGroup("CH2O", NUMBERS, positions, bonds, targets=targets),))
     return path
 
 
 @pytest.fixture(scope="module")
-def result(molecules, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("table3")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("table3")
+
+
+@pytest.fixture(scope="module")
+def result(molecules, folder):
     return json.loads(qm9.reproduce("smoke", None, molecules, folder / "runs", folder / "results").read_text())
+
+
+@pytest.fixture(scope="module")
+def weights(result, molecules, folder):
+    """What ships of the smoke runs."""
+    shutil.copy(molecules, folder / "runs" / "qm9.h5")
+    written = shipped_qm9.ship_weights(folder / "runs", folder / "weights", "smoke", molecules)
+    assert [path.name for path in written] == ["HOMO.keras", "mu.keras", shipped_qm9.TRAINED_ON]
+    return folder / "weights"
 
 
 def test_every_model_and_number_of_molecules_has_its_error(result):
@@ -62,6 +78,36 @@ def test_the_table_and_the_figure(result, tmp_path):
     assert line.count("|") == 2 + 1 + len(paper.TABLE_3_MODELS) + len(qm9.MODELS) + 1
     assert all(path.stat().st_size > 5000 for path in draw(result, tmp_path))
     assert draw(result | {"rows": [row for row in result["rows"] if row["n_train"] == 40]}, tmp_path) == []
+
+
+def test_what_ships_answers_on_molecules_that_did_not_train_it(weights, molecules, result, tmp_path):
+    answered = json.loads(shipped_qm9.answer(["HOMO", "mu", "U0"], weights, molecules, tmp_path).read_text())
+    found = {(row["target"], row["part"]): row for row in answered["rows"] if row["metric"] == "test_mae"}
+    trained = next(
+        row for row in result["rows"] if (row["target"], row["model"], row["n_train"], row["metric"]) == ("HOMO", "AMP(3)", 40, "test_mae")
+    )
+    assert found["HOMO", shipped_qm9.FULL]["value"] == pytest.approx(trained["value"])
+    assert found["HOMO", shipped_qm9.SHIPPED]["value"] > 0.0
+    assert found["U0", shipped_qm9.FULL]["value"] is None
+    text = shipped_qm9.table(answered["rows"])
+    assert "computed now, " in text
+    assert text.count("not shipped: RETRAIN=1 trains it") == 1
+
+
+def test_molecules_that_trained_are_known_by_atoms_and_energy(molecules):
+    data = qm9.read_reference_data(molecules)
+    assert shipped_qm9.numbers_of_known(data, data, np.array([3, 5])) == [3, 5]
+    other_atoms = replace(data, groups=(replace(data.groups[0], qm_atomic_numbers=np.array([6, 8, 1, 9])),))
+    assert shipped_qm9.numbers_of_known(other_atoms, data, np.array([3, 5])) == []
+
+
+def test_what_cannot_be_answered(weights, molecules, tmp_path):
+    with pytest.raises(InputError, match="unknown target 'homo'; Table 3 has U0"):
+        shipped_qm9.answer(["homo"], weights, molecules, tmp_path)
+    altered = shutil.copytree(weights, tmp_path / "weights")
+    (altered / shipped_qm9.TRAINED_ON).write_text('{"data_sha256": "another", "molecules": []}')
+    with pytest.raises(InputError, match=r"was trained on other data than .* tells of; take both from the repository"):
+        shipped_qm9.answer(["HOMO"], altered, molecules, tmp_path)
 
 
 @pytest.mark.parametrize("preset", qm9.PRESETS)

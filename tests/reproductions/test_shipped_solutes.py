@@ -20,7 +20,7 @@ from amp_tf.training.run import make_potential
 from common import paper
 from common.results import ROOT
 from datasets.qmmm_solutes import SHIPPED_FILE
-from reproductions import shipped_solutes, solutes, table1, table2
+from reproductions import folders, shipped_solutes, solutes, table1, table2
 from reproductions.entry import solutes_app
 from reproductions.shipped_solutes import FULL, SHIPPED, ship_weights
 
@@ -192,7 +192,7 @@ def test_frames_of_other_data_are_refused(copy, tmp_path):
 
 
 def test_results_at_once_go_where_git_ignores_them():
-    assert shipped_solutes.AT_ONCE.parent == ROOT / "runs"
+    assert folders.AT_ONCE.parent == ROOT / "runs"
     assert "runs/" in (ROOT / ".gitignore").read_text().splitlines()
 
 

@@ -1,0 +1,126 @@
+"""The potentials of Table 3 that ship: shipping them, and the table that they answer at once on the molecules that ship."""
+
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from amp_tf.data.hdf5 import read_reference_data
+from amp_tf.data.pipeline import Frames
+from amp_tf.data.reference_data import ReferenceData
+from amp_tf.data.splits import Split
+from amp_tf.errors import InputError
+from amp_tf.files import write_json
+from common.results import Row, format_table, row, write_result
+from datasets.qm9_like import SHIPPED_FILE
+from reproductions.folders import AT_ONCE, RUNS, WEIGHTS, copy_compressed
+from reproductions.qm9 import CURVE_TARGETS, PRESETS, TARGETS, Job, configuration, molecules_of, paper_entry, run_folder
+
+FOLDER = WEIGHTS / "qm9"
+MODEL = "AMP(3)"
+TRAINED_ON = "trained_on.json"
+"""Beside the potentials: the numbers of the molecules that ship which trained them."""
+
+SAME_ENERGY = 1.0
+"""Molecules of the same atoms whose U0 differ by less are taken for the same one, kJ/mol."""
+
+FULL, SHIPPED = "full test set", "molecules that ship"
+NOT_SHIPPED = "not shipped: RETRAIN=1 trains it"
+
+
+def ship_weights(folder: Path = RUNS, target: Path = FOLDER, preset: str = "laptop", sample: Path = SHIPPED_FILE) -> list[Path]:
+    """Ship the finished potentials of :data:`reproductions.qm9.CURVE_TARGETS`, and which of the molecules that ship trained them.
+
+    Returns:
+        The files written, none where ``folder`` has no data.
+    """
+    if not (path := folder / "qm9.h5").is_file():
+        return []
+    n_train = max(PRESETS[preset].n_train)
+    data = molecules_of(preset, path, n_train + PRESETS[preset].n_validation)
+    written = []
+    for name in CURVE_TARGETS:
+        run = run_folder(job := Job(name, MODEL, n_train), preset, data, folder)
+        if (run / "metrics.json").is_file():
+            copy_compressed(run / "potential.keras", file := target / f"{name}.keras")
+            written.append(file)
+    if written:
+        trained = Split(**configuration(job, preset, data)["split"]).assign(data.frame_groups)["train"]  # the same for all targets
+        numbers = numbers_of_known(read_reference_data(sample), data, trained)
+        write_json(target / TRAINED_ON, {"data_sha256": data.sha256, "molecules": numbers})
+        written.append(target / TRAINED_ON)
+    return written
+
+
+def numbers_of_known(sample: ReferenceData, data: ReferenceData, trained: np.ndarray) -> list[int]:
+    """The numbers of the molecules of ``sample`` that are among those numbered ``trained`` of ``data``, by their atoms and U0."""
+    atoms, energies = _atoms_and_energies(data)
+    known: dict[bytes, list[float]] = {}
+    for number in trained:
+        known.setdefault(atoms[number], []).append(energies[number])
+    pairs = zip(*_atoms_and_energies(sample), strict=True)
+    return [n for n, (key, energy) in enumerate(pairs) if np.any(np.abs(np.array(known.get(key, [])) - energy) < SAME_ENERGY)]
+
+
+def _atoms_and_energies(data: ReferenceData) -> tuple[list[bytes], np.ndarray]:
+    atoms = [np.sort(group.qm_atomic_numbers).tobytes() for group in data.groups for _ in range(len(group))]
+    return atoms, np.concatenate([group.targets["u0"] for group in data.groups])
+
+
+def answer(targets: Sequence[str] | None, folder: Path = FOLDER, sample: Path = SHIPPED_FILE, results: Path = AT_ONCE) -> Path:
+    """Evaluate what ships on the molecules that ship and did not train it, write the result file.
+
+    Raises:
+        InputError: for a target that Table 3 has not, or a potential of other data than the list of the molecules that trained it.
+        DataFileError, InputError: if a file is damaged or was altered.
+    """
+    started = time.perf_counter()
+    if unknown := sorted(set(targets or ()) - set(TARGETS)):
+        raise InputError(f"unknown target {unknown[0]!r}; Table 3 has {', '.join(TARGETS)}.")
+    rows: list[Row] = []
+    for target in targets or TARGETS:
+        rows += rows_of(target, folder, sample)
+    says = "Errors of the full test set are those that the training runs recorded; docs/results/qm9.md has all models and the curves."
+    return write_result("table3", "laptop", rows, started, results, seeds=[0], data={"file": sample.name}, differs=says)
+
+
+def rows_of(target: str, folder: Path = FOLDER, sample: Path = SHIPPED_FILE) -> list[Row]:
+    """Errors of the potential of a target: recorded by its training run, computed now, and those of the null model for both."""
+    from amp_tf.models import load_potential
+    from amp_tf.training.evaluation import evaluate
+
+    unit, published, factor = paper_entry(target, MODEL)
+    if not (file := folder / f"{target}.keras").is_file():
+        return [row("test_mae", unit, None, published, target=target, model=MODEL, part=FULL, source=NOT_SHIPPED)]
+    potential = load_potential(file)
+    trained_on = json.loads((folder / TRAINED_ON).read_text())
+    if potential.provenance["data_sha256"] != trained_on["data_sha256"]:
+        raise InputError(f"{file} was trained on other data than {folder / TRAINED_ON} tells of; take both from the repository.")
+    molecules = Frames.from_reference_data(read_reference_data(sample), potential.target)
+    others = np.setdiff1d(np.arange(len(molecules)), trained_on["molecules"])
+    recorded = next(entry for entry in potential.provenance["errors"] if entry["split"] == "test")
+    (computed,) = evaluate(potential, molecules[others])
+    found = {
+        (FULL, f"training run, recorded in {file.name}"): recorded,
+        (SHIPPED, f"computed now, {len(others)} of {len(molecules)} in {sample.name}: the others trained it"): computed,
+    }
+    rows = []
+    for (part, source), entry in found.items():
+        who = {"target": target, "model": MODEL, "part": part, "source": source}
+        rows.append(row("test_mae", unit, factor * entry["value"], published, **who))
+        rows.append(row("null_model_test_mae", unit, factor * entry["null_model"], None, **who))
+    return rows
+
+
+def table(rows: Sequence[Row]) -> str:
+    """A line for each kind of error of each target."""
+    entries = {(entry["target"], entry["part"], entry["metric"]): entry for entry in rows}
+    lines = []
+    for (target, part, metric), entry in entries.items():
+        if metric == "test_mae":
+            null = entries.get((target, part, "null_model_test_mae"), {}).get("value")
+            where = NOT_SHIPPED if entry["source"] == NOT_SHIPPED else f"{part} ({entry['source']})"
+            lines.append([target, entry["unit"], entry["published"], entry["value"], null, where])
+    return format_table(["target", "unit", "AMP, published", "AMP(3), ours", "null", "on"], lines)
