@@ -33,10 +33,11 @@ SHIPPED_FILE = Path(__file__).with_name("qm9_sample.h5")
 """The molecules of :data:`SHIPPED`, for tests and the smoke preset."""
 
 SHIPPED = [
-    "C", "N", "O", "C#C", "C#N", "C=O", "CC", "CO", "CN", "CF", "CC#C", "CC#N", "CC=O", "NC=O", "O=C=O", "C=C", "C=C=C", "CCC", "CCO",
-    "COC", "CNC", "CCN", "C1CC1", "C1CN1", "C1CO1", "FCF", "CC(C)=O", "CC(N)=O", "NC(N)=O", "CC(C)C", "CC(C)O", "C#CC#C", "C#CC#N",
-    "N#CC#N", "O=CC#C", "O=CC#N", "O=CC=O", "CC#CC", "CCC#C", "CCC#N", "NCC#N", "OCC#C", "OCC#N", "OCC=O", "CCC=O", "CNC=O", "COC=O",
-    "OC=O", "CC(O)=O", "CCCC", "CCCO", "CCOC", "OCCO", "NCCO", "CC1CC1", "CC1CO1", "C1CCC1", "C1COC1", "OC1CC1", "FC(F)F",
+    "C", "N", "O",
+    "CC", "C=C", "C#C", "CN", "C=N", "C#N", "CO", "C=O", "CF", "NN", "N=N", "NO", "N=O", "OO",
+    "CCC", "C=CC", "CC#C", "C=C=C", "C1CC1", "C1=CC1", "CCN", "C=CN", "CC=N", "CC#N", "CNC", "CN=C", "C1CN1", "CCO", "C=CO", "CC=O",
+    "COC", "C1CO1", "C=C=O", "CCF", "C=CF", "C#CF", "NC=N", "N#CN", "N=C=N", "NC=O", "OC=O", "O=C=O", "N=C=O", "O=CF", "FCF", "N#CF",
+    "CNN", "C=NN", "CN=N", "CON", "CNO", "C=NO", "CN=O", "COO", "C#CC#C", "C#CC#N", "N#CC#N", "O=CC=O", "FC(F)F",
 ]  # fmt: skip
 """SMILES of small molecules with C, H, N, O and F."""
 
