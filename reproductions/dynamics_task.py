@@ -59,7 +59,7 @@ class Preset:
 
 MODEL = {
     "type": "AMP", "max_order": 3, "direct_polarization": True, "pairwise_coulomb": True, "near_cutoff": 4.0, "repulsion": True,
-    "coefficient_scale": 1e-3, "energy_scale": 10.0,
+    "coefficient_scale": 1e-3, "energy_scale": 10.0, "norm_width": 0.01,
 }  # fmt: skip
 
 SETTINGS = {
