@@ -1,12 +1,13 @@
 """The tests bite: each finds what a toy has wrong, and nothing else; what is right passes."""
 
 import keras
+import numpy as np
 import pytest
 
 import amp_tf
 from amp_tf.errors import InputError
 from amp_tf.interfaces.ase import AMPCalculator
-from amp_tf.physics import check_physics
+from amp_tf.physics import check_physics, conservation
 from amp_tf.physics.subject import Subject
 from tests.physics import toys
 
@@ -52,6 +53,18 @@ def test_forces_of_no_energy_heat_dynamics():
     found = check_physics(toys.WeakForcesOfNoEnergy(), [toys.tetrahedron()], "gradient,nve,momentum")
     assert (found.verdict("gradient"), found.verdict("nve"), found.verdict("momentum")) == ("fail", "fail", "pass")
     assert found.failures(roots=True) == ["gradient"]
+
+
+def test_what_settles_among_vibrations_is_no_drift():
+    """Blocks see the vibrations' rest, not that the fall ends; the limit of the test is at least twice the error."""
+    times = np.arange(0.0, 1.7, 2.5e-4)
+    values = 0.5 * np.exp(-times / 0.5) + np.sin(2 * np.pi * times / 0.013)
+    slope, error, rms = conservation.line_through(times, values)
+    assert abs(slope) == pytest.approx(0.25, abs=0.05)
+    assert abs(slope) < 2.0 * error
+    assert rms == pytest.approx(np.sqrt(0.5), abs=0.05)
+    slope, error, _ = conservation.line_through(times, values + 2.0 * times)
+    assert abs(slope) > 2.0 * error
 
 
 def test_rounding_is_inconclusive_and_no_failure():
