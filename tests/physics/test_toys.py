@@ -1,14 +1,13 @@
 """The tests bite: each finds what a toy has wrong, and nothing else; what is right passes."""
 
 import keras
-import numpy as np
 import pytest
 
 import amp_tf
 from amp_tf.errors import InputError
 from amp_tf.interfaces.ase import AMPCalculator
 from amp_tf.physics import check_physics, conservation
-from amp_tf.physics.subject import Subject
+from amp_tf.physics.subject import MEV, Subject
 from tests.physics import toys
 
 TESTS = "quick,locality,diatomics,wall,torsion,bend,cyclobutadiene,charge"
@@ -55,16 +54,17 @@ def test_forces_of_no_energy_heat_dynamics():
     assert found.failures(roots=True) == ["gradient"]
 
 
-def test_what_settles_among_vibrations_is_no_drift():
-    """Blocks see the vibrations' rest, not that the fall ends; the limit of the test is at least twice the error."""
-    times = np.arange(0.0, 1.7, 2.5e-4)
-    values = 0.5 * np.exp(-times / 0.5) + np.sin(2 * np.pi * times / 0.013)
-    slope, error, rms = conservation.line_through(times, values)
-    assert abs(slope) == pytest.approx(0.25, abs=0.05)
-    assert abs(slope) < 2.0 * error
-    assert rms == pytest.approx(np.sqrt(0.5), abs=0.05)
-    slope, error, _ = conservation.line_through(times, values + 2.0 * times)
-    assert abs(slope) > 2.0 * error
+@pytest.mark.parametrize(("finer", "verdict"), [(0.001, "pass"), (0.05, "warn"), (0.2, "fail")])
+def test_a_drift_that_half_the_step_removes_is_the_integrators(finer, verdict, monkeypatch):
+    slopes = {0.5: -0.02, 0.25: 0.04, 0.125: finer}
+    rms = {0.5: 0.12, 0.25: 0.03, 0.125: 0.008}
+    monkeypatch.setattr(
+        conservation, "_run", lambda bench, molecule, step, picoseconds: (slopes[step] * MEV, 1e-3 * MEV, rms[step] * MEV, False)
+    )
+    found = check_physics(toys.Smooth(), [toys.tetrahedron()], "nve")
+    assert found.verdict("nve") == verdict
+    judged = [row.verdict for row in found.rows if row.metric == "drift at 0.25 fs" and row.limit is not None]
+    assert judged == ["information" if verdict == "pass" else "warn"]
 
 
 def test_rounding_is_inconclusive_and_no_failure():
