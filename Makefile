@@ -14,7 +14,7 @@ help:
 	@echo "make reproduce-table1    evaluate the potentials of Table 1 that ship on frames that ship (likewise -table2), and print the table;"
 	@echo "                         RETRAIN=1 builds the data where they are missing, trains and draws the figure"
 	@echo "make reproduce-figure3   the same for Figure 3 (likewise -table7, -table8), from weights that ship; RETRAIN=1 trains anew"
-	@echo "make reproduce-table3    the same for properties of QM9; RETRAIN=1 trains on the file that make dataset-qm9 makes, or a file of your own is given:"
+	@echo "make reproduce-table3    the same for HOMO, mu and U0 of QM9; all twelve properties: RETRAIN=1 trains on the file that make dataset-qm9 makes, or a file of your own is given:"
 	@echo "                         OPTIONS=\"--targets HOMO,mu --data qm9.h5\""
 	@echo "make reproduce-table4    what models cost, relative to the paper's (likewise -table5, -table6, -figure4); on a quiet machine"
 	@echo "make reproduce-orders    AMP(2) against AMP(3) on the clusters of Figure 3, three seeds each, with two forms of polarization"

@@ -39,7 +39,7 @@ SHIPPED = [
     "COC", "C1CO1", "C=C=O", "CCF", "C=CF", "C#CF", "NC=N", "N#CN", "N=C=N", "NC=O", "OC=O", "O=C=O", "N=C=O", "O=CF", "FCF", "N#CF",
     "CNN", "C=NN", "CN=N", "CON", "CNO", "C=NO", "CN=O", "COO", "C#CC#C", "C#CC#N", "N#CC#N", "O=CC=O", "FC(F)F",
 ]  # fmt: skip
-"""SMILES of small molecules with C, H, N, O and F."""
+"""SMILES of small molecules with C, H, N, O and F, not all of them in QM9."""
 
 UNITS = {"mu": "D", "alpha": "a0^3", "r2": "a0^2", "cv": "cal/mol/K"} | dict.fromkeys(
     ("homo", "lumo", "gap", "zpve", "u0", "u", "h", "g"), "Eh"

@@ -33,7 +33,7 @@ LARGEST_FORCE = 0.003
 MOST_STEPS = 200
 
 ROUGH_BASIS, ROUGH_FORCE = "6-31g*", 0.02
-"""Of the optimization before, with density fitting, and where it ends, eV/angstrom; it saves two thirds of the steps."""
+"""Of the optimization before, with density fitting, and where it ends, eV/angstrom: ethanol then takes 3 steps instead of 20."""
 
 SOFTEST = 1.0
 """Curvatures of its Hessian are taken to be at least this, eV/angstrom^2."""
@@ -184,6 +184,8 @@ class _RoughCalculator(_Calculator):
         state = pyscf.dft.RKS(molecule, xc=FUNCTIONAL).density_fit()
         state.grids.level = 1
         state.kernel(dm0=start)
+        if not state.converged:
+            raise CalculationError(f"PySCF: {FUNCTIONAL}/{ROUGH_BASIS} did not converge.")
         return state
 
     def hessian(self) -> np.ndarray:
@@ -195,16 +197,27 @@ class _RoughCalculator(_Calculator):
 def _optimized(numbers: np.ndarray, positions: np.ndarray) -> np.ndarray:
     if len(numbers) == 1:
         return np.asarray(positions, dtype=float)
-    atoms = Atoms(numbers, positions)
-    atoms.calc = rough = _RoughCalculator()
-    BFGS(atoms, logfile=None).run(fmax=ROUGH_FORCE, steps=MOST_STEPS)
-    curvatures, directions = np.linalg.eigh(rough.hessian())
+    atoms, hessian = _roughly_optimized(numbers, positions)
     atoms.calc = _Calculator()
     optimizer = BFGS(atoms, logfile=None)
-    optimizer.H0 = directions * np.maximum(np.abs(curvatures), SOFTEST) @ directions.T
+    if hessian is not None:
+        curvatures, directions = np.linalg.eigh(hessian)
+        optimizer.H0 = directions * np.maximum(np.abs(curvatures), SOFTEST) @ directions.T
     if not optimizer.run(fmax=LARGEST_FORCE, steps=MOST_STEPS):
         raise CalculationError(f"the optimization did not converge in {MOST_STEPS} steps; look at the geometry.")
     return atoms.positions
+
+
+def _roughly_optimized(numbers: np.ndarray, positions: np.ndarray) -> tuple[Atoms, np.ndarray | None]:
+    """Atoms at the rough minimum, and the Hessian there; where that cannot be had, at the geometry that was given, without one."""
+    atoms = Atoms(numbers, positions)
+    atoms.calc = _RoughCalculator()
+    try:
+        if BFGS(atoms, logfile=None).run(fmax=ROUGH_FORCE, steps=MOST_STEPS):
+            return atoms, atoms.calc.hessian()
+    except CalculationError:
+        pass
+    return Atoms(numbers, positions), None
 
 
 def _polarizability(numbers: np.ndarray, positions: np.ndarray, start: np.ndarray) -> np.ndarray:

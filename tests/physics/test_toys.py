@@ -54,17 +54,34 @@ def test_forces_of_no_energy_heat_dynamics():
     assert found.failures(roots=True) == ["gradient"]
 
 
-@pytest.mark.parametrize(("finer", "verdict"), [(0.001, "pass"), (0.05, "warn"), (0.2, "fail")])
-def test_a_drift_that_half_the_step_removes_is_the_integrators(finer, verdict, monkeypatch):
-    slopes = {0.5: -0.02, 0.25: 0.04, 0.125: finer}
-    rms = {0.5: 0.12, 0.25: 0.03, 0.125: 0.008}
-    monkeypatch.setattr(
-        conservation, "_run", lambda bench, molecule, step, picoseconds: (slopes[step] * MEV, 1e-3 * MEV, rms[step] * MEV, False)
-    )
+@pytest.mark.parametrize(
+    ("slopes", "error", "verdict"),
+    [
+        ((-0.02, 0.04, 0.001), 1e-3, "pass"),
+        ((-0.02, 0.04, 0.03), 1e-3, "warn"),
+        ((-0.02, 0.04, 0.2), 1e-3, "fail"),
+        ((0.03, 0.03, 0.03), 0.016, "warn"),  # which the error of the third run alone would excuse
+        ((3.2, 0.8, 0.2), 1e-3, "inconclusive"),
+    ],
+)
+def test_a_drift_that_half_the_step_removes_is_the_integrators(slopes, error, verdict, monkeypatch):
+    found = dict(zip((0.5, 0.25, 0.125), slopes, strict=True))
+
+    def run(bench, molecule, step, picoseconds):
+        return found[step] * MEV, (error if step < 0.2 else 1e-3) * MEV, 0.5 * step**2 * MEV, False
+
+    monkeypatch.setattr(conservation, "_run", run)
+    assert check_physics(toys.Smooth(), [toys.tetrahedron()], "nve").verdict("nve") == verdict
+
+
+def test_a_bond_that_breaks_at_the_finest_step_fails(monkeypatch):
+    def run(bench, molecule, step, picoseconds):
+        return (0.04 if step > 0.2 else 0.001) * MEV, 1e-3 * MEV, 0.5 * step**2 * MEV, step < 0.2
+
+    monkeypatch.setattr(conservation, "_run", run)
     found = check_physics(toys.Smooth(), [toys.tetrahedron()], "nve")
-    assert found.verdict("nve") == verdict
-    judged = [row.verdict for row in found.rows if row.metric == "drift at 0.25 fs" and row.limit is not None]
-    assert judged == ["information" if verdict == "pass" else "warn"]
+    assert found.verdict("nve") == "fail"
+    assert [row.metric for row in found.rows if row.verdict == "fail"] == ["a bond broke at 0.125 fs"]
 
 
 def test_rounding_is_inconclusive_and_no_failure():

@@ -10,7 +10,7 @@ import pytest
 from amp_tf import units
 from amp_tf.data.hdf5 import write_reference_data
 from amp_tf.data.reference_data import FrameGroup, Provenance
-from amp_tf.errors import InputError
+from amp_tf.errors import DataFileError, InputError
 from amp_tf.targets import TARGET_UNITS
 from amp_tf.training import make_config
 from common import paper
@@ -82,16 +82,22 @@ def test_the_table_and_the_figure(result, tmp_path):
 
 def test_what_ships_answers_on_molecules_that_did_not_train_it(weights, molecules, result, tmp_path):
     answered = json.loads(shipped_qm9.answer(["HOMO", "mu", "U0"], weights, molecules, tmp_path).read_text())
-    found = {(row["target"], row["part"]): row for row in answered["rows"] if row["metric"] == "test_mae"}
-    trained = next(
-        row for row in result["rows"] if (row["target"], row["model"], row["n_train"], row["metric"]) == ("HOMO", "AMP(3)", 40, "test_mae")
-    )
-    assert found["HOMO", shipped_qm9.FULL]["value"] == pytest.approx(trained["value"])
-    assert found["HOMO", shipped_qm9.SHIPPED]["value"] > 0.0
-    assert found["U0", shipped_qm9.FULL]["value"] is None
+    found = {(row["target"], row["part"]): row["value"] for row in answered["rows"] if row["metric"] == "test_mae"}
+    who = {"target": "HOMO", "model": "AMP(3)", "n_train": 40}
+    errors = {row["metric"]: row["value"] for row in result["rows"] if who.items() <= row.items()}
+    assert found["HOMO", shipped_qm9.FULL] == pytest.approx(errors["test_mae"])
+    validated_and_tested = (8 * errors["validation_mae"] + 12 * errors["test_mae"]) / 20  # all those that did not train it
+    assert found["HOMO", shipped_qm9.SHIPPED] == pytest.approx(validated_and_tested, rel=1e-4)
+    assert found["U0", shipped_qm9.FULL] is None
     text = shipped_qm9.table(answered["rows"])
-    assert "computed now, " in text
+    assert "computed now, 20 of 60 in" in text
     assert text.count("not shipped: RETRAIN=1 trains it") == 1
+
+
+def test_where_nothing_ships_it_says_so(molecules, tmp_path):
+    answered = json.loads(shipped_qm9.answer(None, tmp_path, molecules, tmp_path).read_text())
+    assert len(answered["rows"]) == len(qm9.TARGETS)
+    assert answered["differs"].startswith("Nothing of it ships")
 
 
 def test_molecules_that_trained_are_known_by_atoms_and_energy(molecules):
@@ -105,8 +111,13 @@ def test_what_cannot_be_answered(weights, molecules, tmp_path):
     with pytest.raises(InputError, match="unknown target 'homo'; Table 3 has U0"):
         shipped_qm9.answer(["homo"], weights, molecules, tmp_path)
     altered = shutil.copytree(weights, tmp_path / "weights")
-    (altered / shipped_qm9.TRAINED_ON).write_text('{"data_sha256": "another", "molecules": []}')
-    with pytest.raises(InputError, match=r"was trained on other data than .* tells of; take both from the repository"):
+    record = json.loads((altered / shipped_qm9.TRAINED_ON).read_text())
+    for key in ("data_sha256", "sample_sha256"):
+        (altered / shipped_qm9.TRAINED_ON).write_text(json.dumps(record | {key: "another"}))
+        with pytest.raises(InputError, match="do not belong together; take all from the repository"):
+            shipped_qm9.answer(["HOMO"], altered, molecules, tmp_path)
+    (altered / shipped_qm9.TRAINED_ON).write_text("{")
+    with pytest.raises(DataFileError, match=r"trained_on\.json: missing or damaged"):
         shipped_qm9.answer(["HOMO"], altered, molecules, tmp_path)
 
 
