@@ -26,7 +26,7 @@ from reproductions.cluster_tables import (
     term_table,
 )
 from reproductions.entry import run_reproduction
-from reproductions.folders import RESULTS, RUNS, read_result
+from reproductions.folders import AT_ONCE, RESULTS, RUNS, read_result
 from reproductions.water_clusters import data_file, differs, now, outcomes
 
 Retrain = Annotated[bool, typer.Option(envvar="RETRAIN", help="Do not use the weights that ship; go on with the runs in runs/.")]
@@ -41,12 +41,14 @@ def reproduce(preset: str, retrain: bool = False, results: Path = RESULTS, runs:
     return write_result("figure3", preset, rows, started, results, seeds=[0], data=data_record(), differs=differs(preset))
 
 
-def reproduce_table(name: str, label: str, preset: str, retrain: bool = False, results: Path = RESULTS, runs: Path = RUNS) -> Path:
-    """Figure 3, and the rows of one of its labels as the result file of a table."""
+def reproduce_table(
+    name: str, label: str, preset: str, retrain: bool = False, results: Path = RESULTS, runs: Path = RUNS, tables: Path = AT_ONCE
+) -> Path:
+    """Figure 3, and in ``tables`` the rows of one of its labels as the result file of a table, which has no numbers of its own."""
     started = now()
     result = json.loads(reproduce(preset, retrain, results, runs).read_text())
     rows = [entry for entry in result["rows"] if entry["metric"] in (f"{label}_mae", f"mean_{label}_mae")]
-    return write_result(name, preset, rows, started, results, seeds=result["seeds"], data=result["data"], differs=result["differs"])
+    return write_result(name, preset, rows, started, tables, seeds=result["seeds"], data=result["data"], differs=result["differs"])
 
 
 def tables(rows: list[Row]) -> str:

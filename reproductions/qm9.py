@@ -67,18 +67,11 @@ class Preset:
 PRESETS = {
     "smoke": Preset((20, 40), 8, 20, 8, 1e-3, 1e-4, ("HOMO", "mu"), changes={"n_features": 8, "n_layers": 1}, further={"interval": 10}),
     "laptop": Preset(
-        (2000, 6000, 18_000),
-        1000,
-        3000,
-        16,
-        1e-3,
-        1e-5,
-        changes={"n_features": 64},
-        further={"interval": 500, "ema_momentum": 0.99},
-        fits_atoms=True,
+        (2000, 6000, 18_000), 1000, 3000, 16, 1e-3, 1e-5, changes={"n_features": 64},
+        further={"interval": 500, "ema_momentum": 0.99}, fits_atoms=True,
     ),
     "paper": Preset((110_000,), 10_000, 2_200_000, 100, 5e-4, 5e-6, further={"interval": 1000}),
-}
+}  # fmt: skip
 """The paper: 2 000 epochs of 110 000 molecules in batches of 100."""
 
 

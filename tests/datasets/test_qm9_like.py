@@ -128,6 +128,19 @@ def test_the_archive_is_compared(quick, tmp_path):
     assert isinstance(run("check", source, "--member", 7, "--folder", tmp_path / "parts").exception, InputError)
 
 
+def test_without_a_rough_minimum_the_optimization_starts_where_it_was_told(monkeypatch):
+    def fails(self, start):
+        raise CalculationError("no convergence.")
+
+    atoms, hessian = pyscf_qm9._roughly_optimized(np.array([8, 1, 1]), START)
+    assert np.abs(atoms.positions - START).max() > 1e-3
+    assert np.linalg.eigvalsh(hessian)[-2:] == pytest.approx(2 * 52.0, rel=0.25)  # both ends of O-H, 8.4 mdyn/angstrom each
+    monkeypatch.setattr(pyscf_qm9._RoughCalculator, "converged", fails)
+    atoms, hessian = pyscf_qm9._roughly_optimized(np.array([8, 1, 1]), START)
+    np.testing.assert_array_equal(atoms.positions, START)
+    assert hessian is None
+
+
 def test_no_minimum_is_told(monkeypatch):
     """Ammonia held flat by symmetry vibrates with an imaginary frequency."""
     monkeypatch.setattr(pyscf_qm9, "_optimized", lambda numbers, positions: positions)

@@ -150,7 +150,8 @@ def cluster_results(folders):
     runs, results, _ = folders
     of_figure = json.loads(figure3.reproduce("smoke", results=results, runs=runs).read_text())
     tables = [
-        figure3.reproduce_table(*table, "smoke", results=results, runs=runs) for table in (("table7", "energy"), ("table8", "qm_gradients"))
+        figure3.reproduce_table(*table, "smoke", results=results, runs=runs, tables=results)
+        for table in (("table7", "energy"), ("table8", "qm_gradients"))
     ]
     return [of_figure, *(json.loads(path.read_text()) for path in tables)]
 
