@@ -226,6 +226,8 @@ def info(
 
 
 def _potential_lines(file: Path) -> list[tuple[str, object]]:
+    from ase.symbols import Symbols
+
     from amp_tf.models import load_potential
 
     potential, card = load_potential(file), file.with_suffix(".md")
@@ -240,6 +242,8 @@ def _potential_lines(file: Path) -> list[tuple[str, object]]:
         lines.append((f"{row['split']} {row['metric']}", f"{row['value']:.4g} {row['unit']} (null model {row['null_model']:.4g})"))
     if provenance.pop("ranges", None) is not None:
         lines += potential.training_ranges.lines()
+    if molecule := provenance.pop("molecule", None):
+        lines.append(("trained on the molecule", Symbols(molecule["atomic_numbers"]).get_chemical_formula()))
     lines += [(f"provenance: {key}", value) for key, value in provenance.items()]
     return lines + ([("model card", card)] if card.is_file() else [])
 
@@ -425,8 +429,8 @@ def check_physics(
         if path is not None and path.suffix != ending:
             raise InputError(f"{path}: the ending must be {ending}; choose another output.")
     subject = targets.read_target(target, exact)
-    own = targets.molecule_of(target)
-    result = run(subject, [*molecules, *([own] if own and not molecules else [])], names, seed, seconds, progress=True)
+    own = [subject.own] if subject.own and not molecules else []
+    result = run(subject, [*molecules, *own], names, seed, seconds, progress=True)
     print_result(result)
     given = {"--seed": seed or None, "--charge": charge, "--budget": budget}
     options = (

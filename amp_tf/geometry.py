@@ -80,12 +80,27 @@ def _bonds_complaint(numbers: np.ndarray, positions: np.ndarray) -> str | None:
     return f"the nearest neighbours of atoms {named} are at no distance of chemistry ({hint})"
 
 
+def pieces(atomic_numbers: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """The number of the molecule that each atom is bonded into, [n_atoms], by 1.3 times the sum of covalent radii.
+
+    Args:
+        atomic_numbers: [n_atoms].
+        positions: [n_atoms, 3], angstrom.
+    """
+    ends = cKDTree(positions).query_pairs(CONTACT, output_type="ndarray")
+    return _components(ends[_are_bonded(atomic_numbers, positions, ends)], len(atomic_numbers))
+
+
+def _are_bonded(numbers: np.ndarray, positions: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    lengths = np.linalg.norm(positions[ends[:, 0]] - positions[ends[:, 1]], axis=1)
+    return lengths < 1.3 * covalent_radii[numbers[ends]].sum(axis=1)
+
+
 def _pieces_complaint(numbers: np.ndarray, positions: np.ndarray) -> str | None:
     """Pieces out of contact with the rest that are no molecules: an odd number of electrons that no closed-shell ion has, or a carbon atom
     without a neighbour."""
     ends = cKDTree(positions).query_pairs(CONTACT, output_type="ndarray")
-    lengths = np.linalg.norm(positions[ends[:, 0]] - positions[ends[:, 1]], axis=1)
-    bonded = ends[lengths < 1.3 * covalent_radii[numbers[ends]].sum(axis=1)]
+    bonded = ends[_are_bonded(numbers, positions, ends)]
     piece = _components(bonded, len(numbers))
     out_of_contact = np.setdiff1d(piece, piece[ends[piece[ends[:, 0]] != piece[ends[:, 1]]]])
     if piece.max() == 0:

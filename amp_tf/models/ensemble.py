@@ -169,13 +169,16 @@ def _mean(values: list[Any]) -> Any:
 def _provenance(members: Sequence[Potential]) -> dict[str, Any]:
     """What all members' records have alike, the ranges that any of them has seen, and what tells them apart."""
     records = [member.provenance for member in members]
-    own = ("errors", "training_seconds", "ranges", "total_charges", "training")
+    own = ("errors", "training_seconds", "ranges", "total_charges", "training", "molecule")
     alike = {key: value for key, value in records[0].items() if key not in own and all(record.get(key) == value for record in records)}
     ranges = [member.training_ranges for member in members]
     if all(found is not None for found in ranges):
         alike["ranges"] = functools.reduce(lambda first, second: first.merged(second), ranges).model_dump()
     if all("total_charges" in record for record in records):
         alike["total_charges"] = sorted({charge for record in records for charge in record["total_charges"]})
+    molecules = [record.get("molecule") for record in records]
+    if all(molecules) and len({tuple(sorted(molecule["atomic_numbers"])) for molecule in molecules}) == 1:
+        alike["molecule"] = molecules[0]
     told = [{key: record[key] for key in ("data", "data_sha256") if key in record} | _seed(record) for record in records]
     return alike | {"members": told}
 

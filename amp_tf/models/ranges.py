@@ -1,7 +1,8 @@
 """What a potential was trained on, as ranges of distances and charges, and what of a system lies outside of them."""
 
 import itertools
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Annotated
 
@@ -11,6 +12,7 @@ from ase.data import chemical_symbols
 from scipy.spatial import cKDTree
 from scipy.spatial.distance import pdist
 
+from amp_tf.geometry import pieces
 from amp_tf.neighbours import near_pairs
 from amp_tf.systems import System
 
@@ -164,6 +166,17 @@ def training_ranges(systems: Iterable[System]) -> TrainingRanges:
         positive={symbol: round(value, 3) for symbol, value in sorted(shortest[1.0].items())},
         mm_charges=(lowest, highest) if lowest <= highest else None,
     )
+
+
+def only_molecule(systems: Sequence[System]) -> System | None:
+    """The molecule, or the complex of different molecules, that all training data are of; None where they are of several, or of copies of
+    one, such as clusters of water, whose potential is for other numbers of it too."""
+    first = systems[0]
+    if any(not np.array_equal(system.atomic_numbers, first.atomic_numbers) for system in systems):
+        return None
+    piece = pieces(first.atomic_numbers, first.positions)
+    kinds = Counter(tuple(sorted(first.atomic_numbers[piece == number])) for number in np.unique(piece))
+    return first if max(kinds.values()) == 1 else None
 
 
 def _near_charges(system: System) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -17,6 +17,8 @@ LARGEST = 3.0
 RATTLE_OF_OWN = 0.05
 """Standard deviation of each coordinate of the user's molecules, angstrom."""
 
+RATTLE_LESS = (1.0, 0.5, 0.25, 0.1)
+"""Parts of it, of which the first is taken that the calculator is for."""
 
 OUTSIDE = ", as no molecule of its training data"
 """After the name of a molecule that a calculator could compute, but is not for."""
@@ -124,10 +126,12 @@ class Bench:
         return self.some((self._rattled(molecule) if molecule.is_own else molecule for molecule in self.given), in_domain)
 
     def _rattled(self, molecule: Molecule) -> Molecule:
-        random = self.random(f"rattle {molecule.name}")
-        return molecule.at(
-            molecule.positions + random.normal(scale=RATTLE_OF_OWN, size=molecule.positions.shape), f"{molecule.name}, rattled"
-        )
+        shifts = self.random(f"rattle {molecule.name}").normal(scale=RATTLE_OF_OWN, size=molecule.positions.shape)
+        for part in RATTLE_LESS:  # a stiff molecule leaves the training data otherwise
+            rattled = molecule.at(molecule.positions + part * shifts, f"{molecule.name}, rattled")
+            if self.subject.domain is None or self.subject.domain(rattled) is None:
+                break
+        return rattled
 
     @property
     def own(self) -> list[Molecule]:

@@ -1,13 +1,16 @@
 """What is far apart: separate molecules do not know of each other, and interactions end without a jump."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from typing import Any
 
 import numpy as np
 from scipy.signal import find_peaks
+from scipy.spatial.distance import cdist
 
 from amp_tf.physics.bench import LARGEST, Bench, NotApplicable
 from amp_tf.physics.molecules import together, water
+from amp_tf.physics.noise import Noise
 from amp_tf.physics.subject import MEV, Molecule, PointLost
 from amp_tf.physics.symmetry import ENERGY_LIMITS
 from amp_tf.physics.verdicts import WARN, Row, judged, told
@@ -24,6 +27,9 @@ JUMP_LIMITS, FORCE_JUMP_LIMITS = (1e-3, 1.0), (1.0, 10.0)
 
 NEAREST, FARTHEST, SPACING = 2.0, 12.0, 0.005
 """Of two waters' oxygens, angstrom."""
+
+CHARGE, NEAREST_CHARGE = 0.4, 3.0
+"""A charge as hydrogen atoms of water have, e, and how near to an atom it starts, angstrom."""
 
 MOST_PEAKS = 20
 """Places off the trend that are looked at in shorter steps, the largest first."""
@@ -64,22 +70,29 @@ def _apart(first: Molecule, second: Molecule, distance: float) -> Molecule:
 
 
 def cutoff(bench: Bench) -> Iterator[Row]:
-    """Energy and forces of two waters from 2 to 12 angstrom have no jump; how far they know of each other is told."""
-    bench.some([water(104.5)])
+    """Energy and forces have no jump where two waters part, of a calculator that is for them, and where a charge leaves a molecule, of one
+    that embeds; how far two waters know of each other is told."""
+    waters, molecules, embed = bench.known([water(104.5)], in_domain=True), [], bench.subject.embed
+    if embed is not None:
+        with suppress(NotApplicable):
+            molecules = bench.molecules(in_domain=True)
+    if not waters and not molecules:
+        bench.some([water(104.5)], in_domain=True)  # tells why
+    if waters:
+        yield from _two_waters(bench)
+    if embed is not None and molecules:
+        yield from _passing_charge(bench, embed, molecules[0])
+
+
+def _two_waters(bench: Bench) -> Iterator[Row]:
     first, second = water(104.5), water(104.5)
     second = second.at(second.positions @ np.diag([1.0, -1.0, -1.0]))  # turned away, so that oxygens face each other
     distances = np.arange(NEAREST, FARTHEST + 0.5 * SPACING, SPACING)
 
-    def at(places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Energies [n, 1] and forces [n, 18]."""
-        energies, forces = np.full((len(places), 1), np.nan), np.full((len(places), 18), np.nan)
-        for number, place in enumerate(places):
-            with suppress(PointLost):
-                energy, force = bench.subject.both(together(first, second.at(second.positions + [0.0, -place, 0.0]), name="two waters"))
-                energies[number], forces[number] = energy, force.ravel()
-        return energies, forces
+    def at(place: float) -> tuple[float, np.ndarray]:
+        return bench.subject.both(together(first, second.at(second.positions + [0.0, -place, 0.0]), name="two waters"))
 
-    both = at(distances)
+    both = _scanned(at, distances)
     energies = both[0][:, 0]
     apart = together(first, second.at(second.positions + [0.0, -1e3, 0.0]), name="two waters")
     alone = bench.subject.energy(apart)
@@ -90,6 +103,47 @@ def cutoff(bench: Bench) -> Iterator[Row]:
     touched = np.flatnonzero(np.abs(energies - alone) > max(1e-6, 5.0 * noise.energy))
     reach = distances[touched[-1]] if len(touched) else 0.0
     yield told("cutoff", "range of the interaction", "two waters", "angstrom", reach, "at least" if reach >= FARTHEST - 0.01 else "")
+    yield from _jumps(at, distances, both, noise, "two waters")
+
+
+def _passing_charge(bench: Bench, embed: Callable[..., Any], molecule: Molecule) -> Iterator[Row]:
+    """A charge leaves a molecule on a straight line."""
+    way = bench.random("cutoff").normal(size=3)
+    way /= np.linalg.norm(way)
+    middle = molecule.positions.mean(axis=0)
+    extent = np.linalg.norm(molecule.positions - middle, axis=1).max()
+    line = np.arange(0.0, extent + NEAREST_CHARGE + SPACING, SPACING)
+    nearest = cdist(middle + line[:, None] * way, molecule.positions).min(axis=1)
+    start = line[np.flatnonzero(nearest < NEAREST_CHARGE)[-1] + 1]
+    distances = start + np.arange(0.0, FARTHEST - NEAREST, SPACING)
+    name = f"{molecule.name} and a charge of {CHARGE:g} e"
+
+    def at(place: float) -> tuple[float, np.ndarray]:
+        energy, forces, on_charge = embed(molecule, (middle + place * way)[None], np.array([CHARGE]))
+        return energy, np.concatenate([forces, on_charge])
+
+    both = _scanned(at, distances)
+    bench.curve("cutoff", name, "distance of the charge from the middle", "angstrom", distances[::5], both[0][::5, 0], molecule)
+    yield from _jumps(at, distances, both, bench.noise(molecule), name)
+
+
+Scan = tuple[np.ndarray, np.ndarray]
+
+
+def _scanned(at: Callable[[float], tuple[float, np.ndarray]], places: np.ndarray) -> Scan:
+    """Energies [n, 1] and forces [n, m]; NaN where a point was lost."""
+    found: list[tuple[float, np.ndarray] | None] = []
+    for place in places:
+        try:
+            found.append(at(place))
+        except PointLost:
+            found.append(None)
+    size = next((forces.size for _, forces in filter(None, found)), 1)
+    rows = [(np.nan, np.full(size, np.nan)) if point is None else point for point in found]
+    return np.array([[energy] for energy, _ in rows]), np.array([np.ravel(forces) for _, forces in rows])
+
+
+def _jumps(at: Callable[[float], tuple[float, np.ndarray]], distances: np.ndarray, both: Scan, noise: Noise, name: str) -> Iterator[Row]:
     for kind, (metric, limits, rounding, unit) in enumerate((
         ("largest jump of the energy", JUMP_LIMITS, noise.energy, "meV"),
         ("largest jump of a force", FORCE_JUMP_LIMITS, noise.forces, "meV/angstrom"),
@@ -102,11 +156,11 @@ def cutoff(bench: Bench) -> Iterator[Row]:
             found = []
             for peak in sorted(peaks, key=lambda peak: -jumps[peak])[:MOST_PEAKS]:
                 finer = middles[peak] + 0.1 * SPACING * np.arange(-10.0, 11.0)
-                refined = float(np.nanmax(np.abs(_off_trend(at(finer)[kind])), initial=0.0))
+                refined = float(np.nanmax(np.abs(_off_trend(_scanned(at, finer)[kind])), initial=0.0))
                 found.append((min(float(jumps[peak]), refined), float(middles[peak])))
             jump, middle = max(found)
         where = f"at {middle:.2f} angstrom"
-        yield judged("cutoff", metric, "two waters", unit, jump / MEV, limits, LARGEST * rounding / MEV, where)
+        yield judged("cutoff", metric, name, unit, jump / MEV, limits, LARGEST * rounding / MEV, where)
 
 
 def _off_trend(values: np.ndarray) -> np.ndarray:

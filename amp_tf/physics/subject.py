@@ -60,6 +60,7 @@ class Subject:
         name: for the report.
         domain: whether a molecule is one that the calculator is for, as a sentence against it, or None; None where nothing is known.
         embed: energy (eV), forces on atoms and on charges (eV/angstrom) of a molecule among charges; None where it cannot.
+        own: the molecule that it is for, where it is for one alone.
         n_calls, seconds: so far.
     """
 
@@ -67,6 +68,7 @@ class Subject:
     name: str
     domain: Callable[[Molecule], str | None] | None = None
     embed: Callable[..., tuple[float, np.ndarray, np.ndarray]] | None = None
+    own: Molecule | None = None
     n_calls: int = 0
     seconds: float = 0.0
     returned: set[str] = field(default_factory=set)

@@ -5,11 +5,14 @@ import os
 import re
 import sys
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
+from ase.symbols import Symbols
 
 from amp_tf.errors import InputError
 from amp_tf.physics.subject import Molecule, Subject
@@ -118,7 +121,7 @@ def _of_potential(text: str, exact: bool) -> Subject:
     calculator = AMPCalculator(potential_file(text), dtype="float64" if exact else None)
     potential = calculator.members[0]
 
-    own = molecule_of(text)
+    own = _molecule_of(text, potential.provenance)
 
     def domain(molecule: Molecule) -> str | None:
         if own is not None and sorted(own.numbers) != sorted(molecule.numbers):
@@ -132,17 +135,18 @@ def _of_potential(text: str, exact: bool) -> Subject:
 
     embeds = potential.embeds_charges and not potential.mm_nodes
     is_bounded = own is not None or potential.training_ranges is not None
-    return Subject(calculator, Path(text).name, domain if is_bounded else None, embed if embeds else None)
+    return Subject(calculator, Path(text).name, domain if is_bounded else None, embed if embeds else None, own)
 
 
-def molecule_of(target: str) -> Molecule | None:
-    """The molecule that a potential that ships is for, where it is for one."""
+def _molecule_of(target: str, provenance: dict[str, Any]) -> Molecule | None:
+    """The molecule that a potential is for, where it is for one: a geometry that ships with it, or one of its training data."""
     from amp_tf.physics.molecules import shipped
 
-    if target not in FILES:
-        return None
-    try:
-        found = shipped(target)
-    except FileNotFoundError:
-        return None
-    return Molecule(found.name, found.numbers, found.positions, found.charge, found.spin, is_own=True)
+    if target in FILES:
+        with suppress(FileNotFoundError):
+            return replace(shipped(target), is_own=True)
+    if known := provenance.get("molecule"):
+        numbers, charge = np.array(known["atomic_numbers"]), round(known["total_charge"])
+        spin = 1 + (int(numbers.sum()) - charge) % 2
+        return Molecule(Symbols(numbers).get_chemical_formula(), numbers, np.array(known["positions"]), charge, spin, is_own=True)
+    return None

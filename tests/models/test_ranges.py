@@ -11,7 +11,7 @@ import amp_tf
 from amp_tf.data.hdf5 import read_reference_data
 from amp_tf.data.pipeline import Frames
 from amp_tf.errors import InputError
-from amp_tf.models.ranges import REACH, TrainingRanges, training_ranges
+from amp_tf.models.ranges import REACH, TrainingRanges, only_molecule, training_ranges
 from amp_tf.systems import System
 from amp_tf.training import make_config, train
 from datasets.qmmm_solutes import SHIPPED_FILE
@@ -124,16 +124,28 @@ def test_training_records_the_ranges_of_its_frames(tmp_path, frames, uracil):
     values = {"data": SHIPPED_FILE, "model": {"type": "AMP", "max_order": 1, **sizes}, "steps": 2, "interval": 2, "batch_size": 1}
     found = train(make_config(values), tmp_path / "run", progress=False).potential
     assert found.training_ranges.merged(uracil) == uracil
+    assert found.provenance["molecule"]["atomic_numbers"] == frames.systems[0].atomic_numbers.tolist()
     assert amp_tf.load_potential(tmp_path / "run" / "potential.keras").training_ranges == found.training_ranges
     longer = {"data": SHIPPED_FILE, "start_from": tmp_path / "run" / "potential.keras", "steps": 2, "interval": 2, "batch_size": 1}
     started = train(make_config(longer | {"split": {"seed": 1}}), tmp_path / "longer", progress=False).potential
     assert started.training_ranges.merged(found.training_ranges) == started.training_ranges
+    assert started.provenance["molecule"]["atomic_numbers"] == found.provenance["molecule"]["atomic_numbers"]
 
 
 @pytest.mark.parametrize("damage", [{"distances": 1}, {"mm_charges": [float("nan"), 1.0]}, {"unknown": {}}, {"neighbours": {"H": -1.0}}])
 def test_damaged_ranges_are_refused(damage):
     with pytest.raises(InputError, match="ranges of the training data are damaged"):
         potential(training_ranges([water()]).model_dump() | damage)
+
+
+def test_the_molecule_that_all_data_are_of():
+    methane = np.array([[0.0, 0, 0], [0.63, 0.63, 0.63], [-0.63, -0.63, 0.63], [0.63, -0.63, -0.63], [-0.63, 0.63, -0.63]])
+    apart = System(np.array([8, 1, 1, 6, 1, 1, 1, 1]), np.concatenate([water().positions, methane + [0.0, 0.0, 4.0]]))
+    two = System(np.tile(WATER, 2), np.concatenate([water().positions, water().positions + [0.0, 0.0, 3.0]]))
+    assert only_molecule([water(0.95), water(1.0)]).positions[1, 0] == 0.95
+    assert only_molecule([apart, apart]) is apart  # a complex of different molecules
+    assert only_molecule([two, two]) is None  # a cluster
+    assert only_molecule([water(), apart]) is None
 
 
 def test_far_pairs_and_other_elements_are_no_matter(uracil):

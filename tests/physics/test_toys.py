@@ -1,12 +1,14 @@
 """The tests bite: each finds what a toy has wrong, and nothing else; what is right passes."""
 
 import keras
+import numpy as np
 import pytest
 
 import amp_tf
 from amp_tf.errors import InputError
 from amp_tf.interfaces.ase import AMPCalculator
 from amp_tf.physics import check_physics, conservation
+from amp_tf.physics.bench import Bench
 from amp_tf.physics.subject import MEV, Subject
 from tests.physics import toys
 
@@ -150,3 +152,30 @@ def test_the_papers_abrupt_edges_fail_at_the_cutoff():
     potential = amp_tf.AMP(("H", "O"), max_order=2, **settings)
     potential.set_weights([3.0 * weights for weights in potential.get_weights()])
     assert check_physics(AMPCalculator(potential), tests="cutoff").verdict() == "fail"
+
+
+@pytest.mark.parametrize(("embed", "verdict"), [(toys.embedded, "pass"), (toys.embedded_abruptly, "fail")])
+def test_a_charge_that_stops_acting_abruptly_fails_at_the_cutoff(embed, verdict):
+    """A potential of one molecule, which two waters tell nothing of, but a charge that leaves it does."""
+    own = toys.tetrahedron()
+    only_own = Subject(toys.Smooth(), "smooth", lambda molecule: None if len(molecule.numbers) == 4 else "it is for four atoms", embed, own)
+    found = check_physics(only_own, [own], "cutoff")
+    assert found.verdict() == verdict, found.rows
+    assert {row.molecule for row in found.rows} == {f"{own.name}, rattled and a charge of 0.4 e"}
+
+
+def test_own_molecules_are_rattled_less_where_the_calculator_is_not_for_that():
+    own = toys.tetrahedron()
+    stiff = Subject(
+        toys.Smooth(), "smooth", lambda molecule: "too far" if np.abs(molecule.positions - own.positions).max() > 0.02 else None
+    )
+    (found,) = Bench(stiff, [own]).molecules(in_domain=True)
+    assert 0.0 < np.abs(found.positions - own.positions).max() <= 0.02
+
+
+def test_what_two_waters_tell_nothing_of_is_not_judged_at_the_cutoff():
+    own = toys.tetrahedron()
+    only_own = Subject(toys.Smooth(), "smooth", lambda molecule: None if len(molecule.numbers) == 4 else "it is for four atoms")
+    found = check_physics(only_own, [own], "cutoff")
+    assert found.verdict() == "not applicable", found.rows
+    assert "four atoms" in found.rows[0].note
