@@ -13,7 +13,6 @@ from amp_tf.data.pipeline import Frames
 from amp_tf.errors import InputError
 from amp_tf.models.ranges import REACH, TrainingRanges, only_molecule, training_ranges
 from amp_tf.systems import System
-from amp_tf.training import make_config, train
 from datasets.qmmm_solutes import SHIPPED_FILE
 
 WATER = np.array([8, 1, 1])
@@ -117,19 +116,6 @@ def test_compute_warns_once_of_geometries_and_once_of_charges():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         model.compute(WATER, water(1.3).positions, [[0.0, -4.0, 0.0]], [1.0])
-
-
-def test_training_records_the_ranges_of_its_frames(tmp_path, frames, uracil):
-    sizes = {"n_layers": 1, "n_features": 8, "n_radial_weights": 2, "direct_polarization": True, "near_cutoff": 4.0}
-    values = {"data": SHIPPED_FILE, "model": {"type": "AMP", "max_order": 1, **sizes}, "steps": 2, "interval": 2, "batch_size": 1}
-    found = train(make_config(values), tmp_path / "run", progress=False).potential
-    assert found.training_ranges.merged(uracil) == uracil
-    assert found.provenance["molecule"]["atomic_numbers"] == frames.systems[0].atomic_numbers.tolist()
-    assert amp_tf.load_potential(tmp_path / "run" / "potential.keras").training_ranges == found.training_ranges
-    longer = {"data": SHIPPED_FILE, "start_from": tmp_path / "run" / "potential.keras", "steps": 2, "interval": 2, "batch_size": 1}
-    started = train(make_config(longer | {"split": {"seed": 1}}), tmp_path / "longer", progress=False).potential
-    assert started.training_ranges.merged(found.training_ranges) == started.training_ranges
-    assert started.provenance["molecule"]["atomic_numbers"] == found.provenance["molecule"]["atomic_numbers"]
 
 
 @pytest.mark.parametrize("damage", [{"distances": 1}, {"mm_charges": [float("nan"), 1.0]}, {"unknown": {}}, {"neighbours": {"H": -1.0}}])

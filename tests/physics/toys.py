@@ -12,13 +12,9 @@ DEPTH = 0.3
 
 
 def gradient(energy, positions, step=1e-4):
-    """By central differences."""
-    found = np.zeros_like(positions)
-    for place in np.ndindex(*positions.shape):
-        shift = np.zeros_like(positions)
-        shift[place] = step
-        found[place] = (energy(positions + shift) - energy(positions - shift)) / (2.0 * step)
-    return found
+    """By central differences, of an energy that takes positions [..., n_atoms, 3]."""
+    shifts = step * np.eye(positions.size).reshape(-1, *positions.shape)
+    return ((energy(positions + shifts) - energy(positions - shifts)) / (2.0 * step)).reshape(positions.shape)
 
 
 class Smooth(Calculator):
@@ -56,8 +52,8 @@ class WithTerm(Smooth):
 
 
 def vectors_of(positions):
-    vectors = positions[:, None] - positions[None]
-    return vectors, np.linalg.norm(vectors, axis=-1) + np.eye(len(positions))
+    vectors = positions[..., :, None, :] - positions[..., None, :, :]
+    return vectors, np.linalg.norm(vectors, axis=-1) + np.eye(positions.shape[-2])
 
 
 class WaterOfCharges(WithTerm):
@@ -67,9 +63,8 @@ class WaterOfCharges(WithTerm):
         if not np.isin(numbers, (1, 8)).all():
             raise ValueError("water alone")
         charges = np.where(numbers == 8, -2.0, 1.0)
-        return (
-            0.5 * units.Hartree * units.Bohr * np.sum(np.outer(charges, charges) * (1.0 - np.eye(len(numbers))) / vectors_of(positions)[1])
-        )
+        products = np.outer(charges, charges) * (1.0 - np.eye(len(numbers)))
+        return 0.5 * units.Hartree * units.Bohr * np.sum(products / vectors_of(positions)[1], axis=(-2, -1))
 
 
 class PrefersAnOrientation(Smooth):
@@ -108,16 +103,16 @@ class Handed(WithTerm):
         vectors, distances = vectors_of(positions)
         off = 1.0 - np.eye(len(numbers))
         weights = [np.exp(-distances / length) * off * numbers[None] ** power for length, power in ((0.8, 0), (1.5, 1), (0.5, 0))]
-        first, second, third = (np.einsum("ij,ijx->ix", weight, vectors) for weight in weights)
-        return 0.02 * np.sum(np.tanh(np.einsum("ix,ix->i", np.cross(first, second), third)))
+        first, second, third = (np.einsum("...ij,...ijx->...ix", weight, vectors) for weight in weights)
+        return 0.02 * np.sum(np.tanh(np.sum(np.cross(first, second) * third, axis=-1)), axis=-1)
 
 
 class CountsAtoms(WithTerm):
     """By their number in the list."""
 
     def term(self, numbers, positions):
-        crowded = np.exp(-(vectors_of(positions)[1] ** 2) / 4.0).sum(axis=1)
-        return 1e-3 * np.arange(len(numbers)) @ crowded
+        crowded = np.exp(-(vectors_of(positions)[1] ** 2) / 4.0).sum(axis=-1)
+        return 1e-3 * crowded @ np.arange(len(numbers))
 
 
 class ConstantPerSystem(Smooth):
@@ -145,7 +140,7 @@ class Hole(WithTerm):
         power = ratio**-6.0
         pairs = DEPTH * (power**2 - 2.0 * power)
         x = np.clip((0.78 - ratio) / 0.1, 0.0, 1.0)
-        return -0.5 * np.sum(pairs * x**3 * (10.0 - 15.0 * x + 6.0 * x**2) * (1.0 - np.eye(len(numbers))))
+        return -0.5 * np.sum(pairs * x**3 * (10.0 - 15.0 * x + 6.0 * x**2) * (1.0 - np.eye(len(numbers))), axis=(-2, -1))
 
 
 class Rounded(Smooth):

@@ -18,6 +18,7 @@ from amp_tf.data.pipeline import Frames
 from amp_tf.data.reference_data import FrameGroup, Provenance, ReferenceData
 from amp_tf.data.splits import Split
 from amp_tf.errors import DataFileError, InputError
+from amp_tf.models.ranges import training_ranges
 from amp_tf.training import evaluate, make_config, read_config, train
 from amp_tf.training.run import make_potential
 from amp_tf.training.start import Start, check_data, read_start
@@ -349,7 +350,7 @@ def test_a_run_that_is_not_finished_has_no_potential_to_start_from(data_file, tm
 
 
 def test_a_run_of_the_example_and_one_that_starts_from_its_potential(tmp_path, monkeypatch):
-    """As in the tutorials, shortened."""
+    """As in the tutorials, shortened; both know the ranges and the molecule of their data."""
     monkeypatch.chdir(ROOT)
     first = ["train", "examples/qmmm.yaml", f"{tmp_path}/example"]
     second = ["train", "examples/qmmm.yaml", f"{tmp_path}/longer", f"start_from={tmp_path}/example/potential.keras", "start_at_zero=false"]
@@ -357,11 +358,16 @@ def test_a_run_of_the_example_and_one_that_starts_from_its_potential(tmp_path, m
     write_reference_data(tmp_path / "few.h5", data.provenance, (data.groups[0].subset(np.arange(5)),))
     short = ["steps=1", "interval=1", "model.n_features=4", "model.max_order=1", "model.n_layers=1", "xla=false"]
     short += [f"data={tmp_path / 'few.h5'}", "split.validation=0.1"]
-    for command in (first, second):
+    for command in (first, [*second, "split.seed=1"]):
         result = CliRunner().invoke(cli.app, [*command, *short], catch_exceptions=False)
         assert result.exit_code == 0, result.output
-    potential = amp_tf.load_potential(tmp_path / "longer" / "potential.keras")
-    assert [start["file"] for start in potential.provenance["started_from"]] == ["potential.keras"]
+    found, started = (amp_tf.load_potential(tmp_path / run / "potential.keras") for run in ("example", "longer"))
+    assert [start["file"] for start in started.provenance["started_from"]] == ["potential.keras"]
+    of_all = training_ranges(Frames.from_reference_data(read_reference_data(tmp_path / "few.h5")).systems)
+    assert found.training_ranges.merged(of_all) == of_all != found.training_ranges
+    assert started.training_ranges.merged(found.training_ranges) == started.training_ranges != found.training_ranges
+    for potential in (found, started):
+        assert potential.provenance["molecule"]["atomic_numbers"] == data.groups[0].qm_atomic_numbers.tolist()
 
 
 def test_a_start_keeps_its_gradients(tmp_path):
