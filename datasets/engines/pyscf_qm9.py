@@ -41,9 +41,6 @@ SOFTEST = 1.0
 EV = units.HARTREE / units.EV
 """Of a hartree."""
 
-FIELD = 1e-3
-"""Electric field of the differences that give the polarizability, hartree/(e bohr)."""
-
 SMALLEST_WAVENUMBER = 20.0
 """A minimum has no vibration below this, 1/cm."""
 
@@ -81,7 +78,7 @@ def properties(numbers: np.ndarray, positions: np.ndarray) -> Properties:
         extent = np.einsum("ij,ji", molecule.intor("int1e_r2"), state.make_rdm1())
     values = {
         "mu": float(np.linalg.norm(state.dip_moment(verbose=0))),
-        "alpha": float(np.trace(_polarizability(numbers, positions, state.make_rdm1())) / 3.0),
+        "alpha": float(np.trace(_polarizability(state)) / 3.0),
         "homo": float(homo),
         "lumo": float(lumo),
         "gap": float(lumo - homo),
@@ -130,8 +127,8 @@ def _pure_f(molecule) -> np.ndarray:
     return scipy.linalg.block_diag(*blocks)
 
 
-def _converged(numbers: np.ndarray, positions: np.ndarray, field: np.ndarray | None = None, start: np.ndarray | None = None):
-    """The self-consistent field, in a homogeneous electric ``field`` [3] (atomic units) where one is given, from a density matrix."""
+def _converged(numbers: np.ndarray, positions: np.ndarray, start: np.ndarray | None = None):
+    """The self-consistent field, from a density matrix where one is given."""
     pyscf = _import()
     from pyscf.scf.diis import CDIIS
 
@@ -146,9 +143,6 @@ def _converged(numbers: np.ndarray, positions: np.ndarray, field: np.ndarray | N
     state._eigh = within_kept
     sizes, directions = np.linalg.eigh(kept.T @ molecule.intor("int1e_ovlp") @ kept)
     state.diis = CDIIS(state, Corth=kept @ directions / np.sqrt(sizes))  # errors outside of the kept space do not vanish
-    if field is not None:
-        core = state.get_hcore() + np.einsum("x,xij->ij", field, molecule.intor("int1e_r"))
-        state.get_hcore = lambda *_: core
     state.conv_tol, state.conv_tol_grad = 1e-10, 1e-5
     state.kernel(dm0=start)
     if not state.converged:
@@ -220,14 +214,22 @@ def _roughly_optimized(numbers: np.ndarray, positions: np.ndarray) -> tuple[Atom
     return Atoms(numbers, positions), None
 
 
-def _polarizability(numbers: np.ndarray, positions: np.ndarray, start: np.ndarray) -> np.ndarray:
-    """∂μ/∂F by central differences of the dipole moment, [3, 3], bohr^3; ``start`` is the density matrix without a field."""
-    rows = []
-    for axis in np.eye(3):
-        states = [_converged(numbers, positions, sign * FIELD * axis, start) for sign in (1.0, -1.0)]
-        moments = [state.dip_moment(unit="AU", verbose=0) for state in states]
-        rows.append((moments[0] - moments[1]) / (2.0 * FIELD))
-    return np.array(rows)
+def _polarizability(state) -> np.ndarray:
+    """The response of the dipole moment to a homogeneous field, by the coupled-perturbed Kohn-Sham equations, [3, 3], bohr^3."""
+    from pyscf.scf import cphf
+
+    is_occupied = state.mo_occ > 0
+    occupied, empty = state.mo_coeff[:, is_occupied], state.mo_coeff[:, ~is_occupied]
+    moments = np.einsum("pa,xpq,qi->xai", empty, state.mol.intor("int1e_r"), occupied)
+    response = state.gen_response(hermi=1)
+
+    def induced(rotations: np.ndarray) -> np.ndarray:
+        densities = np.einsum("pa,xai,qi->xpq", empty, rotations.reshape(-1, *moments.shape[1:]), occupied)
+        potentials = response(2.0 * (densities + densities.transpose(0, 2, 1)))
+        return np.einsum("pa,xpq,qi->xai", empty, potentials, occupied).reshape(rotations.shape)
+
+    rotations = cphf.solve(induced, state.mo_energy, state.mo_occ, moments, max_cycle=50, tol=1e-8)[0]
+    return -4.0 * np.einsum("xai,yai->xy", moments, rotations.reshape(moments.shape))
 
 
 def _thermochemistry(pyscf, state) -> dict[str, float]:
