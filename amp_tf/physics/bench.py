@@ -2,7 +2,7 @@
 
 import zlib
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,8 +17,8 @@ LARGEST = 3.0
 RATTLE_OF_OWN = 0.05
 """Standard deviation of each coordinate of the user's molecules, angstrom."""
 
-RATTLE_LESS = (1.0, 0.5, 0.25, 0.1)
-"""Parts of it, of which the first is taken that the calculator is for."""
+MOVE_LESS = (1.0, 0.5, 0.25, 0.1)
+"""Parts of a move of all atoms, of which the first is taken that the calculator is for."""
 
 OUTSIDE = ", as no molecule of its training data"
 """After the name of a molecule that a calculator could compute, but is not for."""
@@ -96,14 +96,16 @@ class Bench:
         return np.random.default_rng(self.seed(test))
 
     def known(self, molecules: Iterable[Molecule], in_domain: bool = False) -> list[Molecule]:
-        """Those that the calculator can compute; ``in_domain``: and is for."""
+        """Those that the calculator can compute; ``in_domain``, and for a potential of one molecule always: and is for. What it makes of
+        others is so steep, far from all data, that rounding decides."""
+        in_domain = in_domain or self.subject.own is not None
         found = []
         for molecule in molecules:
             key = f"{molecule.name} {molecule.is_own} {molecule.charge} {sorted(molecule.elements)}"
             if key not in self._can:
                 self._can[key] = self._computes(molecule)
             if self._can[key]:
-                if in_domain and self.subject.domain is not None and (complaint := self.subject.domain(molecule)):
+                if in_domain and (complaint := self.subject.outside(molecule)):
                     self.dropped[molecule.name + OUTSIDE] = complaint
                 else:
                     found.append(molecule)
@@ -127,11 +129,16 @@ class Bench:
 
     def _rattled(self, molecule: Molecule) -> Molecule:
         shifts = self.random(f"rattle {molecule.name}").normal(scale=RATTLE_OF_OWN, size=molecule.positions.shape)
-        for part in RATTLE_LESS:  # a stiff molecule leaves the training data otherwise
-            rattled = molecule.at(molecule.positions + part * shifts, f"{molecule.name}, rattled")
-            if self.subject.domain is None or self.subject.domain(rattled) is None:
+        return replace(self.moved(molecule, shifts), name=f"{molecule.name}, rattled")
+
+    def moved(self, molecule: Molecule, shifts: np.ndarray) -> Molecule:
+        """With atoms moved by ``shifts`` [n_atoms, 3], angstrom, or by less where the calculator is for one molecule and not for that: a
+        stiff one leaves the training data soon."""
+        for part in MOVE_LESS:
+            moved = molecule.at(molecule.positions + part * shifts)
+            if self.subject.own is None or self.subject.outside(moved) is None:
                 break
-        return rattled
+        return moved
 
     @property
     def own(self) -> list[Molecule]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from amp_tf.errors import InputError
 from amp_tf.physics import conservation, cosan, information, locality, scans, symmetry
-from amp_tf.physics.bench import Bench, Curve, NotApplicable
+from amp_tf.physics.bench import OUTSIDE, Bench, Curve, NotApplicable
 from amp_tf.physics.molecules import probes
 from amp_tf.physics.subject import Molecule, PointLost, Subject
 from amp_tf.physics.verdicts import ERROR, FAIL, NOT_APPLICABLE, NOT_RUN, Row, worst
@@ -157,8 +157,9 @@ def check_physics(
         raise InputError(f"the seed must not be negative, got {seed}.")
     bench = Bench(subject, [*_named_apart(molecules or []), *probes(seed)], seed, is_thorough=set(names) != set(_QUICK))
     known = bench.known(bench.given)
-    if refused := [molecule for molecule in bench.own if molecule.name in bench.dropped]:
-        raise InputError(f"{subject.name} does not compute {refused[0].name} ({bench.dropped[refused[0].name]}); leave it out.")
+    for molecule in bench.own:
+        if why := bench.dropped.get(molecule.name) or bench.dropped.get(f"{molecule.name}{OUTSIDE}"):
+            raise InputError(f"{subject.name} does not compute {molecule.name} ({why}); leave it out.")
     if not known:
         raise InputError(f"{subject.name} computes none of the molecules; the last said: {list(bench.dropped.values())[-1]}.")
     result = PhysicsResult([], bench.curves, bench.maps, names, subject.name, {})

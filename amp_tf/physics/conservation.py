@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 from ase import Atoms, units
@@ -153,8 +154,10 @@ def nve(bench: Bench) -> Iterator[Row]:
         length = MD_PICOSECONDS * min(1.0, MD_SECONDS / (per_call * n_calls))
         runs = [_run(bench, relaxed, step, length) for step in MD_STEPS]
         for step, run in zip(MD_STEPS, runs, strict=True):
-            yield from _told(molecule, step, length, *run)
-        (_, _, rms_1, _), (slope, error, rms, broke) = runs
+            yield from _told(molecule, step, length, run)
+        if any(run.left for run in runs):
+            continue
+        rms_1, (slope, error, rms, broke, _) = runs[0].rms, runs[1]
         wanders = rms > WANDERS and rms > 0.5 * rms_1
         note = f"{rms_1 / MEV:.2g} with twice the step; an integrator's falls fourfold"
         yield Row("nve", "rms of the total energy", molecule.name, "meV/atom", rms / MEV, verdict=FAIL if wanders else PASS, note=note)
@@ -162,9 +165,12 @@ def nve(bench: Bench) -> Iterator[Row]:
         if row.verdict in (WARN, FAIL) and not broke and not wanders:
             finer = 0.5 * MD_STEPS[1]
             run = _run(bench, relaxed, finer, length)
-            yield from _told(molecule, finer, length, *run)
-            last = _drift(molecule, finer, *run[:2], length)
-            if abs(run[0]) < 0.5 * abs(slope):
+            yield from _told(molecule, finer, length, run)
+            if run.left:
+                yield row
+                continue
+            last = _drift(molecule, finer, run.slope, run.error, length)
+            if abs(run.slope) < 0.5 * abs(slope):
                 row = replace(row, verdict=INFORMATION, note=f"{row.note}; it falls with the time step, and is the integrator's")
                 if last.verdict in (WARN, FAIL):
                     last = replace(last, verdict=INCONCLUSIVE, note=f"{last.note}; it still falls with the time step")
@@ -175,10 +181,25 @@ def nve(bench: Bench) -> Iterator[Row]:
         yield row
 
 
-def _told(molecule: Molecule, step: float, length: float, slope: float, error: float, rms: float, broke: bool) -> Iterator[Row]:
+class Outcome(NamedTuple):
+    """Of a run: slope of the total energy an atom, eV/ps, its error, the rms about the line, eV, whether a bond broke, and how the only
+    molecule of a potential left its training data, "" where it did not."""
+
+    slope: float
+    error: float
+    rms: float
+    broke: bool
+    left: str
+
+
+def _told(molecule: Molecule, step: float, length: float, run: Outcome) -> Iterator[Row]:
     """What :func:`_run` found in ``length`` ps."""
-    yield told("nve", f"drift at {step:g} fs", molecule.name, "meV/atom/ps", slope / MEV, f"± {error / MEV:.2g}, rms {rms / MEV:.2g}")
-    if broke:
+    if run.left:
+        yield Row("nve", f"it left its training data at {step:g} fs", molecule.name, verdict=WARN, note=run.left)
+        return
+    note = f"± {run.error / MEV:.2g}, rms {run.rms / MEV:.2g}"
+    yield told("nve", f"drift at {step:g} fs", molecule.name, "meV/atom/ps", run.slope / MEV, note)
+    if run.broke:
         yield Row("nve", f"a bond broke at {step:g} fs", molecule.name, verdict=FAIL, note=f"within {length:.3g} ps")
 
 
@@ -205,8 +226,8 @@ def _atoms(bench: Bench, molecule: Molecule) -> Atoms:
     return atoms
 
 
-def _run(bench: Bench, molecule: Molecule, step: float, picoseconds: float) -> tuple[float, float, float, bool]:
-    """Slope of the total energy an atom, eV/ps, its error, the rms about the line, and whether a bond broke."""
+def _run(bench: Bench, molecule: Molecule, step: float, picoseconds: float) -> Outcome:
+    """Velocity Verlet from a relaxed molecule."""
     atoms, start = _atoms(bench, molecule), bonds(molecule)
     masses = atoms.get_masses()[:, None]
     momenta = np.sqrt(masses * units.kB * MD_TEMPERATURE) * bench.random("nve").normal(size=atoms.positions.shape)
@@ -228,6 +249,8 @@ def _run(bench: Bench, molecule: Molecule, step: float, picoseconds: float) -> t
                 break
             raise
         energies.append(atoms.get_total_energy() / len(atoms))
+        if bench.subject.own is not None and (complaint := bench.subject.outside(molecule.at(atoms.positions))):
+            return Outcome(np.nan, np.nan, np.nan, is_broken(), f"after {1e-3 * step * len(energies):.3g} ps: {complaint}")
     broke, n_steps = is_broken(), len(energies)
     times, values = 1e-3 * step * np.arange(n_steps), np.array(energies)
     bench.curve(
@@ -243,4 +266,4 @@ def _run(bench: Bench, molecule: Molecule, step: float, picoseconds: float) -> t
     rest = values - slope * times - offset
     blocks = [part.mean() for part in np.array_split(rest, 10)]
     error = np.std(blocks, ddof=1) * np.sqrt(12.0 / len(blocks)) / (times[-1] + times[1])
-    return float(slope), float(error), float(rest.std()), broke
+    return Outcome(float(slope), float(error), float(rest.std()), broke, "")

@@ -81,6 +81,10 @@ class Subject:
         if known is not None and not {"energy", "forces"} <= set(known):
             raise InputError(f"{self.name} computes {', '.join(known)}; energies and forces are needed.")
 
+    def outside(self, molecule: Molecule) -> str | None:
+        """What speaks against a molecule as one that the calculator is for, or None."""
+        return None if self.domain is None else self.domain(molecule)
+
     def energy(self, molecule: Molecule) -> float:
         """eV."""
         return self.both(molecule, forces=False)[0]
@@ -157,7 +161,7 @@ class Subject:
         """Energies, eV; NaN where a point was lost, and with ``in_domain`` where the calculator is not for it."""
         energies = []
         for molecule in molecules:
-            is_outside = in_domain and self.domain is not None and self.domain(molecule) is not None
+            is_outside = in_domain and self.outside(molecule) is not None
             try:
                 energies.append(np.nan if is_outside else self.energy(molecule))
             except PointLost:

@@ -70,8 +70,8 @@ def mirror(bench: Bench) -> Iterator[Row]:
         random = bench.random(f"mirror {molecule.name}")
         pairs = []
         for number in range(HANDED):
-            moved = molecule.positions + random.normal(scale=RATTLES[number % len(RATTLES)], size=molecule.positions.shape)
-            pairs.append(molecule.at(moved - moved.mean(axis=0)))
+            moved = bench.moved(molecule, random.normal(scale=RATTLES[number % len(RATTLES)], size=molecule.positions.shape))
+            pairs.append(moved.at(_centred(moved)))
         yield from _beside_their_images(bench, molecule, pairs)
     for molecule in bench.known([shipped("biphenyl"), shipped("2-phenylpyridine")], in_domain=True):
         ((first, second),) = heavy_bonds(molecule, inner=True)

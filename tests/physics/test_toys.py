@@ -3,13 +3,14 @@
 import keras
 import numpy as np
 import pytest
+from scipy.spatial.distance import pdist
 
 import amp_tf
 from amp_tf.errors import InputError
 from amp_tf.interfaces.ase import AMPCalculator
 from amp_tf.physics import check_physics, conservation
 from amp_tf.physics.bench import Bench
-from amp_tf.physics.subject import MEV, Subject
+from amp_tf.physics.subject import MEV, Molecule, Subject
 from tests.physics import toys
 
 TESTS = "quick,locality,diatomics,wall,torsion,bend,cyclobutadiene,charge"
@@ -70,7 +71,7 @@ def test_a_drift_that_half_the_step_removes_is_the_integrators(slopes, error, ve
     found = dict(zip((0.5, 0.25, 0.125), slopes, strict=True))
 
     def run(bench, molecule, step, picoseconds):
-        return found[step] * MEV, (error if step < 0.2 else 1e-3) * MEV, 0.5 * step**2 * MEV, False
+        return conservation.Outcome(found[step] * MEV, (error if step < 0.2 else 1e-3) * MEV, 0.5 * step**2 * MEV, False, "")
 
     monkeypatch.setattr(conservation, "_run", run)
     assert check_physics(toys.Smooth(), [toys.tetrahedron()], "nve").verdict("nve") == verdict
@@ -78,7 +79,7 @@ def test_a_drift_that_half_the_step_removes_is_the_integrators(slopes, error, ve
 
 def test_a_bond_that_breaks_at_the_finest_step_fails(monkeypatch):
     def run(bench, molecule, step, picoseconds):
-        return (0.04 if step > 0.2 else 0.001) * MEV, 1e-3 * MEV, 0.5 * step**2 * MEV, step < 0.2
+        return conservation.Outcome((0.04 if step > 0.2 else 0.001) * MEV, 1e-3 * MEV, 0.5 * step**2 * MEV, step < 0.2, "")
 
     monkeypatch.setattr(conservation, "_run", run)
     found = check_physics(toys.Smooth(), [toys.tetrahedron()], "nve")
@@ -154,28 +155,61 @@ def test_the_papers_abrupt_edges_fail_at_the_cutoff():
     assert check_physics(AMPCalculator(potential), tests="cutoff").verdict() == "fail"
 
 
+def for_four_atoms(molecule):
+    return None if len(molecule.numbers) == 4 else "it is for four atoms"
+
+
 @pytest.mark.parametrize(("embed", "verdict"), [(toys.embedded, "pass"), (toys.embedded_abruptly, "fail")])
 def test_a_charge_that_stops_acting_abruptly_fails_at_the_cutoff(embed, verdict):
     """A potential of one molecule, which two waters tell nothing of, but a charge that leaves it does."""
     own = toys.tetrahedron()
-    only_own = Subject(toys.Smooth(), "smooth", lambda molecule: None if len(molecule.numbers) == 4 else "it is for four atoms", embed, own)
-    found = check_physics(only_own, [own], "cutoff")
+    found = check_physics(Subject(toys.Smooth(), "smooth", for_four_atoms, embed, own), [own], "cutoff")
     assert found.verdict() == verdict, found.rows
     assert {row.molecule for row in found.rows} == {f"{own.name}, rattled and a charge of 0.4 e"}
 
 
-def test_own_molecules_are_rattled_less_where_the_calculator_is_not_for_that():
+def test_a_potential_of_one_molecule_is_examined_on_that_alone():
     own = toys.tetrahedron()
-    stiff = Subject(
-        toys.Smooth(), "smooth", lambda molecule: "too far" if np.abs(molecule.positions - own.positions).max() > 0.02 else None
-    )
-    (found,) = Bench(stiff, [own]).molecules(in_domain=True)
+    found = check_physics(Subject(toys.Smooth(), "smooth", for_four_atoms, None, own), [own], "quick,locality,diatomics,homometric")
+    assert {found.verdict(test) for test in ("translation", "mirror", "loop", "jacobian", "extensivity")} == {"pass"}
+    assert all("tetrahedron, rattled" in row.molecule for row in found.rows if row.molecule)
+    for test in ("cutoff", "diatomics", "homometric"):
+        assert found.verdict(test) == "not applicable"
+        assert "four atoms" in next(row.note for row in found.rows if row.test == test)
+    two = Molecule("pair", own.numbers[:2], own.positions[:2], is_own=True)
+    with pytest.raises(InputError, match=r"does not compute pair \(it is for four atoms\); leave it out"):
+        check_physics(Subject(toys.Smooth(), "smooth", for_four_atoms, None, own), [two], "rotation")
+
+
+def test_own_molecules_are_moved_less_where_the_calculator_is_not_for_that():
+    own = toys.tetrahedron()
+
+    def stiff(molecule):
+        return "too far" if np.abs(molecule.positions - own.positions).max() > 0.02 else None
+
+    (found,) = Bench(Subject(toys.Smooth(), "smooth", stiff, None, own), [own]).molecules()
     assert 0.0 < np.abs(found.positions - own.positions).max() <= 0.02
 
 
-def test_what_two_waters_tell_nothing_of_is_not_judged_at_the_cutoff():
+def test_dynamics_that_leave_the_training_data_are_told():
     own = toys.tetrahedron()
-    only_own = Subject(toys.Smooth(), "smooth", lambda molecule: None if len(molecule.numbers) == 4 else "it is for four atoms")
-    found = check_physics(only_own, [own], "cutoff")
-    assert found.verdict() == "not applicable", found.rows
-    assert "four atoms" in found.rows[0].note
+
+    def stiff(molecule):
+        return "atoms are too far" if np.ptp(pdist(molecule.positions)) > 0.05 else None
+
+    found = check_physics(Subject(toys.Smooth(), "smooth", stiff, None, own), [own], "nve")
+    assert found.verdict() == "warn"
+    assert [row.metric for row in found.rows] == [f"it left its training data at {step:g} fs" for step in conservation.MD_STEPS]
+    assert "ps: atoms are too far" in found.rows[0].note
+
+
+def test_a_stretch_ends_where_the_training_data_do():
+    """And does not go on where other pairs of atoms have such distances."""
+    own = Molecule("pair", np.array([6, 6]), np.array([[0.0, 0.0, 0.0], [1.52, 0.0, 0.0]]), is_own=True)
+
+    def known(molecule):
+        lengths = pdist(molecule.positions)
+        return None if len(lengths) == 1 and (lengths[0] < 2.0 or lengths[0] > 2.5) else "no such bond"
+
+    found = check_physics(Subject(toys.Smooth(), "smooth", known, None, own), [own], "stretch")
+    assert any("end at 0.45 angstrom longer" in row.note for row in found.rows), found.rows
