@@ -161,16 +161,25 @@ class Bench:
         """Of a molecule as the tests have it; measured once."""
         key = molecule.numbers.tobytes() + molecule.positions.tobytes()
         if key not in self._noise_of:
-            self._noise_of[key] = self._noises[molecule.name] = measured_noise(self.subject, molecule, self.random("noise"))
+            self._noise_of[key] = measured_noise(self.subject, molecule, self.random("noise"))
+            self._noises.setdefault(molecule.name, self._noise_of[key])
         return self._noise_of[key]
 
-    def small_energy(self, test: str, metric: str, molecule: Molecule, value: float, limits: tuple[float, float], note: str = "") -> Row:
-        """The verdict on the largest of many errors of the energy, eV; limits in meV."""
-        return judged(test, metric, molecule.name, "meV", value / MEV, limits, LARGEST * self.noise(molecule).energy / MEV, note)
+    def small_energy(
+        self, test: str, metric: str, molecule: Molecule, value: float, limits: tuple[float, float], note: str = "",
+        at: Molecule | None = None,
+    ) -> Row:  # fmt: skip
+        """The verdict on the largest of many errors of the energy, eV; limits in meV. ``at``: a geometry whose noise may be larger."""
+        noise = max(self.noise(where).energy for where in (molecule, at or molecule))
+        return judged(test, metric, molecule.name, "meV", value / MEV, limits, LARGEST * noise / MEV, note)
 
-    def small_force(self, test: str, metric: str, molecule: Molecule, value: float, limits: tuple[float, float], note: str = "") -> Row:
-        """The verdict on the largest of many errors of forces, eV/angstrom; limits in meV/angstrom."""
-        return judged(test, metric, molecule.name, "meV/angstrom", value / MEV, limits, LARGEST * self.noise(molecule).forces / MEV, note)
+    def small_force(
+        self, test: str, metric: str, molecule: Molecule, value: float, limits: tuple[float, float], note: str = "",
+        at: Molecule | None = None,
+    ) -> Row:  # fmt: skip
+        """The verdict on the largest of many errors of forces, eV/angstrom; limits in meV/angstrom. ``at`` as above."""
+        noise = max(self.noise(where).forces for where in (molecule, at or molecule))
+        return judged(test, metric, molecule.name, "meV/angstrom", value / MEV, limits, LARGEST * noise / MEV, note)
 
     def curve(
         self, test: str, name: str, quantity: str, unit: str, x: np.ndarray, y: np.ndarray, molecule: Molecule,

@@ -90,7 +90,7 @@ def mirror(bench: Bench) -> Iterator[Row]:
 
 
 def _beside_their_images(bench: Bench, molecule: Molecule, geometries: list[Molecule]) -> Iterator[Row]:
-    """The largest differences of geometries and their mirror images, each turned at random."""
+    """The largest differences of geometries and their mirror images, each turned at random, beside the noise where they are."""
     matrices = -Rotation.random(len(geometries), random_state=bench.seed("mirror")).as_matrix()
     energies, of_forces = [], []
     for geometry, matrix in zip(geometries, matrices, strict=True):
@@ -99,8 +99,9 @@ def _beside_their_images(bench: Bench, molecule: Molecule, geometries: list[Mole
         energies.append(abs(of_image - energy))
         of_forces.append(np.abs(forces_of_image - forces @ matrix.T).max())
     note = f"of {len(geometries)} geometries" if len(geometries) > 1 else f"twisted by {TWIST:g} degrees"
-    yield bench.small_energy("mirror", "energy, image - itself", molecule, float(max(energies)), ENERGY_LIMITS, note)
-    yield bench.small_force("mirror", "forces", molecule, float(max(of_forces)), FORCE_LIMITS, note)
+    of_energy, of_force = (geometries[int(np.argmax(errors))] for errors in (energies, of_forces))
+    yield bench.small_energy("mirror", "energy, image - itself", molecule, float(max(energies)), ENERGY_LIMITS, note, of_energy)
+    yield bench.small_force("mirror", "forces", molecule, float(max(of_forces)), FORCE_LIMITS, note, of_force)
 
 
 def _turned(bench: Bench, molecule: Molecule, matrices: np.ndarray) -> Iterator[Row]:
