@@ -229,6 +229,7 @@ def _potential_lines(file: Path) -> list[tuple[str, object]]:
     from ase.symbols import Symbols
 
     from amp_tf.models import load_potential
+    from amp_tf.models.ranges import training_molecule
 
     potential, card = load_potential(file), file.with_suffix(".md")
     config = potential.get_config()
@@ -242,8 +243,9 @@ def _potential_lines(file: Path) -> list[tuple[str, object]]:
         lines.append((f"{row['split']} {row['metric']}", f"{row['value']:.4g} {row['unit']} (null model {row['null_model']:.4g})"))
     if provenance.pop("ranges", None) is not None:
         lines += potential.training_ranges.lines()
-    if molecule := provenance.pop("molecule", None):
-        lines.append(("trained on the molecule", Symbols(molecule["atomic_numbers"]).get_chemical_formula()))
+    if molecule := training_molecule(provenance):
+        lines.append(("trained on the molecule", Symbols(molecule.atomic_numbers).get_chemical_formula()))
+        del provenance["molecule"]
     lines += [(f"provenance: {key}", value) for key, value in provenance.items()]
     return lines + ([("model card", card)] if card.is_file() else [])
 
@@ -429,8 +431,7 @@ def check_physics(
         if path is not None and path.suffix != ending:
             raise InputError(f"{path}: the ending must be {ending}; choose another output.")
     subject = targets.read_target(target, exact)
-    own = [subject.own] if subject.own and not molecules else []
-    result = run(subject, [*molecules, *own], names, seed, seconds, progress=True)
+    result = run(subject, molecules, names, seed, seconds, progress=True)
     print_result(result)
     given = {"--seed": seed or None, "--charge": charge, "--budget": budget}
     options = (

@@ -6,6 +6,7 @@ from ase.data import chemical_symbols, covalent_radii
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
+from scipy.spatial.distance import pdist, squareform
 
 COVALENT = np.isin(chemical_symbols, ["H", "B", "C", "N", "O", "Si", "P", "S"])
 """Which elements, by atomic number, are always bound to another atom."""
@@ -13,6 +14,9 @@ COVALENT = np.isin(chemical_symbols, ["H", "B", "C", "N", "O", "Si", "P", "S"])
 SHORTEST_BOND, LONGEST_BOND, LONGEST_HYDROGEN_BOND = 0.55, 1.45, 1.75
 """Nearest neighbours closer than this part, or farther than this multiple, of the sum of their covalent radii are no chemistry; nor are
 hydrogen atoms (0.74 angstrom in H2, 1.61 in HI, 1.81 in water in bohr) farther than this, angstrom, from all atoms."""
+
+BOND = 1.3
+"""Atoms closer than this multiple of the sum of their covalent radii are bonded."""
 
 CONTACT = 4.0
 """Molecules of a cluster are closer to each other, angstrom."""
@@ -80,27 +84,25 @@ def _bonds_complaint(numbers: np.ndarray, positions: np.ndarray) -> str | None:
     return f"the nearest neighbours of atoms {named} are at no distance of chemistry ({hint})"
 
 
-def pieces(atomic_numbers: np.ndarray, positions: np.ndarray) -> np.ndarray:
-    """The number of the molecule that each atom is bonded into, [n_atoms], by 1.3 times the sum of covalent radii.
+def are_bonded(atomic_numbers: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """Whether two atoms are closer than 1.3 times the sum of their covalent radii, [n_atoms, n_atoms] bool.
 
     Args:
         atomic_numbers: [n_atoms].
         positions: [n_atoms, 3], angstrom.
     """
-    ends = cKDTree(positions).query_pairs(CONTACT, output_type="ndarray")
-    return _components(ends[_are_bonded(atomic_numbers, positions, ends)], len(atomic_numbers))
-
-
-def _are_bonded(numbers: np.ndarray, positions: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    lengths = np.linalg.norm(positions[ends[:, 0]] - positions[ends[:, 1]], axis=1)
-    return lengths < 1.3 * covalent_radii[numbers[ends]].sum(axis=1)
+    radii = covalent_radii[atomic_numbers]
+    bonded = squareform(pdist(positions)) < BOND * (radii[:, None] + radii)
+    np.fill_diagonal(bonded, False)
+    return bonded
 
 
 def _pieces_complaint(numbers: np.ndarray, positions: np.ndarray) -> str | None:
     """Pieces out of contact with the rest that are no molecules: an odd number of electrons that no closed-shell ion has, or a carbon atom
     without a neighbour."""
     ends = cKDTree(positions).query_pairs(CONTACT, output_type="ndarray")
-    bonded = ends[_are_bonded(numbers, positions, ends)]
+    lengths = np.linalg.norm(positions[ends[:, 0]] - positions[ends[:, 1]], axis=1)
+    bonded = ends[lengths < BOND * covalent_radii[numbers[ends]].sum(axis=1)]
     piece = _components(bonded, len(numbers))
     out_of_contact = np.setdiff1d(piece, piece[ends[piece[ends[:, 0]] != piece[ends[:, 1]]]])
     if piece.max() == 0:

@@ -11,6 +11,7 @@ from keras import ops
 from amp_tf.graph import MolecularGraph
 from amp_tf.layers.dense import REGISTERED
 from amp_tf.models.potential import Potential
+from amp_tf.models.ranges import training_molecule
 from amp_tf.models.settings import require
 from amp_tf.ops import safe
 from amp_tf.systems import System
@@ -176,9 +177,9 @@ def _provenance(members: Sequence[Potential]) -> dict[str, Any]:
         alike["ranges"] = functools.reduce(lambda first, second: first.merged(second), ranges).model_dump()
     if all("total_charges" in record for record in records):
         alike["total_charges"] = sorted({charge for record in records for charge in record["total_charges"]})
-    molecules = [record.get("molecule") for record in records]
-    if all(molecules) and len({tuple(sorted(molecule["atomic_numbers"])) for molecule in molecules}) == 1:
-        alike["molecule"] = molecules[0]
+    molecules = [training_molecule(record) for record in records]
+    if molecules[0] is not None and all(molecules[0].is_like(molecule) for molecule in molecules):
+        alike["molecule"] = molecules[0].model_dump(mode="json")
     told = [{key: record[key] for key in ("data", "data_sha256") if key in record} | _seed(record) for record in records]
     return alike | {"members": told}
 

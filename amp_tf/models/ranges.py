@@ -2,17 +2,19 @@
 
 import itertools
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import pydantic
 from ase.data import chemical_symbols
+from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 from scipy.spatial.distance import pdist
 
-from amp_tf.geometry import pieces
+from amp_tf.errors import InputError
+from amp_tf.geometry import are_bonded
 from amp_tf.neighbours import near_pairs
 from amp_tf.systems import System
 
@@ -25,6 +27,9 @@ BIN, GAP = 0.02, 0.1
 MARGIN = 0.1
 """How far beyond the distances of the training data a system may go, angstrom, and twice as far towards MM particles: in long dynamics the
 tails are a little longer."""
+
+LOOKED_AT = 200
+"""Geometries of training data, evenly spread over them, whose bonds tell whether they are of one molecule."""
 
 CHARGE_MARGIN = 0.05
 """How far beyond the MM charges of the training data others may go, as a part of these."""
@@ -168,15 +173,60 @@ def training_ranges(systems: Iterable[System]) -> TrainingRanges:
     )
 
 
-def only_molecule(systems: Sequence[System]) -> System | None:
-    """The molecule, or the complex of different molecules, that all training data are of; None where they are of several, or of copies of
-    one, such as clusters of water, whose potential is for other numbers of it too."""
+class TrainingMolecule(pydantic.BaseModel):
+    """The molecule, or the complex of different molecules, that all training data of a potential are of.
+
+    Attributes:
+        atomic_numbers: [n_atoms].
+        positions: one geometry of it, [n_atoms, 3], angstrom.
+        total_charge: e.
+    """
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    atomic_numbers: list[Annotated[int, pydantic.Field(gt=0, lt=len(chemical_symbols))]]
+    positions: list[tuple[float, float, float]]
+    total_charge: float
+
+    def is_like(self, other: "TrainingMolecule | None") -> bool:
+        """Whether the other one has the same elements and the same charge."""
+        return other is not None and (sorted(self.atomic_numbers), self.total_charge) == (sorted(other.atomic_numbers), other.total_charge)
+
+
+def training_molecule(provenance: Mapping[str, Any]) -> TrainingMolecule | None:
+    """The molecule that a potential was trained on, where it was on one.
+
+    Raises:
+        InputError: if what the provenance tells is damaged.
+    """
+    known = provenance.get("molecule")
+    try:
+        return None if known is None else TrainingMolecule.model_validate(known)
+    except pydantic.ValidationError as error:
+        raise InputError(f"provenance: the molecule of the training data is damaged ({error.errors()[0]['msg']}).") from error
+
+
+def only_molecule(systems: Sequence[System]) -> TrainingMolecule | None:
+    """The molecule, or the complex of different molecules, that all training data are of.
+
+    None where they are of several molecules or charges, where no geometry has the bonds that most have (isomers in one order of atoms), and
+    where molecules of one composition occur twice, such as in clusters of water, whose potential is for other numbers of them too.
+    """
     first = systems[0]
-    if any(not np.array_equal(system.atomic_numbers, first.atomic_numbers) for system in systems):
+    if any(not np.array_equal(one.atomic_numbers, first.atomic_numbers) or one.total_charge != first.total_charge for one in systems):
         return None
-    piece = pieces(first.atomic_numbers, first.positions)
+    some = [systems[number] for number in np.unique(np.linspace(0, len(systems) - 1, LOOKED_AT).astype(int))]
+    bonds = np.array([are_bonded(one.atomic_numbers, one.positions) for one in some])
+    usual = bonds.mean(axis=0) > 0.5
+    like_most = np.flatnonzero(np.all(bonds == usual, axis=(1, 2)))
+    piece = connected_components(usual, directed=False)[1]
     kinds = Counter(tuple(sorted(first.atomic_numbers[piece == number])) for number in np.unique(piece))
-    return first if max(kinds.values()) == 1 else None
+    if not len(like_most) or max(kinds.values()) > 1:
+        return None
+    chosen = some[like_most[0]]
+    return TrainingMolecule(
+        atomic_numbers=chosen.atomic_numbers.tolist(), positions=chosen.positions.tolist(), total_charge=float(chosen.total_charge)
+    )
 
 
 def _near_charges(system: System) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -141,7 +141,7 @@ def check_physics(
 
     Args:
         calculator: of ASE, with energies and forces, or a :class:`amp_tf.physics.subject.Subject`.
-        molecules: beside the probes, :func:`amp_tf.physics.molecules.read_molecule`.
+        molecules: beside the probes, :func:`amp_tf.physics.molecules.read_molecule`; by default that of a potential of one molecule.
         tests: names, groups and presets, :func:`chosen_tests`.
         seed: of everything random.
         budget: seconds after which no further test starts.
@@ -155,12 +155,15 @@ def check_physics(
     names = chosen_tests(tests)
     if seed < 0:
         raise InputError(f"the seed must not be negative, got {seed}.")
-    bench = Bench(subject, [*_named_apart(molecules or []), *probes(seed)], seed, is_thorough=set(names) != set(_QUICK))
-    known = bench.known(bench.given)
+    given = molecules or ([subject.own] if subject.own else [])
+    bench = Bench(subject, [*_named_apart(given), *probes(seed)], seed, is_thorough=set(names) != set(_QUICK))
     for molecule in bench.own:
-        if why := bench.dropped.get(molecule.name) or bench.dropped.get(f"{molecule.name}{OUTSIDE}"):
-            raise InputError(f"{subject.name} does not compute {molecule.name} ({why}); leave it out.")
-    if not known:
+        if not bench.known([molecule]):
+            if why := bench.dropped.get(molecule.name):
+                raise InputError(f"{subject.name} does not compute {molecule.name} ({why}); leave it out.")
+            why = bench.dropped[f"{molecule.name}{OUTSIDE}"]
+            raise InputError(f"{molecule.name} is not in the training data of {subject.name} ({why}); leave it out.")
+    if not bench.known(bench.given):
         raise InputError(f"{subject.name} computes none of the molecules; the last said: {list(bench.dropped.values())[-1]}.")
     result = PhysicsResult([], bench.curves, bench.maps, names, subject.name, {})
     began = time.perf_counter()

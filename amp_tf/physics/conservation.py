@@ -36,6 +36,9 @@ MD_TEMPERATURE, MD_STEPS = 600.0, (0.5, 0.25)
 MD_PICOSECONDS, MD_SECONDS = 10.0, 150.0
 """Length of a run; a slow calculator gets shorter ones, of so many seconds together, but for a third run, which takes a third more."""
 
+FEWEST_STEPS = 40
+"""Of a run that tells something of its total energy."""
+
 WANDERS = 1.0 * MEV
 """Root mean square of the total energy an atom about its line, eV: more that does not fall with the time step is no integrator's."""
 
@@ -144,6 +147,9 @@ def nve(bench: Bench) -> Iterator[Row]:
     probes = [of_collection("CH3OH", "methanol"), of_collection("H2O", "water")]
     for molecule in own or bench.some(probes, in_domain=True)[:1]:
         relaxed = _relaxed(bench, molecule)
+        if bench.subject.own is not None and (complaint := bench.subject.outside(relaxed)):
+            yield Row("nve", "where it is relaxed", molecule.name, verdict=WARN, note=f"outside the training data: {complaint}")
+            relaxed = molecule
         seconds = []
         for _ in range(3):
             before = bench.subject.seconds
@@ -154,22 +160,22 @@ def nve(bench: Bench) -> Iterator[Row]:
         length = MD_PICOSECONDS * min(1.0, MD_SECONDS / (per_call * n_calls))
         runs = [_run(bench, relaxed, step, length) for step in MD_STEPS]
         for step, run in zip(MD_STEPS, runs, strict=True):
-            yield from _told(molecule, step, length, run)
-        if any(run.left for run in runs):
+            yield from _told(molecule, step, run)
+        rms_1, rms, slope, broke = runs[0].rms, runs[1].rms, runs[1].slope, runs[1].broke
+        if np.isnan(slope + rms_1):
             continue
-        rms_1, (slope, error, rms, broke, _) = runs[0].rms, runs[1]
         wanders = rms > WANDERS and rms > 0.5 * rms_1
         note = f"{rms_1 / MEV:.2g} with twice the step; an integrator's falls fourfold"
         yield Row("nve", "rms of the total energy", molecule.name, "meV/atom", rms / MEV, verdict=FAIL if wanders else PASS, note=note)
-        row = _drift(molecule, MD_STEPS[1], slope, error, length)
+        row = _drift(molecule, MD_STEPS[1], runs[1])
         if row.verdict in (WARN, FAIL) and not broke and not wanders:
             finer = 0.5 * MD_STEPS[1]
             run = _run(bench, relaxed, finer, length)
-            yield from _told(molecule, finer, length, run)
-            if run.left:
+            yield from _told(molecule, finer, run)
+            if np.isnan(run.slope):
                 yield row
                 continue
-            last = _drift(molecule, finer, run.slope, run.error, length)
+            last = _drift(molecule, finer, run)
             if abs(run.slope) < 0.5 * abs(slope):
                 row = replace(row, verdict=INFORMATION, note=f"{row.note}; it falls with the time step, and is the integrator's")
                 if last.verdict in (WARN, FAIL):
@@ -182,33 +188,36 @@ def nve(bench: Bench) -> Iterator[Row]:
 
 
 class Outcome(NamedTuple):
-    """Of a run: slope of the total energy an atom, eV/ps, its error, the rms about the line, eV, whether a bond broke, and how the only
-    molecule of a potential left its training data, "" where it did not."""
+    """Of a run: slope of the total energy an atom, eV/ps, its error, the rms about the line, eV, no numbers where it was too short to tell;
+    whether a bond broke; its length, ps; and why it ended early, where the only molecule of a potential left its training data."""
 
     slope: float
     error: float
     rms: float
     broke: bool
-    left: str
+    length: float
+    left: str = ""
 
 
-def _told(molecule: Molecule, step: float, length: float, run: Outcome) -> Iterator[Row]:
-    """What :func:`_run` found in ``length`` ps."""
+def _told(molecule: Molecule, step: float, run: Outcome) -> Iterator[Row]:
+    """What :func:`_run` found."""
     if run.left:
-        yield Row("nve", f"it left its training data at {step:g} fs", molecule.name, verdict=WARN, note=run.left)
-        return
-    note = f"± {run.error / MEV:.2g}, rms {run.rms / MEV:.2g}"
-    yield told("nve", f"drift at {step:g} fs", molecule.name, "meV/atom/ps", run.slope / MEV, note)
+        note = f"after {run.length:.3g} ps: {run.left}"
+        yield Row("nve", f"it left its training data at {step:g} fs", molecule.name, verdict=WARN, note=note)
+    if np.isfinite(run.slope):
+        note = f"± {run.error / MEV:.2g}, rms {run.rms / MEV:.2g}"
+        yield told("nve", f"drift at {step:g} fs", molecule.name, "meV/atom/ps", run.slope / MEV, note)
     if run.broke:
-        yield Row("nve", f"a bond broke at {step:g} fs", molecule.name, verdict=FAIL, note=f"within {length:.3g} ps")
+        yield Row("nve", f"a bond broke at {step:g} fs", molecule.name, verdict=FAIL, note=f"within {run.length:.3g} ps")
 
 
-def _drift(molecule: Molecule, step: float, slope: float, error: float, length: float) -> Row:
-    """The verdict on a slope, eV/ps, with its error, of a run of ``length`` ps."""
-    row = judged("nve", f"drift at {step:g} fs", molecule.name, "meV/atom/ps", abs(slope) / MEV, MD_LIMITS, 0.4 * error / MEV)
-    if row.verdict != PASS and abs(slope) < NOISES * 0.4 * error:
-        return replace(row, verdict=INCONCLUSIVE, note=f"{length:.3g} ps, too short: ± {error / MEV:.2g}")
-    return replace(row, note=f"{length:.3g} ps")
+def _drift(molecule: Molecule, step: float, run: Outcome) -> Row:
+    """The verdict on the slope of a run, eV/ps, by its error."""
+    metric, slope, error = f"drift at {step:g} fs", abs(run.slope), run.error
+    row = judged("nve", metric, molecule.name, "meV/atom/ps", slope / MEV, MD_LIMITS, 0.4 * error / MEV)
+    if row.verdict != PASS and slope < NOISES * 0.4 * error:
+        return replace(row, verdict=INCONCLUSIVE, note=f"{run.length:.3g} ps, too short: ± {error / MEV:.2g}")
+    return replace(row, note=f"{run.length:.3g} ps")
 
 
 def _relaxed(bench: Bench, molecule: Molecule) -> Molecule:
@@ -227,13 +236,13 @@ def _atoms(bench: Bench, molecule: Molecule) -> Atoms:
 
 
 def _run(bench: Bench, molecule: Molecule, step: float, picoseconds: float) -> Outcome:
-    """Velocity Verlet from a relaxed molecule."""
-    atoms, start = _atoms(bench, molecule), bonds(molecule)
+    """Velocity Verlet from a geometry."""
+    atoms, start, left = _atoms(bench, molecule), bonds(molecule), ""
     masses = atoms.get_masses()[:, None]
     momenta = np.sqrt(masses * units.kB * MD_TEMPERATURE) * bench.random("nve").normal(size=atoms.positions.shape)
     atoms.set_momenta(momenta - masses * momenta.sum(axis=0) / masses.sum())
     dynamics, energies = VelocityVerlet(atoms, step * units.fs), []
-    n_steps = max(40, round(1e3 * picoseconds / step))
+    n_steps = max(FEWEST_STEPS, round(1e3 * picoseconds / step))
     ends = np.argwhere(np.triu(start))
     before = np.linalg.norm(molecule.positions[ends[:, 0]] - molecule.positions[ends[:, 1]], axis=1)
 
@@ -245,13 +254,16 @@ def _run(bench: Bench, molecule: Molecule, step: float, picoseconds: float) -> O
         try:
             dynamics.run(1)
         except PointLost:
-            if is_broken() and len(energies) > 40:  # it exploded
+            if is_broken() and len(energies) > FEWEST_STEPS:  # it exploded
                 break
             raise
         energies.append(atoms.get_total_energy() / len(atoms))
-        if bench.subject.own is not None and (complaint := bench.subject.outside(molecule.at(atoms.positions))):
-            return Outcome(np.nan, np.nan, np.nan, is_broken(), f"after {1e-3 * step * len(energies):.3g} ps: {complaint}")
+        if bench.subject.own is not None and (left := bench.subject.outside(molecule.at(atoms.positions)) or ""):
+            break
     broke, n_steps = is_broken(), len(energies)
+    length = 1e-3 * step * n_steps
+    if n_steps < FEWEST_STEPS:
+        return Outcome(np.nan, np.nan, np.nan, broke, length, left)
     times, values = 1e-3 * step * np.arange(n_steps), np.array(energies)
     bench.curve(
         "nve",
@@ -266,4 +278,4 @@ def _run(bench: Bench, molecule: Molecule, step: float, picoseconds: float) -> O
     rest = values - slope * times - offset
     blocks = [part.mean() for part in np.array_split(rest, 10)]
     error = np.std(blocks, ddof=1) * np.sqrt(12.0 / len(blocks)) / (times[-1] + times[1])
-    return Outcome(float(slope), float(error), float(rest.std()), broke, "")
+    return Outcome(float(slope), float(error), float(rest.std()), broke, length, left)

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Any
 
 import numpy as np
 from scipy.signal import find_peaks
 from scipy.spatial.distance import cdist
 
+from amp_tf.errors import AmpTFError
 from amp_tf.physics.bench import LARGEST, Bench, NotApplicable
 from amp_tf.physics.molecules import together, water
 from amp_tf.physics.noise import Noise
@@ -18,9 +18,9 @@ from amp_tf.physics.verdicts import WARN, Row, judged, told
 DISTANCES = np.geomspace(3.0, 100.0, 30)
 """Between two molecules, angstrom, beside 50 and 100."""
 
-SPACINGS, COPIES = (50.0, 100.0), (2, 4, 8)
-"""Of copies of a molecule, angstrom, and how many of them. At 30 angstrom what falls faster than 1/r³ leaves
-1e-3 meV of eight waters with GFN2-xTB, which would be taken for a defect."""
+SPACING_OF_COPIES, OF_EXTENT, COPIES = 50.0, 8.0, (2, 4, 8)
+"""Of copies of a molecule, angstrom, or this multiple of its longest distance where that is more, and twice as much; how many of them.
+At 30 angstrom what falls faster than 1/r³ leaves 1e-3 meV of eight waters with GFN2-xTB, which would be taken for a defect."""
 
 JUMP_LIMITS, FORCE_JUMP_LIMITS = (1e-3, 1.0), (1.0, 10.0)
 """meV; meV/angstrom."""
@@ -30,6 +30,12 @@ NEAREST, FARTHEST, SPACING = 2.0, 12.0, 0.005
 
 CHARGE, NEAREST_CHARGE = 0.4, 3.0
 """A charge as hydrogen atoms of water have, e, and how near to an atom it starts, angstrom."""
+
+FAR_SPACING, FARTHEST_CHARGE = 0.1, 60.0
+"""Of its places beyond :data:`FARTHEST` less :data:`NEAREST`, and how much farther it goes, angstrom."""
+
+IN_CONTACT = 3.0
+"""Two waters' oxygens where a potential that is for the two must be for them, angstrom."""
 
 MOST_PEAKS = 20
 """Places off the trend that are looked at in shorter steps, the largest first."""
@@ -42,24 +48,33 @@ def extensivity(bench: Bench) -> Iterator[Row]:
         raise NotApplicable("ions far apart interact; there is no neutral molecule")
     for first, second in zip(molecules, molecules[1:] + molecules[:1], strict=True):
         alone, name = bench.subject.energy(first) + bench.subject.energy(second), f"{first.name} and {second.name}"
-        near, far = (bench.subject.energy(_apart(first, second, distance)) - alone for distance in (50.0, 100.0))
+        spacings = _spacings(first, second)
+        near, far = (bench.subject.energy(_apart(first, second, spacing)) - alone for spacing in spacings)
         noisier = max((first, second), key=lambda molecule: bench.noise(molecule).energy)
         if first is molecules[0] and bench.is_thorough:
             found = bench.subject.curve([_apart(first, second, distance) for distance in DISTANCES])
             bench.curve("extensivity", name, "distance", "angstrom", DISTANCES, found - alone, noisier)
-        yield _judged_limit(bench, noisier, name, near, far, 2)
+        yield _judged_limit(bench, noisier, _apart(first, second, spacings[1]), name, near, far, 2)
     molecule = molecules[0]
     alone = bench.subject.energy(molecule)
     for n in COPIES:
-        shifts = [np.arange(n)[:, None] * [0.0, 0.0, spacing] for spacing in SPACINGS]
+        corners = np.array(list(np.ndindex(2, 2, 2)))[:n] - 0.5  # of a cube: single precision knows large coordinates badly
+        shifts = [spacing * corners for spacing in _spacings(molecule)]
         rows = [together(*(molecule.at(molecule.positions + shift) for shift in of_all), name=molecule.name) for of_all in shifts]
         near, far = (bench.subject.energy(row) - n * alone for row in rows)
-        yield _judged_limit(bench, molecule, f"{n} copies of {molecule.name}", near, far, n)
+        yield _judged_limit(bench, molecule, rows[1], f"{n} copies of {molecule.name}", near, far, n)
 
 
-def _judged_limit(bench: Bench, molecule: Molecule, name: str, near: float, far: float, n: int) -> Row:
-    """The verdict on c of E = c + a/r³ through the energies at r and 2 r of ``n`` molecules."""
-    noise = np.sqrt(2.0 * n) * bench.noise(molecule).energy
+def _spacings(*molecules: Molecule) -> tuple[float, float]:
+    """So far apart that of the interaction of two dipoles all but 1/r³ is small."""
+    extent = max(float(cdist(molecule.positions, molecule.positions).max()) for molecule in molecules)
+    spacing = max(SPACING_OF_COPIES, OF_EXTENT * extent)
+    return spacing, 2.0 * spacing
+
+
+def _judged_limit(bench: Bench, molecule: Molecule, apart: Molecule, name: str, near: float, far: float, n: int) -> Row:
+    """The verdict on c of E = c + a/r³ through the energies at r and 2 r of ``n`` molecules, ``apart`` at the latter."""
+    noise = max(np.sqrt(2.0 * n) * bench.noise(molecule).energy, bench.noise(apart).energy)
     limit = abs(8.0 * far - near) / 7.0
     return judged("extensivity", "E(all) - ΣE(each), infinitely far", name, "meV", limit / MEV, ENERGY_LIMITS, noise / MEV)
 
@@ -72,59 +87,68 @@ def _apart(first: Molecule, second: Molecule, distance: float) -> Molecule:
 def cutoff(bench: Bench) -> Iterator[Row]:
     """Energy and forces have no jump where two waters part, of a calculator that is for them, and where a charge leaves a molecule, of one
     that embeds; how far two waters know of each other is told."""
-    waters, molecules, embed = bench.known([water(104.5)], in_domain=True), [], bench.subject.embed
-    if embed is not None:
+    waters, molecules = [water(104.5), _two_waters(IN_CONTACT)], []
+    asks_waters = len(bench.known(waters, in_domain=True)) == len(waters)
+    if bench.subject.embed is not None:
         with suppress(NotApplicable):
             molecules = bench.molecules(in_domain=True)
-    if not waters and not molecules:
-        bench.some([water(104.5)], in_domain=True)  # tells why
-    if waters:
-        yield from _two_waters(bench)
-    if embed is not None and molecules:
-        yield from _passing_charge(bench, embed, molecules[0])
+    if not asks_waters and not molecules:
+        for molecule in waters:
+            bench.some([molecule], in_domain=True)  # tells why
+    if asks_waters:
+        yield from _parting_waters(bench)
+    if molecules:
+        yield from _leaving_charge(bench, molecules[0])
 
 
-def _two_waters(bench: Bench) -> Iterator[Row]:
+def _two_waters(distance: float) -> Molecule:
+    """Of their oxygens, which face each other, angstrom."""
     first, second = water(104.5), water(104.5)
-    second = second.at(second.positions @ np.diag([1.0, -1.0, -1.0]))  # turned away, so that oxygens face each other
+    return together(first, second.at(second.positions @ np.diag([1.0, -1.0, -1.0]) + [0.0, -distance, 0.0]), name="two waters")
+
+
+def _parting_waters(bench: Bench) -> Iterator[Row]:
     distances = np.arange(NEAREST, FARTHEST + 0.5 * SPACING, SPACING)
 
     def at(place: float) -> tuple[float, np.ndarray]:
-        return bench.subject.both(together(first, second.at(second.positions + [0.0, -place, 0.0]), name="two waters"))
+        return bench.subject.both(_two_waters(place))
 
     both = _scanned(at, distances)
     energies = both[0][:, 0]
-    apart = together(first, second.at(second.positions + [0.0, -1e3, 0.0]), name="two waters")
+    apart = _two_waters(1e3)
     alone = bench.subject.energy(apart)
     bench.curve("cutoff", "two waters", "distance of the oxygens", "angstrom", distances[::5], energies[::5] - alone, apart)
     noise = bench.noise(apart)
-    if lost := int(np.count_nonzero(~np.isfinite(energies))):
-        yield Row("cutoff", "points lost", "two waters", value=float(lost), verdict=WARN, note=f"of {len(energies)}")
     touched = np.flatnonzero(np.abs(energies - alone) > max(1e-6, 5.0 * noise.energy))
     reach = distances[touched[-1]] if len(touched) else 0.0
     yield told("cutoff", "range of the interaction", "two waters", "angstrom", reach, "at least" if reach >= FARTHEST - 0.01 else "")
     yield from _jumps(at, distances, both, noise, "two waters")
 
 
-def _passing_charge(bench: Bench, embed: Callable[..., Any], molecule: Molecule) -> Iterator[Row]:
-    """A charge leaves a molecule on a straight line."""
+def _leaving_charge(bench: Bench, molecule: Molecule) -> Iterator[Row]:
+    """A charge leaves a molecule on a straight line, in short steps and then in longer ones, beyond the cut-offs of long-range terms."""
     way = bench.random("cutoff").normal(size=3)
     way /= np.linalg.norm(way)
     middle = molecule.positions.mean(axis=0)
     extent = np.linalg.norm(molecule.positions - middle, axis=1).max()
-    line = np.arange(0.0, extent + NEAREST_CHARGE + SPACING, SPACING)
+    line = np.arange(0.0, extent + NEAREST_CHARGE + 3.0 * SPACING, SPACING)
     nearest = cdist(middle + line[:, None] * way, molecule.positions).min(axis=1)
     start = line[np.flatnonzero(nearest < NEAREST_CHARGE)[-1] + 1]
-    distances = start + np.arange(0.0, FARTHEST - NEAREST, SPACING)
+    near = start + np.arange(0.0, FARTHEST - NEAREST, SPACING)
+    far = np.arange(near[-1] - 3.0 * FAR_SPACING, near[-1] + FARTHEST_CHARGE, FAR_SPACING)
     name = f"{molecule.name} and a charge of {CHARGE:g} e"
 
     def at(place: float) -> tuple[float, np.ndarray]:
-        energy, forces, on_charge = embed(molecule, (middle + place * way)[None], np.array([CHARGE]))
+        try:
+            energy, forces, on_charge = bench.subject.embed(molecule, (middle + place * way)[None], np.array([CHARGE]))
+        except AmpTFError as error:
+            raise PointLost(str(error)) from error
         return energy, np.concatenate([forces, on_charge])
 
-    both = _scanned(at, distances)
-    bench.curve("cutoff", name, "distance of the charge from the middle", "angstrom", distances[::5], both[0][::5, 0], molecule)
-    yield from _jumps(at, distances, both, bench.noise(molecule), name)
+    for distances, where in ((near, name), (far, f"{name}, far away")):
+        both = _scanned(at, distances)
+        bench.curve("cutoff", where, "distance of the charge from the middle", "angstrom", distances[::5], both[0][::5, 0], molecule)
+        yield from _jumps(at, distances, both, bench.noise(molecule), where)
 
 
 Scan = tuple[np.ndarray, np.ndarray]
@@ -135,7 +159,8 @@ def _scanned(at: Callable[[float], tuple[float, np.ndarray]], places: np.ndarray
     found: list[tuple[float, np.ndarray] | None] = []
     for place in places:
         try:
-            found.append(at(place))
+            energy, forces = at(place)
+            found.append((energy, forces) if np.isfinite(energy) and np.all(np.isfinite(forces)) else None)
         except PointLost:
             found.append(None)
     size = next((forces.size for _, forces in filter(None, found)), 1)
@@ -144,6 +169,11 @@ def _scanned(at: Callable[[float], tuple[float, np.ndarray]], places: np.ndarray
 
 
 def _jumps(at: Callable[[float], tuple[float, np.ndarray]], distances: np.ndarray, both: Scan, noise: Noise, name: str) -> Iterator[Row]:
+    if lost := int(np.count_nonzero(~np.isfinite(both[0]))):
+        yield Row("cutoff", "points lost", name, value=float(lost), verdict=WARN, note=f"of {len(distances)}")
+    if lost == len(distances):
+        return
+    spacing = distances[1] - distances[0]
     for kind, (metric, limits, rounding, unit) in enumerate((
         ("largest jump of the energy", JUMP_LIMITS, noise.energy, "meV"),
         ("largest jump of a force", FORCE_JUMP_LIMITS, noise.forces, "meV/angstrom"),
@@ -155,7 +185,7 @@ def _jumps(at: Callable[[float], tuple[float, np.ndarray]], distances: np.ndarra
             peaks = find_peaks(jumps, height=limits[0] * MEV, distance=10)[0].tolist() or [int(jumps.argmax())]
             found = []
             for peak in sorted(peaks, key=lambda peak: -jumps[peak])[:MOST_PEAKS]:
-                finer = middles[peak] + 0.1 * SPACING * np.arange(-10.0, 11.0)
+                finer = middles[peak] + 0.1 * spacing * np.arange(-10.0, 11.0)
                 refined = float(np.nanmax(np.abs(_off_trend(_scanned(at, finer)[kind])), initial=0.0))
                 found.append((min(float(jumps[peak]), refined), float(middles[peak])))
             jump, middle = max(found)

@@ -6,8 +6,9 @@ import numpy as np
 
 from amp_tf.physics.subject import Molecule, Subject
 
-POINTS, SPACING = 33, 1e-6
-"""Geometries along a random direction, and how far each is from the next, angstrom: a smooth energy is a parabola there."""
+POINTS, SPACING, OF_COORDINATES = 33, 1e-6, 4.0 * float(np.finfo(np.float32).eps)
+"""Geometries along a random direction, and how far each is from the next, angstrom, or as a part of the largest coordinate where that is
+more, so that positions in single precision are all rounded anew: a smooth energy is a parabola there."""
 
 REPEATS = 5
 
@@ -34,7 +35,8 @@ def measured_noise(subject: Subject, molecule: Molecule, random: np.random.Gener
     """Of energies and forces about a parabola over geometries that are almost the same, and between repeated calls."""
     direction = random.normal(size=molecule.positions.shape)
     direction /= np.linalg.norm(direction)
-    steps = SPACING * (np.arange(POINTS) - POINTS // 2)
+    spacing = max(SPACING, OF_COORDINATES * float(np.abs(molecule.positions).max()))
+    steps = spacing * (np.arange(POINTS) - POINTS // 2)
     found = [subject.both(molecule.at(molecule.positions + step * direction)) for step in steps]
     energies, forces = np.array([energy for energy, _ in found]), np.array([force.ravel() for _, force in found])
     same = [subject.energy(molecule) for _ in range(REPEATS)]

@@ -114,14 +114,18 @@ def _be_exact() -> None:
 def _of_potential(text: str, exact: bool) -> Subject:
     from amp_tf import units
     from amp_tf.interfaces.ase import AMPCalculator
+    from amp_tf.models import load_potential
+    from amp_tf.models.ranges import training_molecule
     from amp_tf.systems import System
 
     if exact:
         _be_exact()
-    calculator = AMPCalculator(potential_file(text), dtype="float64" if exact else None)
-    potential = calculator.members[0]
-
-    own = _molecule_of(text, potential.provenance)
+    potential = load_potential(potential_file(text), dtype="float64" if exact else None)
+    calculator, own = AMPCalculator(potential), _shipped_molecule(text)
+    if own is None and (known := training_molecule(potential.provenance)) is not None:
+        numbers, charge = np.array(known.atomic_numbers), round(known.total_charge)
+        name, spin = Symbols(numbers).get_chemical_formula(), 1 + (int(numbers.sum()) - charge) % 2
+        own = Molecule(name, numbers, np.array(known.positions), charge, spin, is_own=True)
 
     def domain(molecule: Molecule) -> str | None:
         if own is not None and sorted(own.numbers) != sorted(molecule.numbers):
@@ -138,15 +142,11 @@ def _of_potential(text: str, exact: bool) -> Subject:
     return Subject(calculator, Path(text).name, domain if is_bounded else None, embed if embeds else None, own)
 
 
-def _molecule_of(target: str, provenance: dict[str, Any]) -> Molecule | None:
-    """The molecule that a potential is for, where it is for one: a geometry that ships with it, or one of its training data."""
+def _shipped_molecule(target: str) -> Molecule | None:
+    """The molecule of a potential that ships, of which a geometry ships too."""
     from amp_tf.physics.molecules import shipped
 
     if target in FILES:
         with suppress(FileNotFoundError):
             return replace(shipped(target), is_own=True)
-    if known := provenance.get("molecule"):
-        numbers, charge = np.array(known["atomic_numbers"]), round(known["total_charge"])
-        spin = 1 + (int(numbers.sum()) - charge) % 2
-        return Molecule(Symbols(numbers).get_chemical_formula(), numbers, np.array(known["positions"]), charge, spin, is_own=True)
     return None

@@ -22,7 +22,7 @@ from amp_tf.data.reference_data import ReferenceData
 from amp_tf.errors import DataFileError, InputError, TrainingError
 from amp_tf.files import PARTIAL, as_folder, check_outputs, locked, sha256_of, whole_file, write_text
 from amp_tf.models import Potential, load_potential
-from amp_tf.models.ranges import only_molecule, training_ranges
+from amp_tf.models.ranges import only_molecule, training_molecule, training_ranges
 from amp_tf.targets import DIPOLE_MOMENT, ENERGY
 from amp_tf.training.baselines import charges_of_ions, fit_atomic_energies, lowest_frames
 from amp_tf.training.callbacks import CHECKPOINT_FILES, Checkpoint, KeepBest, Progress, StopOnNaN, Validation, read_history
@@ -154,12 +154,6 @@ def _finished(folder: Path, config: TrainingConfig) -> TrainingResult:
     return TrainingResult(potential, metrics, history)
 
 
-def _is_of(start: Start | None, atomic_numbers: np.ndarray) -> bool:
-    """Whether what a potential was trained on before, if anything, is the same molecule."""
-    before = None if start is None else start.potential.provenance.get("molecule", {}).get("atomic_numbers")
-    return start is None or (before is not None and sorted(before) == sorted(atomic_numbers))
-
-
 def make_potential(config: TrainingConfig, data: ReferenceData, training_frames: Frames, start: Start | None = None) -> Potential:
     """The potential of a configuration before its first step, untrained or that of ``start``, with its energy reference and provenance."""
     provenance = {
@@ -172,11 +166,9 @@ def make_potential(config: TrainingConfig, data: ReferenceData, training_frames:
         "versions": {name: version(name) for name in ("amp_tf", "keras", "tensorflow", "numpy")},
     }
     ranges = training_ranges(training_frames.systems)
-    if (molecule := only_molecule(training_frames.systems)) and _is_of(start, molecule.atomic_numbers):
-        provenance["molecule"] = {
-            "atomic_numbers": molecule.atomic_numbers.tolist(), "positions": molecule.positions.tolist(),
-            "total_charge": float(molecule.total_charge),
-        }  # fmt: skip
+    molecule = only_molecule(training_frames.systems)
+    if molecule and (start is None or molecule.is_like(training_molecule(start.potential.provenance))):
+        provenance["molecule"] = molecule.model_dump(mode="json")
     if config.energy_reference == "lowest":  # far below the mean, which the null model is to predict
         symbols = start.potential.elements if start is not None else _elements(config, data)
         provenance[NULL_MODEL] = fit_atomic_energies(training_frames, symbols)

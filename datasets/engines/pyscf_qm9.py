@@ -228,7 +228,10 @@ def _polarizability(state) -> np.ndarray:
         potentials = response(2.0 * (densities + densities.transpose(0, 2, 1)))
         return np.einsum("pa,xpq,qi->xai", empty, potentials, occupied).reshape(rotations.shape)
 
-    rotations = cphf.solve(induced, state.mo_energy, state.mo_occ, moments, max_cycle=50, tol=1e-8)[0]
+    try:
+        rotations = cphf.solve(induced, state.mo_energy, state.mo_occ, moments, max_cycle=50, tol=1e-8)[0]
+    except RuntimeError as error:
+        raise CalculationError(f"PySCF: the response to a field did not converge ({error}).") from error
     return -4.0 * np.einsum("xai,yai->xy", moments, rotations.reshape(moments.shape))
 
 

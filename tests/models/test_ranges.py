@@ -11,7 +11,7 @@ import amp_tf
 from amp_tf.data.hdf5 import read_reference_data
 from amp_tf.data.pipeline import Frames
 from amp_tf.errors import InputError
-from amp_tf.models.ranges import REACH, TrainingRanges, only_molecule, training_ranges
+from amp_tf.models.ranges import REACH, TrainingRanges, only_molecule, training_molecule, training_ranges
 from amp_tf.systems import System
 from datasets.qmmm_solutes import SHIPPED_FILE
 
@@ -128,10 +128,31 @@ def test_the_molecule_that_all_data_are_of():
     methane = np.array([[0.0, 0, 0], [0.63, 0.63, 0.63], [-0.63, -0.63, 0.63], [0.63, -0.63, -0.63], [-0.63, 0.63, -0.63]])
     apart = System(np.array([8, 1, 1, 6, 1, 1, 1, 1]), np.concatenate([water().positions, methane + [0.0, 0.0, 4.0]]))
     two = System(np.tile(WATER, 2), np.concatenate([water().positions, water().positions + [0.0, 0.0, 3.0]]))
-    assert only_molecule([water(0.95), water(1.0)]).positions[1, 0] == 0.95
-    assert only_molecule([apart, apart]) is apart  # a complex of different molecules
+    assert only_molecule([water(2.0), water(0.95), water(1.0)]).positions[1] == (0.95, 0.0, 0.0)  # not the broken one
+    assert only_molecule([apart, apart]).atomic_numbers == apart.atomic_numbers.tolist()  # a complex of different molecules
     assert only_molecule([two, two]) is None  # a cluster
     assert only_molecule([water(), apart]) is None
+    assert only_molecule([water(), System(WATER, water().positions, 1.0)]) is None
+    cyanide, isocyanide = (System(np.array([6, 7, 1]), np.array([[0.0, 0, 0], [0, 0, 1.16], [0, 0, z]]), 0.0) for z in (-1.07, 2.16))
+    assert only_molecule([cyanide, isocyanide]) is None
+
+
+def test_a_damaged_molecule_is_refused():
+    known = only_molecule([water()])
+    assert training_molecule({"molecule": known.model_dump()}) == known
+    assert known.is_like(only_molecule([water(1.0)]))
+    assert not known.is_like(None)
+    with pytest.raises(InputError, match="the molecule of the training data is damaged"):
+        training_molecule({"molecule": "water"})
+
+
+def test_an_ensemble_knows_the_molecule_that_all_its_members_know():
+    known = only_molecule([water()]).model_dump(mode="json")
+    sizes = {"n_layers": 1, "n_features": 4, "n_radial_weights": 2}
+    records = [{"molecule": known}, {"molecule": known}, {}]
+    with_it, other, without = (amp_tf.AMP(("H", "O"), 1, provenance=record, **sizes) for record in records)
+    assert amp_tf.Ensemble([with_it, other]).provenance["molecule"] == known
+    assert "molecule" not in amp_tf.Ensemble([with_it, without]).provenance
 
 
 def test_far_pairs_and_other_elements_are_no_matter(uracil):

@@ -12,6 +12,7 @@ from ase import Atoms
 from ase.build import molecule
 from typer.testing import CliRunner
 
+import amp_tf
 from amp_tf.cli import app
 from amp_tf.errors import AmpTFError, InputError
 from amp_tf.physics import check_physics, targets
@@ -19,7 +20,8 @@ from amp_tf.physics.checks import CHECKS, PRESETS, chosen_tests
 from amp_tf.physics.command import seconds_of
 from amp_tf.physics.molecules import read_molecule
 from amp_tf.physics.study import STUDY
-from amp_tf.physics.subject import Subject
+from amp_tf.physics.subject import Molecule, Subject
+from amp_tf.physics.targets import read_target
 from tests.physics import toys
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -116,6 +118,24 @@ def test_a_molecule_of_the_user_is_looked_at(tmp_path):
     rows = json.loads((tmp_path / "found.json").read_text())["rows"]
     assert {row["molecule"] for row in rows if row["test"] == "rotation"} >= {"thiol, rattled", "water"}
     assert any(row["molecule"].startswith("thiol, ") for row in rows if row["test"] == "stretch"), finished.output
+
+
+def test_a_potential_of_one_molecule_is_read_with_it(tmp_path):
+    """Of an ensemble, what all members know."""
+    water = {"atomic_numbers": [8, 1, 1], "positions": [[0.0, 0.0, 0.0], [0.96, 0.0, 0.0], [-0.24, 0.93, 0.0]], "total_charge": 0.0}
+    settings = {"n_layers": 1, "n_features": 4, "n_radial_weights": 2}
+    one, other = (amp_tf.AMP(("H", "O"), 1, provenance=told, **settings) for told in ({"molecule": water}, {}))
+    one.save(tmp_path / "one.keras")
+    amp_tf.Ensemble([one, other]).save(tmp_path / "both.keras")
+    subject = read_target(str(tmp_path / "one.keras"))
+    assert (subject.own.name, subject.own.charge, subject.own.spin, subject.own.is_own) == ("H2O", 0, 1, True)
+    assert subject.outside(Molecule("hydroxyl", np.array([8, 1]), np.eye(2, 3))) == "it is a potential of H2O alone"
+    assert read_target(str(tmp_path / "both.keras")).own is None
+    assert "trained on the molecule" in CliRunner().invoke(app, ["info", str(tmp_path / "one.keras")]).output
+    finished = run(tmp_path / "one.keras", "--tests", "translation", "--json", tmp_path / "found.json")
+    assert finished.exit_code == 0, finished.output
+    rows = json.loads((tmp_path / "found.json").read_text())["rows"]
+    assert {row["molecule"] for row in rows if row["test"] == "translation"} == {"H2O, rattled"}
 
 
 @pytest.mark.parametrize(

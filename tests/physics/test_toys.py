@@ -1,5 +1,7 @@
 """The tests bite: each finds what a toy has wrong, and nothing else; what is right passes."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from amp_tf.errors import InputError
 from amp_tf.interfaces.ase import AMPCalculator
 from amp_tf.physics import check_physics, conservation
 from amp_tf.physics.bench import Bench
+from amp_tf.physics.molecules import water
 from amp_tf.physics.subject import MEV, Molecule, Subject
 from tests.physics import toys
 
@@ -71,7 +74,7 @@ def test_a_drift_that_half_the_step_removes_is_the_integrators(slopes, error, ve
     found = dict(zip((0.5, 0.25, 0.125), slopes, strict=True))
 
     def run(bench, molecule, step, picoseconds):
-        return conservation.Outcome(found[step] * MEV, (error if step < 0.2 else 1e-3) * MEV, 0.5 * step**2 * MEV, False, "")
+        return conservation.Outcome(found[step] * MEV, (error if step < 0.2 else 1e-3) * MEV, 0.5 * step**2 * MEV, False, 1.0)
 
     monkeypatch.setattr(conservation, "_run", run)
     assert check_physics(toys.Smooth(), [toys.tetrahedron()], "nve").verdict("nve") == verdict
@@ -79,7 +82,7 @@ def test_a_drift_that_half_the_step_removes_is_the_integrators(slopes, error, ve
 
 def test_a_bond_that_breaks_at_the_finest_step_fails(monkeypatch):
     def run(bench, molecule, step, picoseconds):
-        return conservation.Outcome((0.04 if step > 0.2 else 0.001) * MEV, 1e-3 * MEV, 0.5 * step**2 * MEV, step < 0.2, "")
+        return conservation.Outcome((0.04 if step > 0.2 else 0.001) * MEV, 1e-3 * MEV, 0.5 * step**2 * MEV, step < 0.2, 1.0)
 
     monkeypatch.setattr(conservation, "_run", run)
     found = check_physics(toys.Smooth(), [toys.tetrahedron()], "nve")
@@ -159,13 +162,31 @@ def for_four_atoms(molecule):
     return None if len(molecule.numbers) == 4 else "it is for four atoms"
 
 
-@pytest.mark.parametrize(("embed", "verdict"), [(toys.embedded, "pass"), (toys.embedded_abruptly, "fail")])
-def test_a_charge_that_stops_acting_abruptly_fails_at_the_cutoff(embed, verdict):
+@pytest.mark.parametrize(
+    ("embed", "verdict", "fails_at"),
+    [
+        (toys.embedded, "pass", []),
+        (functools.partial(toys.embedded, until=5.0), "fail", [""]),
+        (functools.partial(toys.embedded, until=40.0), "fail", [", far away"]),
+        (functools.partial(toys.embedded, lost=True), "warn", []),
+    ],
+)
+def test_a_charge_that_stops_acting_abruptly_fails_at_the_cutoff(embed, verdict, fails_at):
     """A potential of one molecule, which two waters tell nothing of, but a charge that leaves it does."""
     own = toys.tetrahedron()
-    found = check_physics(Subject(toys.Smooth(), "smooth", for_four_atoms, embed, own), [own], "cutoff")
+    found = check_physics(Subject(toys.Smooth(), "smooth", for_four_atoms, embed, own), tests="cutoff")
     assert found.verdict() == verdict, found.rows
-    assert {row.molecule for row in found.rows} == {f"{own.name}, rattled and a charge of 0.4 e"}
+    name = f"{own.name}, rattled and a charge of 0.4 e"
+    assert sorted({row.molecule for row in found.rows if row.verdict == "fail"}) == [f"{name}{where}" for where in fails_at]
+    assert {row.molecule for row in found.rows} == {name, f"{name}, far away"}
+
+
+def test_a_potential_of_one_water_is_not_asked_of_two():
+    def one_water(molecule):
+        return None if len(molecule.numbers) == 3 else "it is for three atoms"
+
+    found = check_physics(Subject(toys.Smooth(), "smooth", one_water, None, water(104.5)), tests="cutoff")
+    assert found.verdict() == "not applicable", found.rows
 
 
 def test_a_potential_of_one_molecule_is_examined_on_that_alone():
@@ -177,7 +198,7 @@ def test_a_potential_of_one_molecule_is_examined_on_that_alone():
         assert found.verdict(test) == "not applicable"
         assert "four atoms" in next(row.note for row in found.rows if row.test == test)
     two = Molecule("pair", own.numbers[:2], own.positions[:2], is_own=True)
-    with pytest.raises(InputError, match=r"does not compute pair \(it is for four atoms\); leave it out"):
+    with pytest.raises(InputError, match=r"pair is not in the training data of smooth \(it is for four atoms\)"):
         check_physics(Subject(toys.Smooth(), "smooth", for_four_atoms, None, own), [two], "rotation")
 
 
@@ -197,10 +218,33 @@ def test_dynamics_that_leave_the_training_data_are_told():
     def stiff(molecule):
         return "atoms are too far" if np.ptp(pdist(molecule.positions)) > 0.05 else None
 
-    found = check_physics(Subject(toys.Smooth(), "smooth", stiff, None, own), [own], "nve")
+    found = check_physics(Subject(toys.Smooth(), "smooth", stiff, None, own), tests="nve")
     assert found.verdict() == "warn"
     assert [row.metric for row in found.rows] == [f"it left its training data at {step:g} fs" for step in conservation.MD_STEPS]
     assert "ps: atoms are too far" in found.rows[0].note
+
+
+def test_dynamics_are_judged_until_they_leave_the_training_data():
+    own = toys.tetrahedron()
+
+    def until(molecule):
+        return "atoms are too far" if np.ptp(pdist(molecule.positions)) > 0.3 else None
+
+    found = check_physics(Subject(toys.WeakForcesOfNoEnergy(), "weak", until, None, own), tests="nve")
+    assert any("atoms are too far" in row.note for row in found.rows), found.rows
+    assert found.verdict() == "fail"
+
+
+def test_a_minimum_outside_the_training_data_is_told():
+    own = toys.tetrahedron()
+    wide = own.at(1.1 * own.positions)
+
+    def longer(molecule):
+        return "atoms are too near" if pdist(molecule.positions).min() < 1.03 * pdist(own.positions).min() else None
+
+    found = check_physics(Subject(toys.Smooth(), "smooth", longer, None, wide), tests="nve")
+    assert found.rows[0].metric == "where it is relaxed"
+    assert found.rows[0].verdict == "warn"
 
 
 def test_a_stretch_ends_where_the_training_data_do():

@@ -238,15 +238,14 @@ def tetrahedron() -> Molecule:
     return Molecule("tetrahedron", np.array([6] * 4), corners * 1.52 / np.sqrt(8.0), is_own=True)
 
 
-def embedded(molecule: Molecule, places: np.ndarray, charges: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
-    """What charges add, of which every atom is attracted as 1/r⁴: energy and forces on atoms and charges."""
+def embedded(
+    molecule: Molecule, places: np.ndarray, charges: np.ndarray, until: float = np.inf, lost: bool = False
+) -> tuple[float, np.ndarray, np.ndarray]:
+    """What charges add, by their squares and 1/r, which ends abruptly ``until`` angstrom from all atoms: energy and forces on atoms and
+    charges; no numbers near 6 angstrom where points are ``lost``."""
     vectors = places[:, None] - molecule.positions
     distances = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    on_charges = -40.0 * charges[:, None, None] ** 2 * vectors / distances**6
-    return -10.0 * np.sum(charges[:, None, None] ** 2 / distances**4), -on_charges.sum(axis=0), on_charges.sum(axis=1)
-
-
-def embedded_abruptly(molecule: Molecule, places: np.ndarray, charges: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
-    """:func:`embedded`, but charges beyond 5 angstrom of all atoms are not there."""
-    near = np.linalg.norm(places[:, None] - molecule.positions, axis=-1).min(axis=1) < 5.0
-    return embedded(molecule, places, charges * near)
+    strengths = 10.0 * charges[:, None, None] ** 2 * (distances.min(axis=1, keepdims=True) < until)
+    on_charges = strengths * vectors / distances**3
+    energy = np.nan if lost and abs(distances.min() - 6.0) < 0.1 else np.sum(strengths / distances)
+    return energy, -on_charges.sum(axis=0), on_charges.sum(axis=1)

@@ -370,6 +370,17 @@ def test_a_run_of_the_example_and_one_that_starts_from_its_potential(tmp_path, m
         assert potential.provenance["molecule"]["atomic_numbers"] == data.groups[0].qm_atomic_numbers.tolist()
 
 
+@pytest.mark.parametrize(("before", "stays"), [([8, 1], True), ([6, 1], False), (None, False)])
+def test_the_molecule_stays_known_where_the_start_knows_the_same(before, stays, tmp_path):
+    data = read_reference_data(diatomics(tmp_path / "data.h5", [8, 1]))
+    known = (
+        {} if before is None else {"molecule": {"atomic_numbers": before, "positions": [[0.0] * 3, [0.0, 0.0, 1.0]], "total_charge": 0.0}}
+    )
+    start = Start(amp_tf.GNN(("C", "H", "O"), n_layers=1, n_features=4, provenance=known), "start.keras", "0")
+    started = make_potential(config_of("data.h5", start_from="start.keras"), data, Frames.from_reference_data(data), start)
+    assert ("molecule" in started.provenance) is stays
+
+
 def test_a_start_keeps_its_gradients(tmp_path):
     """Single precision, MM particles, averaged weights: gradients on the new data are those of the start."""
     path = diatomics(tmp_path / "data.h5", [8, 1], mm=True)
