@@ -124,7 +124,7 @@ def test_a_potential_of_one_molecule_is_read_with_it(tmp_path):
     """Of an ensemble, what all members know."""
     water = {"atomic_numbers": [8, 1, 1], "positions": [[0.0, 0.0, 0.0], [0.96, 0.0, 0.0], [-0.24, 0.93, 0.0]], "total_charge": 0.0}
     settings = {"n_layers": 1, "n_features": 4, "n_radial_weights": 2}
-    one, other = (amp_tf.AMP(("H", "O"), 1, provenance=told, **settings) for told in ({"molecule": water}, {}))
+    one, other = (amp_tf.AMP(("C", "H", "N", "O"), 1, provenance=told, **settings) for told in ({"molecule": water}, {}))
     one.save(tmp_path / "one.keras")
     amp_tf.Ensemble([one, other]).save(tmp_path / "both.keras")
     subject = read_target(str(tmp_path / "one.keras"))
@@ -135,7 +135,7 @@ def test_a_potential_of_one_molecule_is_read_with_it(tmp_path):
     finished = run(tmp_path / "one.keras", "--tests", "translation", "--json", tmp_path / "found.json")
     assert finished.exit_code == 0, finished.output
     rows = json.loads((tmp_path / "found.json").read_text())["rows"]
-    assert {row["molecule"] for row in rows if row["test"] == "translation"} == {"H2O, rattled"}
+    assert {row["molecule"] for row in rows if row["test"] == "translation"} == {"H2O, rattled", "water"}  # and none of the others
 
 
 @pytest.mark.parametrize(
