@@ -136,7 +136,7 @@ def _leaving_charge(bench: Bench, molecule: Molecule) -> Iterator[Row]:
     start = line[np.flatnonzero(nearest < NEAREST_CHARGE)[-1] + 1]
     near = start + np.arange(0.0, FARTHEST - NEAREST, SPACING)
     far = np.arange(near[-1] - 3.0 * FAR_SPACING, near[-1] + FARTHEST_CHARGE, FAR_SPACING)
-    name = f"{molecule.name} and a charge of {CHARGE:g} e"
+    name = f"{molecule.name}, and {CHARGE:g} e"
 
     def at(place: float) -> tuple[float, np.ndarray]:
         try:
@@ -145,9 +145,9 @@ def _leaving_charge(bench: Bench, molecule: Molecule) -> Iterator[Row]:
             raise PointLost(str(error)) from error
         return energy, np.concatenate([forces, on_charge])
 
-    for distances, where in ((near, name), (far, f"{name}, far away")):
+    for distances, where in ((near, name), (far, f"{name} far away")):
         both = _scanned(at, distances)
-        bench.curve("cutoff", where, "distance of the charge from the middle", "angstrom", distances[::5], both[0][::5, 0], molecule)
+        bench.curve("cutoff", where, "distance of the charge", "angstrom", distances[::5], both[0][::5, 0], molecule)
         yield from _jumps(at, distances, both, bench.noise(molecule), where)
 
 

@@ -167,7 +167,7 @@ def for_four_atoms(molecule):
     [
         (toys.embedded, "pass", []),
         (functools.partial(toys.embedded, until=5.0), "fail", [""]),
-        (functools.partial(toys.embedded, until=40.0), "fail", [", far away"]),
+        (functools.partial(toys.embedded, until=40.0), "fail", [" far away"]),
         (functools.partial(toys.embedded, lost=True), "warn", []),
     ],
 )
@@ -176,9 +176,9 @@ def test_a_charge_that_stops_acting_abruptly_fails_at_the_cutoff(embed, verdict,
     own = toys.tetrahedron()
     found = check_physics(Subject(toys.Smooth(), "smooth", for_four_atoms, embed, own), tests="cutoff")
     assert found.verdict() == verdict, found.rows
-    name = f"{own.name}, rattled and a charge of 0.4 e"
+    name = f"{own.name}, rattled, and 0.4 e"
     assert sorted({row.molecule for row in found.rows if row.verdict == "fail"}) == [f"{name}{where}" for where in fails_at]
-    assert {row.molecule for row in found.rows} == {name, f"{name}, far away"}
+    assert {row.molecule for row in found.rows} == {name, f"{name} far away"}
 
 
 def test_a_potential_of_one_water_is_not_asked_of_two():
