@@ -126,11 +126,13 @@ def test_configurations_are_valid(preset, molecules):
     data = qm9.read_reference_data(molecules)
     for job in qm9.jobs_of(preset):
         settings = qm9.configuration(job, preset, data)
+        of_amp = {"laptop": 0.1}.get(preset, 1e-4) if job.model == "AMP(3)" else None
+        assert settings["model"].get("coefficient_scale") == of_amp
         settings["split"] = {"train": 0.5, "validation": 0.2}
         config = make_config(settings)
         assert config.model["type"] == job.model.removesuffix("(3)")
     sizes = qm9.MODELS["AMP(3)"] | qm9.PRESETS["paper"].changes
-    assert sizes == {"type": "AMP", "max_order": 3, "n_layers": 4}  # the widths of the paper are the defaults
+    assert sizes == {"type": "AMP", "max_order": 3, "n_layers": 4, "coefficient_scale": 1e-4}  # the widths of the paper are the defaults
 
 
 def test_the_same_molecules_train_all_models(molecules):
