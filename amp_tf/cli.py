@@ -244,7 +244,8 @@ def _potential_lines(file: Path) -> list[tuple[str, object]]:
     if provenance.pop("ranges", None) is not None:
         lines += potential.training_ranges.lines()
     if molecule := training_molecule(provenance):
-        lines.append(("trained on the molecule", Symbols(molecule.atomic_numbers).get_chemical_formula()))
+        among = "" if molecule.is_alone else ", always among charges"
+        lines.append(("trained on the molecule", f"{Symbols(molecule.atomic_numbers).get_chemical_formula()}{among}"))
         del provenance["molecule"]
     lines += [(f"provenance: {key}", value) for key, value in provenance.items()]
     return lines + ([("model card", card)] if card.is_file() else [])

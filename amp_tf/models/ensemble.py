@@ -179,7 +179,8 @@ def _provenance(members: Sequence[Potential]) -> dict[str, Any]:
         alike["total_charges"] = sorted({charge for record in records for charge in record["total_charges"]})
     molecules = [training_molecule(record) for record in records]
     if molecules[0] is not None and all(molecules[0].is_like(molecule) for molecule in molecules):
-        alike["molecule"] = molecules[0].model_dump(mode="json")
+        is_alone = any(molecule.is_alone for molecule in molecules)
+        alike["molecule"] = molecules[0].model_copy(update={"is_alone": is_alone}).model_dump(mode="json")
     told = [{key: record[key] for key in ("data", "data_sha256") if key in record} | _seed(record) for record in records]
     return alike | {"members": told}
 

@@ -180,6 +180,7 @@ class TrainingMolecule(pydantic.BaseModel):
         atomic_numbers: [n_atoms].
         positions: one geometry of it, [n_atoms, 3], angstrom.
         total_charge: e.
+        is_alone: whether some of the data have it without MM particles around it.
     """
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -187,6 +188,7 @@ class TrainingMolecule(pydantic.BaseModel):
     atomic_numbers: list[Annotated[int, pydantic.Field(gt=0, lt=len(chemical_symbols))]]
     positions: list[tuple[float, float, float]]
     total_charge: float
+    is_alone: bool = True
 
     def is_like(self, other: "TrainingMolecule | None") -> bool:
         """Whether the other one has the same elements and the same charge."""
@@ -225,8 +227,9 @@ def only_molecule(systems: Sequence[System]) -> TrainingMolecule | None:
         return None
     chosen = some[like_most[0]]
     return TrainingMolecule(
-        atomic_numbers=chosen.atomic_numbers.tolist(), positions=chosen.positions.tolist(), total_charge=float(chosen.total_charge)
-    )
+        atomic_numbers=chosen.atomic_numbers.tolist(), positions=chosen.positions.tolist(), total_charge=float(chosen.total_charge),
+        is_alone=any(not len(one.mm_charges) for one in systems),
+    )  # fmt: skip
 
 
 def _near_charges(system: System) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -157,6 +157,15 @@ class Bench:
         reasons = [self.dropped.get(molecule.name) or self.dropped.get(molecule.name + OUTSIDE) for molecule in molecules]
         raise NotApplicable(next(filter(None, reasons), "there is no molecule for it"))
 
+    def require_alone(self) -> None:
+        """For what is chemistry of a molecule without surroundings.
+
+        Raises:
+            NotApplicable: where the calculator is for one among charges only.
+        """
+        if self.subject.needs_charges:
+            raise NotApplicable("its training data have no molecule without charges around it")
+
     def noise(self, molecule: Molecule) -> Noise:
         """Of a molecule as the tests have it; measured once."""
         key = molecule.numbers.tobytes() + molecule.positions.tobytes()

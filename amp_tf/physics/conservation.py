@@ -143,6 +143,7 @@ def nve(bench: Bench) -> Iterator[Row]:
 
     What is gone then was the integrator's, whose error moves with the energy of fast vibrations, and not the model's.
     """
+    bench.require_alone()
     own = [molecule for molecule in bench.known(bench.own, in_domain=True) if len(molecule.numbers) > 1]
     probes = [of_collection("CH3OH", "methanol"), of_collection("H2O", "water")]
     for molecule in own or bench.some(probes, in_domain=True)[:1]:

@@ -204,6 +204,7 @@ def wall(bench: Bench) -> Iterator[Row]:
 
 def stretch(bench: Bench) -> Iterator[Row]:
     """A bond between heavy atoms pulled apart, both sides rigid: one minimum, no barrier."""
+    bench.require_alone()
     ethane, ethanol = of_collection("C2H6", "ethane"), of_collection("CH3CH2OH", "ethanol")
     named = {"ethane": ("C-C", (0, 1)), "ethanol": ("C-O", _carbon_and_oxygen(ethanol))}
     for molecule in bench.some([ethane, ethanol, *bench.own], in_domain=True):

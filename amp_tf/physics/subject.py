@@ -61,6 +61,7 @@ class Subject:
         domain: whether a molecule is one that the calculator is for, as a sentence against it, or None; None where nothing is known.
         embed: energy (eV), forces on atoms and on charges (eV/angstrom) of a molecule among charges; None where it cannot.
         own: the molecule that it is for, where it is for one alone.
+        needs_charges: whether it is for that molecule among charges only.
         n_calls, seconds: so far.
     """
 
@@ -69,6 +70,7 @@ class Subject:
     domain: Callable[[Molecule], str | None] | None = None
     embed: Callable[..., tuple[float, np.ndarray, np.ndarray]] | None = None
     own: Molecule | None = None
+    needs_charges: bool = False
     n_calls: int = 0
     seconds: float = 0.0
     returned: set[str] = field(default_factory=set)

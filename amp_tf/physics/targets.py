@@ -121,11 +121,12 @@ def _of_potential(text: str, exact: bool) -> Subject:
     if exact:
         _be_exact()
     potential = load_potential(potential_file(text), dtype="float64" if exact else None)
-    calculator, own = AMPCalculator(potential), _shipped_molecule(text)
+    calculator, own, needs_charges = AMPCalculator(potential), _shipped_molecule(text), False
     if own is None and (known := training_molecule(potential.provenance)) is not None:
         numbers, charge = np.array(known.atomic_numbers), round(known.total_charge)
         name, spin = Symbols(numbers).get_chemical_formula(), 1 + (int(numbers.sum()) - charge) % 2
         own = Molecule(name, numbers, np.array(known.positions), charge, spin, is_own=True)
+        needs_charges = not known.is_alone
 
     def domain(molecule: Molecule) -> str | None:
         if own is not None and sorted(own.numbers) != sorted(molecule.numbers):
@@ -139,7 +140,7 @@ def _of_potential(text: str, exact: bool) -> Subject:
 
     embeds = potential.embeds_charges and not potential.mm_nodes
     is_bounded = own is not None or potential.training_ranges is not None
-    return Subject(calculator, Path(text).name, domain if is_bounded else None, embed if embeds else None, own)
+    return Subject(calculator, Path(text).name, domain if is_bounded else None, embed if embeds else None, own, needs_charges)
 
 
 def _shipped_molecule(target: str) -> Molecule | None:

@@ -131,6 +131,8 @@ def test_the_molecule_that_all_data_are_of():
     assert only_molecule([water(2.0), water(0.95), water(1.0)]).positions[1] == (0.95, 0.0, 0.0)  # not the broken one
     assert only_molecule([apart, apart]).atomic_numbers == apart.atomic_numbers.tolist()  # a complex of different molecules
     assert only_molecule([two, two]) is None  # a cluster
+    among = water(0.95, [[0.0, 0.0, 3.0]], [0.4])
+    assert [only_molecule(systems).is_alone for systems in ([among, among], [among, water()])] == [False, True]
     assert only_molecule([water(), apart]) is None
     assert only_molecule([water(), System(WATER, water().positions, 1.0)]) is None
     cyanide, isocyanide = (System(np.array([6, 7, 1]), np.array([[0.0, 0, 0], [0, 0, 1.16], [0, 0, z]]), 0.0) for z in (-1.07, 2.16))

@@ -130,6 +130,10 @@ def test_a_potential_of_one_molecule_is_read_with_it(tmp_path):
     subject = read_target(str(tmp_path / "one.keras"))
     assert (subject.own.name, subject.own.charge, subject.own.spin, subject.own.is_own) == ("H2O", 0, 1, True)
     assert subject.outside(Molecule("hydroxyl", np.array([8, 1]), np.eye(2, 3))) == "it is a potential of H2O alone"
+    assert not subject.needs_charges
+    among = amp_tf.AMP(("H", "O"), 1, provenance={"molecule": water | {"is_alone": False}}, **settings)
+    among.save(tmp_path / "among.keras")
+    assert read_target(str(tmp_path / "among.keras")).needs_charges
     assert read_target(str(tmp_path / "both.keras")).own is None
     assert "trained on the molecule" in CliRunner().invoke(app, ["info", str(tmp_path / "one.keras")]).output
     finished = run(tmp_path / "one.keras", "--tests", "translation", "--json", tmp_path / "found.json")

@@ -202,6 +202,13 @@ def test_a_potential_of_one_molecule_is_examined_on_that_alone():
         check_physics(Subject(toys.Smooth(), "smooth", for_four_atoms, None, own), [two], "rotation")
 
 
+def test_a_molecule_that_is_always_among_charges_is_not_asked_for_its_chemistry_alone():
+    own = toys.tetrahedron()
+    found = check_physics(Subject(toys.Smooth(), "smooth", for_four_atoms, None, own, needs_charges=True), tests="loop,nve,stretch")
+    assert [found.verdict(test) for test in ("loop", "nve", "stretch")] == ["pass", "not applicable", "not applicable"]
+    assert {row.note for row in found.rows if row.test == "nve"} == {"its training data have no molecule without charges around it"}
+
+
 def test_own_molecules_are_moved_less_where_the_calculator_is_not_for_that():
     own = toys.tetrahedron()
 
