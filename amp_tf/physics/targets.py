@@ -144,10 +144,10 @@ def _of_potential(text: str, exact: bool) -> Subject:
 
 
 def _shipped_molecule(target: str) -> Molecule | None:
-    """The molecule of a potential that ships, of which a geometry ships too."""
+    """The molecule of a potential that ships, by its name or its file, of which a geometry ships too."""
     from amp_tf.physics.molecules import shipped
 
-    if target in FILES:
-        with suppress(FileNotFoundError):
-            return replace(shipped(target), is_own=True)
+    name = next((name for name in FILES if Path(potential_file(target)).resolve() == potential_file(name).resolve()), None)
+    with suppress(FileNotFoundError):
+        return None if name is None else replace(shipped(name), is_own=True)
     return None

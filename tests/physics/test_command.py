@@ -22,6 +22,7 @@ from amp_tf.physics.molecules import read_molecule
 from amp_tf.physics.study import STUDY
 from amp_tf.physics.subject import Molecule, Subject
 from amp_tf.physics.targets import read_target
+from amp_tf.shipped import potential_file
 from tests.physics import toys
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -131,6 +132,7 @@ def test_a_potential_of_one_molecule_is_read_with_it(tmp_path):
     assert (subject.own.name, subject.own.charge, subject.own.spin, subject.own.is_own) == ("H2O", 0, 1, True)
     assert subject.outside(Molecule("hydroxyl", np.array([8, 1]), np.eye(2, 3))) == "it is a potential of H2O alone"
     assert not subject.needs_charges
+    assert read_target(str(potential_file("uracil"))).own.name == read_target("uracil").own.name == "uracil"
     among = amp_tf.AMP(("H", "O"), 1, provenance={"molecule": water | {"is_alone": False}}, **settings)
     among.save(tmp_path / "among.keras")
     assert read_target(str(tmp_path / "among.keras")).needs_charges
