@@ -84,15 +84,16 @@ def _bonds_complaint(numbers: np.ndarray, positions: np.ndarray) -> str | None:
     return f"the nearest neighbours of atoms {named} are at no distance of chemistry ({hint})"
 
 
-def are_bonded(atomic_numbers: np.ndarray, positions: np.ndarray) -> np.ndarray:
-    """Whether two atoms are closer than 1.3 times the sum of their covalent radii, [n_atoms, n_atoms] bool.
+def are_bonded(atomic_numbers: np.ndarray, positions: np.ndarray, reach: float = BOND) -> np.ndarray:
+    """Whether two atoms are bonded, [n_atoms, n_atoms] bool.
 
     Args:
         atomic_numbers: [n_atoms].
         positions: [n_atoms, 3], angstrom.
+        reach: the multiple of the sum of their covalent radii that they are closer than.
     """
     radii = covalent_radii[atomic_numbers]
-    bonded = squareform(pdist(positions)) < BOND * (radii[:, None] + radii)
+    bonded = squareform(pdist(positions)) < reach * (radii[:, None] + radii)
     np.fill_diagonal(bonded, False)
     return bonded
 

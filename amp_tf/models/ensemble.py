@@ -178,9 +178,8 @@ def _provenance(members: Sequence[Potential]) -> dict[str, Any]:
     if all("total_charges" in record for record in records):
         alike["total_charges"] = sorted({charge for record in records for charge in record["total_charges"]})
     molecules = [training_molecule(record) for record in records]
-    if molecules[0] is not None and all(molecules[0].is_like(molecule) for molecule in molecules):
-        is_alone = any(molecule.is_alone for molecule in molecules)
-        alike["molecule"] = molecules[0].model_copy(update={"is_alone": is_alone}).model_dump(mode="json")
+    if molecule := functools.reduce(lambda first, second: first and first.merged(second), molecules):
+        alike["molecule"] = molecule.model_dump(mode="json")
     told = [{key: record[key] for key in ("data", "data_sha256") if key in record} | _seed(record) for record in records]
     return alike | {"members": told}
 

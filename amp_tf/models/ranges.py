@@ -190,9 +190,11 @@ class TrainingMolecule(pydantic.BaseModel):
     total_charge: float
     is_alone: bool = True
 
-    def is_like(self, other: "TrainingMolecule | None") -> bool:
-        """Whether the other one has the same elements and the same charge."""
-        return other is not None and (sorted(self.atomic_numbers), self.total_charge) == (sorted(other.atomic_numbers), other.total_charge)
+    def merged(self, other: "TrainingMolecule | None") -> "TrainingMolecule | None":
+        """What the data of either are of: None where the other one has other elements or another charge."""
+        if other is None or (sorted(self.atomic_numbers), self.total_charge) != (sorted(other.atomic_numbers), other.total_charge):
+            return None
+        return self.model_copy(update={"is_alone": self.is_alone or other.is_alone})
 
 
 def training_molecule(provenance: Mapping[str, Any]) -> TrainingMolecule | None:

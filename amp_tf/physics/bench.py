@@ -157,6 +157,14 @@ class Bench:
         reasons = [self.dropped.get(molecule.name) or self.dropped.get(molecule.name + OUTSIDE) for molecule in molecules]
         raise NotApplicable(next(filter(None, reasons), "there is no molecule for it"))
 
+    def every(self, molecules: Iterable[Molecule], in_domain: bool = False) -> list[Molecule]:
+        """:meth:`known`, and all of them.
+
+        Raises:
+            NotApplicable: for one that is not.
+        """
+        return [self.some([molecule], in_domain)[0] for molecule in molecules]
+
     def require_alone(self) -> None:
         """For what is chemistry of a molecule without surroundings.
 

@@ -18,9 +18,9 @@ from amp_tf.physics.verdicts import WARN, Row, judged, told
 DISTANCES = np.geomspace(3.0, 100.0, 30)
 """Between two molecules, angstrom, beside 50 and 100."""
 
-SPACING_OF_COPIES, OF_EXTENT, COPIES = 50.0, 8.0, (2, 4, 8)
-"""Of copies of a molecule, angstrom, or this multiple of its longest distance where that is more, and twice as much; how many of them.
-At 30 angstrom what falls faster than 1/r³ leaves 1e-3 meV of eight waters with GFN2-xTB, which would be taken for a defect."""
+SPACINGS, COPIES = (50.0, 100.0), (2, 4, 8)
+"""Of molecules, angstrom, and how many copies there are of one. At 30 angstrom what falls faster than 1/r³ leaves
+1e-3 meV of eight waters in a row with GFN2-xTB, which would be taken for a defect."""
 
 JUMP_LIMITS, FORCE_JUMP_LIMITS = (1e-3, 1.0), (1.0, 10.0)
 """meV; meV/angstrom."""
@@ -48,28 +48,21 @@ def extensivity(bench: Bench) -> Iterator[Row]:
         raise NotApplicable("ions far apart interact; there is no neutral molecule")
     for first, second in zip(molecules, molecules[1:] + molecules[:1], strict=True):
         alone, name = bench.subject.energy(first) + bench.subject.energy(second), f"{first.name} and {second.name}"
-        spacings = _spacings(first, second)
-        near, far = (bench.subject.energy(_apart(first, second, spacing)) - alone for spacing in spacings)
+        pairs = [_apart(first, second, spacing) for spacing in SPACINGS]
+        near, far = (bench.subject.energy(pair) - alone for pair in pairs)
         noisier = max((first, second), key=lambda molecule: bench.noise(molecule).energy)
         if first is molecules[0] and bench.is_thorough:
             found = bench.subject.curve([_apart(first, second, distance) for distance in DISTANCES])
             bench.curve("extensivity", name, "distance", "angstrom", DISTANCES, found - alone, noisier)
-        yield _judged_limit(bench, noisier, _apart(first, second, spacings[1]), name, near, far, 2)
+        yield _judged_limit(bench, noisier, pairs[1], name, near, far, 2)
     molecule = molecules[0]
     alone = bench.subject.energy(molecule)
     for n in COPIES:
         corners = np.array(list(np.ndindex(2, 2, 2)))[:n] - 0.5  # of a cube: single precision knows large coordinates badly
-        shifts = [spacing * corners for spacing in _spacings(molecule)]
+        shifts = [spacing * corners for spacing in SPACINGS]
         rows = [together(*(molecule.at(molecule.positions + shift) for shift in of_all), name=molecule.name) for of_all in shifts]
         near, far = (bench.subject.energy(row) - n * alone for row in rows)
         yield _judged_limit(bench, molecule, rows[1], f"{n} copies of {molecule.name}", near, far, n)
-
-
-def _spacings(*molecules: Molecule) -> tuple[float, float]:
-    """So far apart that of the interaction of two dipoles all but 1/r³ is small."""
-    extent = max(float(cdist(molecule.positions, molecule.positions).max()) for molecule in molecules)
-    spacing = max(SPACING_OF_COPIES, OF_EXTENT * extent)
-    return spacing, 2.0 * spacing
 
 
 def _judged_limit(bench: Bench, molecule: Molecule, apart: Molecule, name: str, near: float, far: float, n: int) -> Row:
@@ -87,18 +80,18 @@ def _apart(first: Molecule, second: Molecule, distance: float) -> Molecule:
 def cutoff(bench: Bench) -> Iterator[Row]:
     """Energy and forces have no jump where two waters part, of a calculator that is for them, and where a charge leaves a molecule, of one
     that embeds; how far two waters know of each other is told."""
-    waters, molecules = [water(104.5), _two_waters(IN_CONTACT)], []
-    asks_waters = len(bench.known(waters, in_domain=True)) == len(waters)
-    if bench.subject.embed is not None:
-        with suppress(NotApplicable):
-            molecules = bench.molecules(in_domain=True)
-    if not asks_waters and not molecules:
-        for molecule in waters:
-            bench.some([molecule], in_domain=True)  # tells why
-    if asks_waters:
-        yield from _parting_waters(bench)
-    if molecules:
-        yield from _leaving_charge(bench, molecules[0])
+    asked = []
+    with suppress(NotApplicable):
+        if bench.subject.embed is not None:
+            asked.append(_leaving_charge(bench, bench.molecules(in_domain=True)[0]))
+    try:
+        bench.every([water(104.5), _two_waters(IN_CONTACT)], in_domain=True)
+        asked.append(_parting_waters(bench))
+    except NotApplicable:
+        if not asked:
+            raise
+    for rows in asked:
+        yield from rows
 
 
 def _two_waters(distance: float) -> Molecule:
@@ -115,10 +108,9 @@ def _parting_waters(bench: Bench) -> Iterator[Row]:
 
     both = _scanned(at, distances)
     energies = both[0][:, 0]
-    apart = _two_waters(1e3)
-    alone = bench.subject.energy(apart)
-    bench.curve("cutoff", "two waters", "distance of the oxygens", "angstrom", distances[::5], energies[::5] - alone, apart)
-    noise = bench.noise(apart)
+    alone, farthest = bench.subject.energy(_two_waters(1e3)), _two_waters(FARTHEST)
+    bench.curve("cutoff", "two waters", "distance of the oxygens", "angstrom", distances[::5], energies[::5] - alone, farthest)
+    noise = bench.noise(farthest)
     touched = np.flatnonzero(np.abs(energies - alone) > max(1e-6, 5.0 * noise.energy))
     reach = distances[touched[-1]] if len(touched) else 0.0
     yield told("cutoff", "range of the interaction", "two waters", "angstrom", reach, "at least" if reach >= FARTHEST - 0.01 else "")

@@ -8,12 +8,11 @@ import ase.io
 import numpy as np
 from ase import Atoms
 from ase.build import molecule as from_g2
-from ase.data import covalent_radii
 from scipy.sparse.csgraph import connected_components
-from scipy.spatial.distance import cdist
 from scipy.spatial.transform import Rotation
 
 from amp_tf.errors import DataFileError, InputError
+from amp_tf.geometry import are_bonded
 from amp_tf.physics.subject import Molecule
 
 PROBES = {"water": "H2O", "methanol": "CH3OH", "acetamide": "CH3CONH2", "pyrrole": "C4H4NH"}
@@ -21,9 +20,6 @@ PROBES = {"water": "H2O", "methanol": "CH3OH", "acetamide": "CH3CONH2", "pyrrole
 
 RATTLE = 0.1
 """Standard deviation of each coordinate of a probe, angstrom: no symmetry is left in which errors would cancel."""
-
-BOND = 1.3
-"""Atoms closer than this many sums of their covalent radii are bonded."""
 
 
 def probes(seed: int) -> list[Molecule]:
@@ -94,9 +90,7 @@ def atom(symbol: str) -> Molecule:
 
 def bonds(molecule: Molecule) -> np.ndarray:
     """Whether each two atoms are bonded, [n_atoms, n_atoms], by covalent radii."""
-    radii = covalent_radii[molecule.numbers]
-    near = cdist(molecule.positions, molecule.positions) < BOND * (radii[:, None] + radii[None])
-    return near & ~np.eye(len(radii), dtype=bool)
+    return are_bonded(molecule.numbers, molecule.positions)
 
 
 def side_of_bond(molecule: Molecule, first: int, second: int) -> np.ndarray | None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import ase.io
 import numpy as np
-from ase.data import chemical_symbols, covalent_radii
+from ase.data import chemical_symbols
 from scipy.spatial.distance import cdist
 from scipy.spatial.transform import Rotation
 
@@ -13,6 +13,7 @@ from amp_tf import units
 from amp_tf.data.electrons import total_charge
 from amp_tf.data.xyz import read_atoms
 from amp_tf.errors import InputError, not_installed
+from amp_tf.geometry import are_bonded
 
 CONTACT = 3.0
 """Shortest distance of atoms of two molecules that are placed as a contact pair, angstrom."""
@@ -179,10 +180,7 @@ J. Comput. Chem. 25, 1157 (2004), the general AMBER force field."""
 
 def bonds(atomic_numbers: np.ndarray, positions: np.ndarray) -> np.ndarray:
     """Whether two atoms are closer than 1.25 times the sum of their covalent radii, [n_atoms, n_atoms] bool."""
-    radii = covalent_radii[atomic_numbers]
-    bonded = cdist(positions, positions) < 1.25 * (radii[:, None] + radii)
-    np.fill_diagonal(bonded, False)
-    return bonded
+    return are_bonded(atomic_numbers, positions, reach=1.25)
 
 
 def lennard_jones(solute: Solute) -> tuple[np.ndarray, np.ndarray]:

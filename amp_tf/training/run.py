@@ -167,10 +167,10 @@ def make_potential(config: TrainingConfig, data: ReferenceData, training_frames:
     }
     ranges = training_ranges(training_frames.systems)
     molecule = only_molecule(training_frames.systems)
-    before_it = None if start is None else training_molecule(start.potential.provenance)
-    if molecule and (start is None or molecule.is_like(before_it)):
-        is_alone = molecule.is_alone or (before_it is not None and before_it.is_alone)
-        provenance["molecule"] = molecule.model_copy(update={"is_alone": is_alone}).model_dump(mode="json")
+    if molecule and start is not None:
+        molecule = molecule.merged(training_molecule(start.potential.provenance))
+    if molecule:
+        provenance["molecule"] = molecule.model_dump(mode="json")
     if config.energy_reference == "lowest":  # far below the mean, which the null model is to predict
         symbols = start.potential.elements if start is not None else _elements(config, data)
         provenance[NULL_MODEL] = fit_atomic_energies(training_frames, symbols)

@@ -142,8 +142,11 @@ def test_the_molecule_that_all_data_are_of():
 def test_a_damaged_molecule_is_refused():
     known = only_molecule([water()])
     assert training_molecule({"molecule": known.model_dump()}) == known
-    assert known.is_like(only_molecule([water(1.0)]))
-    assert not known.is_like(None)
+    assert known.merged(only_molecule([water(1.0)])) == known
+    assert known.merged(None) is None
+    among = only_molecule([water(0.95, [[0.0, 0.0, 3.0]], [0.4])])
+    assert not among.merged(among).is_alone
+    assert among.merged(known).is_alone
     with pytest.raises(InputError, match="the molecule of the training data is damaged"):
         training_molecule({"molecule": "water"})
 

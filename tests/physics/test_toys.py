@@ -13,6 +13,7 @@ from amp_tf.interfaces.ase import AMPCalculator
 from amp_tf.physics import check_physics, conservation
 from amp_tf.physics.bench import Bench
 from amp_tf.physics.molecules import water
+from amp_tf.physics.noise import measured_noise
 from amp_tf.physics.subject import MEV, Molecule, Subject
 from tests.physics import toys
 
@@ -96,6 +97,25 @@ def test_rounding_is_inconclusive_and_no_failure():
     assert {found.verdict(name) for name in ("translation", "rotation", "mirror", "permutation", "gradient")} == {"inconclusive"}
     assert found.verdict("loop") == "pass"
     assert "float64" in next(row.note for row in found.rows if row.test == "rotation" and row.verdict == "inconclusive")
+
+
+def test_rounding_of_far_positions_is_no_failure():
+    found = check_physics(toys.RoundedPositions(), [toys.tetrahedron()], "extensivity")
+    assert found.verdict() in ("pass", "inconclusive"), found.rows
+
+
+def test_noise_far_away_is_that_of_positions_rounded_anew():
+    own = toys.tetrahedron()
+    near, far = (own.at(1.05 * own.positions + shift) for shift in (0.0, 1000.0))
+    noises = [measured_noise(Subject(toys.RoundedPositions(), "rounded"), one, np.random.default_rng(0)).forces for one in (near, far)]
+    assert noises[1] > 100.0 * noises[0] > 0.0
+
+
+def test_rounding_where_a_geometry_is_moved_to_is_no_failure():
+    found = check_physics(toys.RoughFarOut(), [toys.tetrahedron()], "mirror")
+    rows = {row.molecule: row.verdict for row in found.rows if row.metric == "forces"}
+    assert rows["tetrahedron, rattled"] == "inconclusive"
+    assert rows["acetamide"] == "pass"
 
 
 def test_rounding_behind_a_float_is_no_failure_either():

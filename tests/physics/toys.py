@@ -150,6 +150,24 @@ class Rounded(Smooth):
         return np.float32(energy - 1e4 * len(numbers)), forces.astype(np.float32)
 
 
+class RoundedPositions(Smooth):
+    """Positions have single precision, whose digits are fewer far from the origin."""
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+        rounded = atoms.copy()
+        rounded.positions = atoms.positions.astype(np.float32)
+        super().calculate(rounded, properties, system_changes)
+
+
+class RoughFarOut(Smooth):
+    """Forces have noise where a molecule is far from a tetrahedron: a steep surface far from all data."""
+
+    def changed(self, energy, forces, numbers, positions):
+        edges = vectors_of(positions)[1][np.triu_indices(len(numbers), 1)]
+        noise = 0.01 * np.sin(1e8 * positions)
+        return energy, forces + noise * (len(numbers) == 4 and np.ptp(edges) > 0.35)
+
+
 class RoundedBehindAFloat(Smooth):
     """The same, made double again before it is given."""
 
