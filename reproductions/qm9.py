@@ -67,7 +67,9 @@ class Preset:
 
 
 PRESETS = {
-    "smoke": Preset((20, 40), 8, 20, 8, 1e-3, 1e-4, ("HOMO", "mu"), changes={"n_features": 8, "n_layers": 1}, further={"interval": 10}),
+    "smoke": Preset(
+        (20, 40), 8, 20, 8, 1e-3, 1e-4, ("HOMO", "mu"), ("AMP(3)", "PaiNN"), {"n_features": 8, "n_layers": 1}, further={"interval": 10}
+    ),
     "laptop": Preset(
         (2000, 6000, 18_000), 1000, 3000, 16, 1e-3, 1e-5, changes={"n_features": 64}, coefficient_scale=0.1,
         further={"interval": 500, "ema_momentum": 0.99}, fits_atoms=True,

@@ -63,7 +63,7 @@ class Preset:
 PRESETS = {
     "smoke": Preset(
         {"steps": 3, "interval": 3, "xla": False},
-        {model: {**LAPTOP_SIZES[model], "n_layers": 1} for model in ("AMP(1)", "AMP(2)", "GNN")},
+        {model: {**LAPTOP_SIZES[model], "n_layers": 1} for model in ("AMP(1)", "AMP(2)")},
         {},
         {},
         "three steps of one-layer models, of some of them, on every twentieth frame show that all runs, no result",

@@ -62,7 +62,12 @@ def skipped(name: str) -> tuple[str, ...]:
     return ("continuity",) if "abrupt" in name else ("additivity",) if any(kind in name for kind in ("DP", "GNN-P", "BMS")) else ()
 
 
-@pytest.mark.parametrize("name", [*AMP_CASES, *GNN_CASES, *BASELINE_CASES, *BMS_CASES])
+CASES = (*AMP_CASES, *GNN_CASES, *BASELINE_CASES, *BMS_CASES)
+BETWEEN = ("AMP(1)", "AMP(3)", *(f"AMP({order})-DP, near and far" for order in (1, 2, 3)), "GNN-P among QM atoms")
+"""Cases whose neighbours on both sides are tested."""
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow) if name in BETWEEN else name for name in CASES])
 def test_physics_in_double_precision(name):
     run_physics_test(make(name, "float64"), skip=skipped(name))
 

@@ -170,7 +170,7 @@ def test_figure3(cluster_results, folders):
     assert set(result) >= PROVENANCE_KEYS
     for label, published in (("energy", paper.TABLE_7), ("qm_gradients", paper.TABLE_8)):
         rows = {(row["model"], row["size"]): row for row in result["rows"] if row["metric"] == f"{label}_mae"}
-        assert set(rows) == {(model, size) for model in ["AMP(1)", "AMP(2)", "GNN", "null model"] for size in paper.CLUSTER_SIZES}
+        assert set(rows) == {(model, size) for model in ["AMP(1)", "AMP(2)", "null model"] for size in paper.CLUSTER_SIZES}
         assert rows["AMP(2)", 20]["published"] == published["AMP(2)"][-1]
     check_pictures(figures.figure3.draw(result, folders[2]))
     text = figure3.tables(result["rows"])
