@@ -45,9 +45,9 @@ class PairDense(keras.layers.Layer):
     def call(self, atom_features, pair_features, edges):
         size = self.atom_size
         if self.with_sender:
-            of_receiver, of_sender, of_pair = ops.split(self.kernel, [size, 2 * size])
+            of_receiver, of_sender, of_pair = safe.split(self.kernel, [size, size, self.pair_size])
         else:
-            of_receiver, of_pair = ops.split(self.kernel, [size])
+            of_receiver, of_pair = safe.split(self.kernel, [size, self.pair_size])
         result = ops.matmul(pair_features, of_pair) + self.bias
         result += safe.gather(ops.matmul(atom_features, of_receiver), edges.receivers)
         if self.with_sender:

@@ -38,8 +38,7 @@ def unpack(packed) -> tuple:
 
 def split_orders(packed) -> list:
     """Packed moments [..., n_components] cut into the orders, a list of [..., 3**order]."""
-    order = highest_order(packed)
-    return ops.split(packed, [n_components(lower) for lower in range(order)], axis=-1) if order else [packed]
+    return safe.split(packed, [3**order for order in range(highest_order(packed) + 1)], axis=-1)
 
 
 def n_monomials(max_order: int) -> int:

@@ -1,4 +1,4 @@
-"""Norms, divisions and segment sums whose first and second derivatives stay finite; gathering of rows."""
+"""Norms, divisions and segment sums whose first and second derivatives stay finite; gathering of rows, splitting."""
 
 import tensorflow as tf
 from keras import ops
@@ -26,6 +26,11 @@ def segment_sum(values, segments, n_segments):
         return tf.math.unsorted_segment_sum(values, segments, n_segments), lambda upstream: gather(upstream, segments)
 
     return sums(values)
+
+
+def split(values, sizes, axis: int = 0):
+    """A list of the parts of ``values``, cut along ``axis``. Keras's own split works ``sizes`` out at run time; its parts do not know theirs."""
+    return tf.split(values, sizes, axis)
 
 
 def sum_in_chunks(function, n_rows, chunk: int, *inputs):
