@@ -29,7 +29,10 @@ def segment_sum(values, segments, n_segments):
 
 
 def split(values, sizes, axis: int = 0):
-    """A list of the parts of ``values``, cut along ``axis``. Keras's own split works ``sizes`` out at run time; its parts do not know theirs."""
+    """The parts of ``values``, cut along ``axis``, a list.
+
+    Keras's own split works ``sizes`` out at run time, by a dozen operations, after which the parts do not know theirs.
+    """
     return tf.split(values, sizes, axis)
 
 
