@@ -33,10 +33,10 @@ def test_the_command_prints_ratios(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(step_time, "RESULTS", tmp_path)
     monkeypatch.setattr(step_time, "MATRIX_SIZE", 200)
     monkeypatch.setattr(step_time, "median_time", lambda function, seconds=0: (function(), 1e-3)[1])
-    step_time.main(dtype="float64", models="AMP(1)", atoms="4")
+    step_time.main(dtype="float64", models="GNN", atoms="4")
     output = capsys.readouterr().out
     assert "ratio" in output
-    assert "AMP(1)" in output
+    assert "GNN" in output
     assert "sizes: 1\n" in output
     ratios = [row["value"] for row in json.loads((tmp_path / "step_time.float64.json").read_text())["rows"] if row["metric"] == "ratio"]
     assert len(ratios) == 2

@@ -24,7 +24,14 @@ BOUNDS = {"float64": 1e-8, "float32": 5e-3}
 
 def make(dtype="float64", order=2, **settings):
     keras.utils.set_random_seed(6)
-    shared = {"direct_polarization": True, "pairwise_coulomb": True, "long_range_cutoff": 30.0, "coefficient_scale": 0.1, "n_features": 32}
+    shared = {
+        "direct_polarization": True,
+        "pairwise_coulomb": True,
+        "long_range_cutoff": 30.0,
+        "coefficient_scale": 0.1,
+        "n_features": 32,
+        "n_layers": 2,
+    }
     return amp_tf.AMP(("H", "O"), order, dtype=dtype, **shared | settings)
 
 

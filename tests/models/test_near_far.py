@@ -16,7 +16,14 @@ NEAR = 4.0
 
 def make(dtype="float64", order=2, **settings):
     keras.utils.set_random_seed(6)
-    shared = {"direct_polarization": True, "pairwise_coulomb": True, "near_cutoff": NEAR, "coefficient_scale": 0.1, "n_features": 32}
+    shared = {
+        "direct_polarization": True,
+        "pairwise_coulomb": True,
+        "near_cutoff": NEAR,
+        "coefficient_scale": 0.1,
+        "n_features": 32,
+        "n_layers": 2,
+    }
     return amp_tf.AMP(("H", "O"), order, dtype=dtype, **shared | settings)
 
 
