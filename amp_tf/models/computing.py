@@ -145,7 +145,7 @@ class Computed:
         def evaluation(*fields):  # a call with a tuple, or of a function that takes one, would cost half a millisecond more
             return self.with_gradients(MolecularGraph(*fields), names=names)
 
-        traced = tf.function(evaluation, input_signature=list(graph_signature(self.compute_dtype)), jit_compile=xla)
+        traced = tf.function(evaluation, input_signature=list(graph_signature(self.compute_dtype)), jit_compile=xla, autograph=False)
         self.pairs_at_once, self.expands = CHUNK if in_chunks else None, expands
         try:
             return traced, traced.get_concrete_function()

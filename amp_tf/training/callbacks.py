@@ -163,7 +163,8 @@ class Validation(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         if self._absolute_errors is None:
-            self._absolute_errors = tf.function(self._sums, input_signature=self._dataset.element_spec, jit_compile=self._batches.one_shape)
+            signature, one_shape = self._dataset.element_spec, self._batches.one_shape
+            self._absolute_errors = tf.function(self._sums, input_signature=signature, jit_compile=one_shape, autograph=False)
         averaging = keras.callbacks.SwapEMAWeights() if self.model.optimizer.use_ema else keras.callbacks.Callback()
         averaging.set_model(self.model)
         averaging.on_test_begin()
