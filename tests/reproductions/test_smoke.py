@@ -348,7 +348,7 @@ def test_shipped_results_belong_to_the_shipped_data(water_dimer_file):
             assert data["sha256"] == digests[data["file"].removeprefix("datasets/")]
         else:  # too large to ship, or of others
             records = [data] if "sha256" in data else list(data.values())
-            assert path.name.startswith(("table1", "table2", "dynamics", "dipeptide", "interfaces", "amp-bms", "physnet"))
+            assert path.name.startswith(("table1", "table2", "dynamics", "dipeptide", "interfaces", "amp-bms", "physnet", "table3"))
             assert all(re.fullmatch("[0-9a-f]{64}", record["sha256"]) for record in records)
 
 

@@ -22,10 +22,7 @@ from amp_tf.training.baselines import fit_atomic_energies, lowest_frames
 from amp_tf.training.run import compile_potential, make_potential
 from tests.training.killed import train_and_kill
 
-MODEL = {
-    "type": "AMP", "max_order": 1, "cutoff": 8.0, "n_layers": 1, "n_features": 8, "n_radial_weights": 2, "dtype": "float64",
-    "message_cutoff": "none", "coefficient_scale": 1.0,
-}  # fmt: skip
+MODEL = {"type": "GNN", "cutoff": 8.0, "n_layers": 1, "n_features": 8, "dtype": "float64", "message_cutoff": "none"}
 
 
 @pytest.fixture
@@ -75,8 +72,8 @@ def test_the_loss_is_equation_12(config, random):
 
 def test_a_step_is_traced_once(springs, tmp_path, config, monkeypatch):
     """Variables made while it is traced would have it traced again, which is most of the time of a short run."""
-    traced, step = [], amp_tf.AMP.train_step
-    monkeypatch.setattr(amp_tf.AMP, "train_step", lambda self, data: traced.append(1) or step(self, data))
+    traced, step = [], amp_tf.GNN.train_step
+    monkeypatch.setattr(amp_tf.GNN, "train_step", lambda self, data: traced.append(1) or step(self, data))
     train(config(data=str(springs), split={"kind": "random"}, steps=4, interval=2), tmp_path, progress=False)
     assert len(traced) == 1
 
@@ -331,7 +328,7 @@ def test_progress_shows_loss_errors_with_units_and_time_left(config, tmp_path, c
 def test_keras_fit_evaluate_and_predict_keep_their_meaning(springs):
     frames = Frames.from_reference_data(amp_tf.read_reference_data(springs))
     keras.utils.set_random_seed(0)
-    potential = amp_tf.AMP(("H", "O"), 1, n_layers=1, n_features=8, atomic_energies={"O": -500.0})
+    potential = amp_tf.GNN(("H", "O"), n_layers=1, n_features=8, atomic_energies={"O": -500.0})
     potential.compile(optimizer=keras.optimizers.Adam(1e-3), loss={"energy": "mse", "qm_gradients": "mse"}, metrics={"energy": ["mae"]})
     batches = GraphBatches(potential, frames, ("energy", "qm_gradients"))
     before = potential.evaluate(batches.evaluation(10), return_dict=True, verbose=0)
@@ -356,7 +353,7 @@ def test_keras_fit_evaluate_and_predict_keep_their_meaning(springs):
 def test_changing_sizes_do_not_retrace_training(random):
     systems = [System(np.array([8, *[1] * n]), random.uniform(0, 4, size=(n + 1, 3))) for n in range(1, 9)]
     frames = Frames(systems, random.normal(size=8), [random.normal(size=system.positions.shape) for system in systems])
-    potential = amp_tf.AMP(("H", "O"), 1, n_layers=1, n_features=4)
+    potential = amp_tf.GNN(("H", "O"), n_layers=1, n_features=4)
     potential.compile(optimizer="adam", loss={"energy": "mse", "qm_gradients": "mse"})
     traces = []
     original = potential.train_step
@@ -442,10 +439,10 @@ class TestConfiguration:
     def test_overrides_reach_nested_keys(self, tmp_path, config):
         path = tmp_path / "config.yaml"
         path.write_text(yaml.safe_dump(config().as_json()))
-        changed = read_config(path, ("model.max_order=3", "learning_rate=1e-3", "ema_momentum=null"))
-        assert (changed.model["max_order"], changed.learning_rate, changed.ema_momentum) == (3, 1e-3, None)
+        changed = read_config(path, ("model.n_features=3", "learning_rate=1e-3", "ema_momentum=null"))
+        assert (changed.model["n_features"], changed.learning_rate, changed.ema_momentum) == (3, 1e-3, None)
         for text, number in (("1e-3", 1e-3), ("-2.5E+1", -25.0), ("2", 2), ("1e", "1e")):
-            assert read_config(path, (f"model.coefficient_scale={text}",)).model["coefficient_scale"] == number
+            assert read_config(path, (f"model.cutoff={text}",)).model["cutoff"] == number
         for override, sentence in (("steps", "has the form key=value"), ("steps.x=1", "not an override"), ("steps=[", "not an override")):
             with pytest.raises(InputError, match=sentence):
                 read_config(path, (override,))
