@@ -27,7 +27,7 @@ def draw(result: dict[str, Any], folder: Path | None = None) -> list[Path]:
         axis.loglog([row["n_train"] for row in points], [row["value"] for row in points], "o-", color=COLORS["AMP(3)"], label="AMP(3)")
         for row in rows:
             if row["target"] == target and row["model"] != "AMP(3)":
-                axis.loglog(row["n_train"], row["value"], "s", color=COLORS[row["model"]], label=row["model"])
+                axis.loglog(row["n_train"], row["value"], "s", color=COLORS[row["model"]], fillstyle="none", label=row["model"])
         axis.axhline(points[-1]["published"], color=COLORS["AMP(3)"], linestyle="--", linewidth=1.0, label="AMP(3), published")
         plain_numbers(axis.yaxis)
         axis.set_xticks(numbers := [row["n_train"] for row in points], [f"{number:g}" for number in numbers])
