@@ -179,13 +179,15 @@ def reproduce(preset: str, targets: Sequence[str] | None, given: Path | None, ru
 
 
 def rows_of(job: Job, result: TrainingResult) -> list[Row]:
-    """Errors of a run in the paper's unit, beside the published ones of that model."""
+    """Errors of a run in the paper's unit, beside the published ones of that model, and those of the validation while it trained."""
     unit, published, factor = paper_entry(job.target, job.model)
     who = {"target": job.target, "model": job.model, "n_train": job.n_train}
     rows = []
     for entry in result.metrics:
         shown = published if entry["split"] == "test" else None
         rows.append(row(f"{entry['split']}_mae", unit, factor * entry["value"], shown, **who))
+    for entry in result.history:
+        rows.append(row("validation_mae_while_training", unit, factor * entry["val_energy_mae"], None, step=entry["step"], **who))
     null = next(entry["null_model"] for entry in result.metrics if entry["split"] == "test")
     seconds = result.potential.provenance["training_seconds"]
     return [*rows, row("null_model_test_mae", unit, factor * null, **who), row("training_time", "s", seconds, **who)]

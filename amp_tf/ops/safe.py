@@ -31,7 +31,7 @@ def segment_sum(values, segments, n_segments):
 def split(values, sizes, axis: int = 0):
     """The parts of ``values``, cut along ``axis``, a list.
 
-    Keras's own split works ``sizes`` out at run time, by a dozen operations, after which the parts do not know theirs.
+    Keras's own split takes places to cut at, and works the sizes out in the graph, by a dozen operations.
     """
     return tf.split(values, sizes, axis)
 

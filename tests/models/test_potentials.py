@@ -64,7 +64,7 @@ def skipped(name: str) -> tuple[str, ...]:
 
 CASES = (*AMP_CASES, *GNN_CASES, *BASELINE_CASES, *BMS_CASES)
 BETWEEN = ("AMP(1)", "AMP(3)", *(f"AMP({order})-DP, near and far" for order in (1, 2, 3)), "GNN-P among QM atoms")
-"""Cases whose neighbours on both sides are tested."""
+"""Cases that others much like them stand for."""
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow) if name in BETWEEN else name for name in CASES])

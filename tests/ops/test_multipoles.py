@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import ops
 
 from amp_tf.ops import multipoles
@@ -70,6 +71,16 @@ def test_full_contractions_of_traceless_moments_are_those_with_the_traceless_pro
     for pair, (vector, atom) in enumerate(zip(vectors, receivers, strict=True)):
         expected = [np.sum(moment[atom] * reference.traceless_product(vector, order)) for order, moment in enumerate(moments)]
         np.testing.assert_allclose(found[pair], expected, atol=1e-13)
+
+
+def test_orders_are_cut_at_sizes_that_are_not_worked_out_in_the_graph():
+    @tf.function(input_signature=[tf.TensorSpec([None, 13])])
+    def cut(packed):
+        return multipoles.split_orders(packed)
+
+    operations = {operation.type for operation in cut.get_concrete_function().graph.get_operations()}
+    assert operations == {"Placeholder", "Const", "SplitV", "Identity"}
+    assert [part.shape[1] for part in cut(np.zeros((2, 13), np.float32))] == [1, 3, 9]
 
 
 def test_unpack_undoes_pack(random):

@@ -61,6 +61,15 @@ def test_every_model_and_number_of_molecules_has_its_error(result):
     assert published["mu", "PaiNN"] == 12.0
 
 
+def test_validation_while_training_ends_as_the_finished_run(result):
+    for model in ("AMP(3)", "PaiNN"):
+        rows = [row for row in result["rows"] if (row["target"], row["model"], row["n_train"]) == ("HOMO", model, 40)]
+        curve = {row["step"]: row["value"] for row in rows if row["metric"] == "validation_mae_while_training"}
+        assert list(curve) == [10, 20]
+        assert curve[20] == pytest.approx(next(row["value"] for row in rows if row["metric"] == "validation_mae"), rel=1e-4)
+        assert curve[10] != curve[20]
+
+
 def test_errors_are_in_the_papers_units(result):
     """1 kJ/mol is 10.364 meV, and 1 e*angstrom 4.803 D."""
     null = {row["target"]: row["value"] for row in result["rows"] if row["metric"] == "null_model_test_mae" and row["n_train"] == 40}
