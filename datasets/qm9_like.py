@@ -26,7 +26,7 @@ from amp_tf.errors import InputError
 from amp_tf.files import check_outputs
 from amp_tf.simulation.solutes import Solute, solute_from_smiles, solute_from_xyz
 from datasets.engines.base import CalculationError
-from datasets.engines.pyscf_qm9 import ELEMENTS, LEVEL_OF_THEORY, properties
+from datasets.engines.pyscf_qm9 import ELEMENTS, LEVEL_OF_THEORY, properties, record
 from datasets.parts import Arrays, Parts, failures_of, report, run_all
 
 SHIPPED_FILE = Path(__file__).with_name("qm9_sample.h5")
@@ -46,9 +46,6 @@ UNITS = {"mu": "D", "alpha": "a0^3", "r2": "a0^2", "cv": "cal/mol/K"} | dict.fro
 )
 """Of the archive."""
 
-RECORD = {"level_of_theory": LEVEL_OF_THEORY}
-"""What the parts of a build have in common."""
-
 
 def compute(task: tuple[np.ndarray, np.ndarray]) -> Arrays:
     """What a molecule's part holds; one that fails is recorded as ``failure``."""
@@ -57,7 +54,7 @@ def compute(task: tuple[np.ndarray, np.ndarray]) -> Arrays:
     except CalculationError as error:
         return {"failure": np.array(str(error))}
     values = {name: np.array(found.values[name]) for name in qm9.COLUMNS}
-    return {"positions": found.positions, "charges": found.charges, **values}
+    return {"positions": found.positions, "charges": found.charges, "symmetry_number": np.array(found.symmetry_number), **values}
 
 
 def frames_of(molecules: Mapping[str, Solute], results: Mapping[str, Arrays]) -> list[RawFrame]:
@@ -66,7 +63,8 @@ def frames_of(molecules: Mapping[str, Solute], results: Mapping[str, Arrays]) ->
     for name, result in results.items():
         symbols = [chemical_symbols[number] for number in molecules[name].atomic_numbers]
         values = {column: float(result[column]) for column in qm9.COLUMNS}
-        frames.append(qm9.frame_of(symbols, result["positions"], result["charges"], values))
+        numbers = {"symmetry_number": float(result["symmetry_number"])}
+        frames.append(qm9.frame_of(symbols, result["positions"], result["charges"], values, numbers))
     return frames
 
 
@@ -105,14 +103,11 @@ def build(
         EngineError: if all failed.
     """
     check_outputs([output])
-    results, failures = _results(
-        molecules, Parts(output.with_name(f"{output.name}.parts"), {"level_of_theory": LEVEL_OF_THEORY}), workers, dask
-    )
+    made_with = record()
+    results, failures = _results(molecules, Parts(output.with_name(f"{output.name}.parts"), made_with), workers, dask)
     data = as_reference_data(frames_of(molecules, results), output.name, LEVEL_OF_THEORY, command, qm9.ENERGY_REFERENCE)
-    import pyscf
-
-    about = {"molecules": list(results), "left_out": failures}
-    settings = data.provenance.model_dump() | {"engine": "pyscf", "engine_version": pyscf.__version__, "settings": about}
+    about = made_with | {"molecules": list(results), "left_out": failures}
+    settings = data.provenance.model_dump() | {name: made_with[name] for name in ("engine", "engine_version")} | {"settings": about}
     return write_reference_data(output, Provenance(**settings), data.groups), failures
 
 
@@ -122,7 +117,7 @@ def _results(molecules: Mapping[str, Solute], parts: Parts, workers: int, dask: 
     run_all(tasks, compute, parts, workers, "molecules", dask)
     results = {name: parts[names[name]] for name in molecules}
     failures = failures_of({names[name]: result for name, result in results.items()}, parts)
-    told = [failure.replace(part, name) for failure in failures for name, part in names.items() if failure.startswith(f"{part}:")]
+    told = [f"{name}, {failure}" for failure in failures for name, part in names.items() if failure.startswith(f"{part}:")]
     return {name: result for name, result in results.items() if "failure" not in result}, told
 
 
@@ -174,11 +169,16 @@ def check_command(
     if absent := [number for number in chosen if number not in frames]:
         raise InputError(f"{archive} has no molecule {absent[0]}; choose others.")
     molecules = {f"gdb {n}": checked(f"gdb {n}", Solute("", frames[n].atomic_numbers, frames[n].positions, 0)) for n in chosen}
-    results, failures = _results(molecules, Parts(folder, RECORD), workers, None)
+    results, failures = _results(molecules, Parts(folder, record()), workers, None)
     ours = dict(zip(results, frames_of(molecules, results), strict=True))
     print_differences({name: frames[int(name.split()[1])] for name in ours}, ours)
+    rotating = [f"{name} ({number})" for name, frame in ours.items() if (number := round(frame.properties["symmetry_number"])) > 1]
+    if rotating:
+        typer.echo(f"symmetry numbers: {', '.join(rotating)}; g contains RT ln of them, and in the archive often of 1")
     for failure in failures:
         typer.echo(f"failed: {failure}")
+    if failures:
+        typer.echo(f"to try these again, delete their files in {folder} and run the same command.")
 
 
 def print_differences(archive: Mapping[str, RawFrame], ours: Mapping[str, RawFrame]) -> None:

@@ -140,7 +140,7 @@ def jobs_of(preset: str, molecules: Sequence[str], folder: Path, runs: Path = RU
             who = {"molecule": molecule, "model": f"PhysNet, {chosen.size}"}
             jobs.append(Job(f"md17-{name}-{chosen.size}-{seed}", path, physnet(chosen.size, False), settings, seed, who))
         if molecule in chosen.whole:
-            who = {"molecule": molecule, "model": "PhysNet, published"}
+            who = {"molecule": molecule, "model": "PhysNet, published size"}
             of_whole = settings | {"steps": chosen.whole_steps or settings["steps"]}
             jobs.append(Job(f"md17-{name}-published-0", path, physnet("published", False), of_whole, 0, who))
         model = AMP["model"] | chosen.amp.get("model", {})
@@ -182,7 +182,9 @@ def differs(runs: Sequence[Trained]) -> str:
     """What is not as in the paper."""
     data = read_reference_data(runs[0].job.data)
     of_size = {run.job.who["model"]: run.job.settings["steps"] for run in runs if run.job.model["type"] == "PhysNet"}
-    whole = f"; the published size: {steps} steps, one seed" if len(of_size) > 1 and (steps := of_size.get("PhysNet, published")) else ""
+    whole = (
+        f"; the published size: {steps} steps, one seed" if len(of_size) > 1 and (steps := of_size.get("PhysNet, published size")) else ""
+    )
     sizes = {part: len(numbers) for part, numbers in make_config(runs[0].job.configuration()).split.assign(data.frame_groups).items()}
     return (
         f"Differs from the paper: {sizes['train']} frames for training and {sizes['validation']} for validation (paper: 50 000 in all), "

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from amp_tf import units
+from amp_tf.command import run_command
 from amp_tf.data.hdf5 import read_reference_data
 from amp_tf.data.reference_data import ReferenceData
 from amp_tf.errors import InputError
@@ -94,6 +95,8 @@ def molecules_of(preset: str, given: Path | None, needed: int) -> ReferenceData:
     Raises:
         InputError: where there is no file, or it holds too few molecules.
     """
+    if given is not None and not given.is_file():
+        raise InputError(f"{given} is not there; give a file that amp-tf convert --format qm9 wrote.")
     path = given or (SHIPPED_FILE if preset == "smoke" else RUNS / "qm9.h5")
     if not path.is_file():
         makes = f"python -m datasets.qm9_like build --output {path}" if preset == "smoke" else "make dataset-qm9"
@@ -104,15 +107,15 @@ def molecules_of(preset: str, given: Path | None, needed: int) -> ReferenceData:
     return data
 
 
-def data_of(preset: str, given: Path | None) -> ReferenceData:
-    """The molecules of a preset, with its targets.
+def data_of(preset: str, given: Path | None, jobs: Sequence[Job]) -> ReferenceData:
+    """The molecules of a preset, with the targets of its runs.
 
     Raises:
         InputError: as :func:`molecules_of`, and where the file lacks a target.
     """
     data = molecules_of(preset, given, max(PRESETS[preset].n_train) + PRESETS[preset].n_validation)
-    if lacking := sorted({TARGETS[name] for name in PRESETS[preset].targets} - set(data.target_names)):
-        raise InputError(f"{data.source} lacks {', '.join(lacking)}; give a file with the properties of QM9.")
+    if lacking := sorted({TARGETS[job.target] for job in jobs} - set(data.target_names)):
+        raise InputError(f"{data.source} lacks {', '.join(lacking)}; give a file that has it, or choose others by --targets.")
     return data
 
 
@@ -167,13 +170,14 @@ def train_job(job: Job, preset: str, data: ReferenceData, runs: Path = RUNS) -> 
 
 def reproduce(preset: str, targets: Sequence[str] | None, given: Path | None, runs: Path = RUNS, results: Path = RESULTS) -> Path:
     """Train every run and write ``table3.<preset>.json``."""
-    started, jobs, data = time.perf_counter(), jobs_of(preset, targets), data_of(preset, given)
+    started, jobs = time.perf_counter(), jobs_of(preset, targets)
+    data = data_of(preset, given, jobs)
     rows: list[Row] = []
     for job in progress_bar(jobs, desc="table3", unit="run"):
         rows += rows_of(job, train_job(job, preset, data, runs))
     settings = PRESETS[preset]
     return write_result(
-        "table3" if targets is None else f"table3-{'-'.join(targets)}", preset, rows, started, results, seeds=[0],
+        "table3" if targets is None else f"table3-{'-'.join(dict.fromkeys(job.target for job in jobs))}", preset, rows, started, results, seeds=[0],
         data={"file": Path(data.source).name, "sha256": data.sha256, "molecules": len(data)}, differs=differs(settings, data),
     )  # fmt: skip
 
@@ -220,5 +224,8 @@ def differs(settings: Preset, data: ReferenceData) -> str:
 if __name__ == "__main__":
     from reproductions.shipped_qm9 import ship_weights  # which imports this module
 
-    for written in ship_weights():
-        print(f"wrote {written}")
+    def ship() -> None:
+        written = ship_weights()
+        print("\n".join(f"wrote {path}" for path in written) or f"{RUNS} has no finished run of Table 3; nothing of it ships.")
+
+    run_command(ship)

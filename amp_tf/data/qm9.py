@@ -59,6 +59,7 @@ GAP_ROUNDING = 2.1e-4
 
 _BLOCK, _TAR_END = 1 << 20, 1024  # bytes; those at the end of a tar file are zero
 _NAME = re.compile(r"dsgdb9nsd_(\d{6})\.xyz")
+NO_MOLECULE = "is no molecule of QM9, whose names are like dsgdb9nsd_000001.xyz"
 
 
 def read_qm9(path: Path, uncharacterized: Path | None = None, progress: bool = False) -> list[RawFrame]:
@@ -97,13 +98,16 @@ def read_uncharacterized(path: Path) -> set[int]:
     """The numbers of the molecules in the published list ``uncharacterized.txt``, or in one with a number a line.
 
     Raises:
-        DataFileError: if there is none, or one comes twice.
+        DataFileError: if there is none, one comes twice, or not as many as the list says at its end ("3054 compounds").
     """
     rows = [line.split() for line in read_lines(path)]
     numbers = [int(row[0]) for row in rows if len(row) != 2 and row and row[0].isascii() and row[0].isdigit()]
     if not numbers or len(set(numbers)) < len(numbers):
         problem = "no number of a molecule at the start of a line" if not numbers else "a molecule twice"
         raise DataFileError(f"{path}: holds {problem}; give the list uncharacterized.txt that is published with QM9.")
+    said = [int(row[0]) for row in rows if row[1:] == ["compounds"] and row[0].isascii() and row[0].isdigit()]
+    if said and said != [len(numbers)]:
+        raise DataFileError(f"{path}: lists {len(numbers)} molecules and says {said[0]}; get the list again.")
     return set(numbers)
 
 
@@ -111,7 +115,13 @@ def _members(path: Path, progress: bool) -> Iterator[tuple[str, str]]:
     """Name and text of each member, one after the other."""
     if path.is_dir():
         for file in progress_bar(sorted(path.iterdir()), desc=path.name, unit="molecule", disable=not progress):
-            yield file.name, _text(file.stat().st_size, file.read_bytes, f"{path}: {file.name}")
+            where = f"{path}: {file.name}"
+            if _NAME.fullmatch(file.name) is None:
+                raise DataFileError(f"{where}: {NO_MOLECULE}; take it out of the folder.")
+            try:
+                yield file.name, _text(file.stat().st_size, file.read_bytes, where)
+            except OSError as error:
+                raise DataFileError(f"{where}: cannot be read ({error.strerror}); get the archive again.") from error
         return
     last = "its first member"
     try:
@@ -152,12 +162,12 @@ def _text(size: int, read, where: str) -> str:
 
 def _number_of(member: str) -> int:
     if (match := _NAME.fullmatch(member.rpartition("/")[2])) is None:
-        raise ValueError("is no molecule of QM9, whose names are like dsgdb9nsd_000001.xyz")
+        raise ValueError(NO_MOLECULE)
     return int(match.group(1))
 
 
 def frame_of(
-    symbols: Sequence[str], positions: np.ndarray, charges: np.ndarray, published: Mapping[str, float], number: int | None = None
+    symbols: Sequence[str], positions: np.ndarray, charges: np.ndarray, published: Mapping[str, float], properties: Mapping[str, float]
 ) -> RawFrame:
     """A molecule in our units.
 
@@ -166,7 +176,7 @@ def frame_of(
         positions: [n_atoms, 3], angstrom.
         charges: [n_atoms], e; all zero where they are not known.
         published: the values of :data:`COLUMNS` in QM9's units, energies as the program gives them.
-        number: of a molecule of QM9, the property ``gdb``.
+        properties: more numbers of the molecule, such as ``gdb``, its number in QM9.
     """
     counted = dict(published)
     for name, energies in ISOLATED_ATOMS.items():
@@ -174,9 +184,7 @@ def frame_of(
     targets = {name: counted[name] * factor for name, factor in COLUMNS.items()}
     numbers = np.array([atomic_numbers[symbol] for symbol in symbols])
     known = charges if np.any(charges) else None
-    return RawFrame(
-        numbers, positions, targets["u0"], charges=known, targets=targets, properties={} if number is None else {"gdb": float(number)}
-    )
+    return RawFrame(numbers, positions, targets["u0"], charges=known, targets=targets, properties=dict(properties))
 
 
 def _read_molecule(text: str, number: int) -> RawFrame:
@@ -191,12 +199,16 @@ def _read_molecule(text: str, number: int) -> RawFrame:
     published = dict(zip(COLUMNS, map(_number, head[5:]), strict=True))
     _check_consistent(published)
     rows = [line.split() for line in lines[2 : 2 + n_atoms]]
-    if len(rows) < n_atoms or any(len(row) != 5 or row[0] not in ISOLATED_ATOMS["u0"] for row in rows):
-        raise ValueError(f"it must have {n_atoms} lines 'symbol x y z charge' of H, C, N, O or F")
+    if not 0 < len(rows) == n_atoms or not all(map(_is_atom, rows)) or any(map(_is_atom, map(str.split, lines[2 + n_atoms :]))):
+        raise ValueError(f"it must have {n_atoms} lines 'symbol x y z charge' of H, C, N, O or F, and no more")
     rows.sort(key=lambda row: -atomic_numbers[row[0]])
     symbols = [row[0] for row in rows]
     columns = np.array([[_number(word) for word in row[1:]] for row in rows])
-    return frame_of(symbols, columns[:, :3], columns[:, 3], published, number)
+    return frame_of(symbols, columns[:, :3], columns[:, 3], published, {"gdb": float(number)})
+
+
+def _is_atom(row: Sequence[str]) -> bool:
+    return len(row) == 5 and row[0] in ISOLATED_ATOMS["u0"]
 
 
 def _number(word: str) -> float:

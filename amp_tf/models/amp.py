@@ -102,7 +102,7 @@ class AMP(MessagePassingPotential):
         self.near_cutoff = None if near_cutoff is None else float(near_cutoff)
         self.repulsion, self.coefficient_scale = repulsion, float(coefficient_scale)
         self.norm_width = 0.01 * self.coefficient_scale if norm_width is None else float(norm_width)
-        self._set_long_range(self.is_polarized or pairwise_coulomb)
+        self._set_long_range(self.is_polarized)
         self.sums_in_chunks = self.is_polarized and long_range_partners == "mm" and near_cutoff is None
         longest = 2.0 * max(covalent_radii[number] for number in self._element_numbers)
         require(not repulsion or longest <= self.cutoff, f"repulsion reaches {longest:.2f} angstrom; choose a cutoff of at least that.")

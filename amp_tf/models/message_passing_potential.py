@@ -54,8 +54,9 @@ class MessagePassingPotential(Potential):
         if self.pairwise_coulomb or self.target == DIPOLE_MOMENT:
             self.charge_readout = self._perceptron("charge_readout", state_size)
 
-    def _set_long_range(self, is_long_ranged: bool) -> None:
-        """Say which long-range pairs the graph must hold."""
+    def _set_long_range(self, is_polarized: bool = False) -> None:
+        """Say which long-range pairs the graph must hold: those of polarization and of Coulomb energies, which dipole moments have not."""
+        is_long_ranged = is_polarized or (self.pairwise_coulomb and self.target != DIPOLE_MOMENT)
         self.embeds_charges = is_long_ranged and self.long_range_partners == "mm"
         if is_long_ranged and self.long_range_partners == "qm":
             self.far_from = 0.0 if self.message_cutoff == "smooth" else self.cutoff

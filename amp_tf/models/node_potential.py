@@ -50,7 +50,7 @@ class NodePotential(MessagePassingPotential):
         )
         self.mm_types = tuple(float(charge) for charge in types)
         self.mm_nodes = bool(types)
-        self._set_long_range(pairwise_coulomb)
+        self._set_long_range()
         self.embeds_charges = self.embeds_charges or self.mm_nodes
         self._make_readouts(self.n_features + self.n_types)
 

@@ -16,7 +16,7 @@ from amp_tf.models import Potential
 from amp_tf.models.loading import MODELS
 from amp_tf.models.settings import checked_elements
 from amp_tf.systems import naming
-from amp_tf.targets import ENERGY
+from amp_tf.targets import DIPOLE_MOMENT, ENERGY
 from amp_tf.training.strict_yaml import read_yaml
 
 LARGEST_BATCH, MOST_SYSTEMS = 10_000, 400_000_000
@@ -112,6 +112,8 @@ class TrainingConfig(pydantic.BaseModel):
         self._check_model()
         if self.start_from is not None and self.start_at_zero:
             raise ValueError("start_from and start_at_zero contradict each other; set start_at_zero to false or leave out start_from")
+        if self.target == DIPOLE_MOMENT and self.start_at_zero:
+            raise ValueError("start_at_zero: the moment of charges that are zero has no derivative to learn by; leave it out for mu")
         if self.ema_ramp and self.ema_momentum is None:
             raise ValueError("ema_ramp is of the moving average that ema_momentum asks for; set that, or leave ema_ramp out")
         if self.loss == "absolute" and self.target != ENERGY:

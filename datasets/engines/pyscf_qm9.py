@@ -6,6 +6,8 @@ Frisch, Pople and Binkley (1984). And d shells have six Cartesian functions whil
 mix: the orbitals are Cartesian and kept in the space of pure f. Electronic energies then agree with those of the archive to 0.002 kcal/mol.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +20,7 @@ from ase.optimize import BFGS
 from amp_tf import units
 from amp_tf.errors import EngineError
 from datasets.engines.base import CalculationError
+from datasets.rotations import straightened, symmetry_number
 
 LEVEL_OF_THEORY = "B3LYP/6-31G(2df,p)"
 FUNCTIONAL = "b3lypg"
@@ -47,29 +50,43 @@ SMALLEST_WAVENUMBER = 20.0
 
 @dataclass(frozen=True)
 class Properties:
-    """What QM9 states of a molecule, in its units: hartree, bohr, debye, cal/mol/K, and the geometry, angstrom."""
+    """What QM9 states of a molecule, in its units: hartree, bohr, debye, cal/mol/K, and the geometry, angstrom.
+
+    Attributes:
+        symmetry_number: in the entropy of rotation, and so in G.
+    """
 
     positions: np.ndarray
     charges: np.ndarray
     values: dict[str, float]
+    symmetry_number: int
+
+
+def record() -> dict[str, str | float]:
+    """What the properties depend on but the molecule."""
+    return {
+        "engine": "pyscf", "engine_version": _import().__version__, "level_of_theory": LEVEL_OF_THEORY,
+        "largest_force": LARGEST_FORCE, "temperature": TEMPERATURE, "pressure": PRESSURE,
+    }  # fmt: skip
 
 
 def properties(numbers: np.ndarray, positions: np.ndarray) -> Properties:
-    """Optimize a neutral closed-shell molecule, and compute all twelve properties at its minimum.
+    """Optimize a neutral closed-shell molecule, and compute all twelve properties at its minimum. Linear ones are put exactly on a line.
 
     Args:
         numbers: atomic numbers [n_atoms].
         positions: [n_atoms, 3], angstrom.
 
     Raises:
-        CalculationError: if a self-consistent field or the optimization does not converge, or ends at no minimum.
+        CalculationError: if a self-consistent field, a response or the optimization does not converge, or ends at no minimum.
         EngineError: if PySCF is not installed.
     """
     pyscf = _import()
     if strangers := sorted({chemical_symbols[number] for number in numbers} - set(ELEMENTS)):
         raise CalculationError(f"{LEVEL_OF_THEORY} is known for {', '.join(ELEMENTS)}, not {', '.join(strangers)}.")
-    positions = _optimized(numbers, positions)
+    positions = straightened(_optimized(numbers, positions))
     state = _converged(numbers, positions)
+    symmetry = symmetry_number(numbers, positions) if len(numbers) > 1 else 1
     molecule = state.mol
     n_occupied = molecule.nelectron // 2
     homo, lumo = state.mo_energy[n_occupied - 1 : n_occupied + 1]
@@ -83,9 +100,9 @@ def properties(numbers: np.ndarray, positions: np.ndarray) -> Properties:
         "lumo": float(lumo),
         "gap": float(lumo - homo),
         "r2": float(extent),
-        **_thermochemistry(pyscf, state),
+        **_thermochemistry(pyscf, state, symmetry),
     }
-    return Properties(positions, state.mulliken_pop(verbose=0)[1], values)
+    return Properties(positions, state.mulliken_pop(verbose=0)[1], values, symmetry)
 
 
 def _import():
@@ -97,6 +114,17 @@ def _import():
     except ImportError as error:
         raise EngineError("PySCF is not installed; install it with: pip install 'amp_tf[reference]'") from error
     return pyscf
+
+
+@contextmanager
+def _convergence_of(what: str) -> Iterator[None]:
+    """PySCF's solvers raise RuntimeError where they do not converge."""
+    try:
+        yield
+    except (RuntimeError, np.linalg.LinAlgError) as error:
+        if isinstance(error, CalculationError):
+            raise
+        raise CalculationError(f"PySCF: {what} did not converge ({' '.join(str(error).split())}).") from error
 
 
 def basis_set(symbol: str) -> list:
@@ -184,7 +212,8 @@ class _RoughCalculator(_Calculator):
 
     def hessian(self) -> np.ndarray:
         """Of the last geometry, [3 * n_atoms, 3 * n_atoms], eV/angstrom^2."""
-        blocks = self.state.Hessian().kernel()
+        with _convergence_of("the rough Hessian"):
+            blocks = self.state.Hessian().kernel()
         return blocks.transpose(0, 2, 1, 3).reshape(3 * len(blocks), -1) * EV / units.BOHR**2
 
 
@@ -228,18 +257,21 @@ def _polarizability(state) -> np.ndarray:
         potentials = response(2.0 * (densities + densities.transpose(0, 2, 1)))
         return np.einsum("pa,xpq,qi->xai", empty, potentials, occupied).reshape(rotations.shape)
 
-    try:
+    with _convergence_of("the response to a field"):
         rotations = cphf.solve(induced, state.mo_energy, state.mo_occ, moments, max_cycle=50, tol=1e-8)[0]
-    except RuntimeError as error:
-        raise CalculationError(f"PySCF: the response to a field did not converge ({error}).") from error
     return -4.0 * np.einsum("xai,yai->xy", moments, rotations.reshape(moments.shape))
 
 
-def _thermochemistry(pyscf, state) -> dict[str, float]:
-    """From the harmonic vibrations, of an ideal gas of rigid rotors."""
+def _thermochemistry(pyscf, state, symmetry: int) -> dict[str, float]:
+    """From the harmonic vibrations, of an ideal gas of rigid rotors.
+
+    PySCF's own symmetry number is that of the group which it finds to 1e-5 bohr, a matter of chance after an optimization.
+    """
     if state.mol.natm == 1:
         raise CalculationError("an atom has no vibrations; give a molecule.")
-    vibrations = pyscf.hessian.thermo.harmonic_analysis(state.mol, state.Hessian().kernel())
+    with _convergence_of("the Hessian"):
+        hessian = state.Hessian().kernel()
+    vibrations = pyscf.hessian.thermo.harmonic_analysis(state.mol, hessian)
     wavenumbers = vibrations["freq_wavenumber"]
     if np.any(np.imag(wavenumbers)) or np.min(np.real(wavenumbers)) < SMALLEST_WAVENUMBER:
         lowest = min(wavenumbers, key=lambda value: np.real(value) - np.imag(value))
@@ -247,4 +279,6 @@ def _thermochemistry(pyscf, state) -> dict[str, float]:
     found = pyscf.hessian.thermo.thermo(state, vibrations["freq_au"], TEMPERATURE, PRESSURE)
     heat = found["Cv_tot"][0] * units.HARTREE / units.KCAL_PER_MOL * 1000.0
     names = {"zpve": "ZPE", "u0": "E_0K", "u": "E_tot", "h": "H_tot", "g": "G_tot"}
-    return {ours: float(found[name][0]) for ours, name in names.items()} | {"cv": float(heat)}
+    values = {ours: float(found[name][0]) for ours, name in names.items()} | {"cv": float(heat)}
+    values["g"] += units.GAS_CONSTANT * TEMPERATURE / units.HARTREE * np.log(symmetry / found["sym_number"][0])
+    return values

@@ -102,7 +102,7 @@ def test_the_command(tmp_path):
 
 def test_molecules_of_the_list_are_left_out(tmp_path):
     listed = tmp_path / "uncharacterized.txt"
-    listed.write_text("Failed the consistency check\n\nindex  SMILES of GDB9, of B3LYP\n-----\n    3\tO\tO\tO\n----\n3054 compounds\n")
+    listed.write_text("Failed the consistency check\n\nindex  SMILES of GDB9, of B3LYP\n-----\n    3\tO\tO\tO\n----\n1 compounds\n")
     assert read_uncharacterized(listed) == {3}
     source = archive(tmp_path / "qm9.tar.bz2")
     assert [frame.properties["gdb"] for frame in read_qm9(source, listed)] == [1]
@@ -110,7 +110,14 @@ def test_molecules_of_the_list_are_left_out(tmp_path):
         amp_tf("convert", source, tmp_path / "o.h5", "--format", "qm9", "--level-of-theory", "B3LYP")
 
 
-@pytest.mark.parametrize(("text", "complaint"), [("none\n", "no number of a molecule"), ("3\n3\n", "a molecule twice")])
+LISTS = [
+    ("none\n", "no number of a molecule"),
+    ("3\n3\n", "a molecule twice"),
+    ("3 O O\n4 N N\n3 compounds\n", "lists 2 molecules and says 3"),
+]
+
+
+@pytest.mark.parametrize(("text", "complaint"), LISTS)
 def test_lists_that_are_none(tmp_path, text, complaint):
     (tmp_path / "list.txt").write_text(text)
     with pytest.raises(DataFileError, match=complaint):
@@ -121,6 +128,8 @@ ALTERED = [
     (member(4), "its second line must be 'gdb 3' and fifteen numbers"),
     (member(values=WATER[2:]), "its second line must be 'gdb 3'"),
     ("\n".join(member().split("\n")[:4]), "must have 3 lines 'symbol x y z charge'"),
+    (member().replace("3", "2", 1), "must have 2 lines 'symbol x y z charge' of H, C, N, O or F, and no more"),
+    (member().replace("3", "0", 1), "must have 0 lines"),
     (member().replace("O\t", "S\t"), "must have 3 lines 'symbol x y z charge' of H, C, N, O or F"),
     (member().replace("0.0687", "0.1687"), "the gap, 0.3615 hartree, is not the difference"),
     (member().replace("-76.401867", "-77.401867"), "U0 < U < H and G < H must hold"),
@@ -143,6 +152,11 @@ def test_an_altered_member_is_named(tmp_path, kind, content, complaint):
 def test_other_members_are_refused(tmp_path):
     with pytest.raises(DataFileError, match=r"readme\.txt: is no molecule of QM9"):
         read_qm9(archive(tmp_path / "a.tar", {"readme.txt": "hello"}))
+    for name, text in {"uncharacterized.txt": "3 O", "notes": None}.items():
+        beside = folder(tmp_path / name)
+        beside.joinpath(name).mkdir() if text is None else beside.joinpath(name).write_text(text)
+        with pytest.raises(DataFileError, match=f"{name}: is no molecule of QM9.*; take it out of the folder"):
+            read_qm9(beside)
     with pytest.raises(DataFileError, match="there is no molecule"):
         read_qm9(archive(tmp_path / "b.tar", {}))
     twice = archive(tmp_path / "c.tar", {name_of(3): member(), f"again/{name_of(3)}": member()})

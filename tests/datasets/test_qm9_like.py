@@ -59,7 +59,7 @@ def quick(monkeypatch):
     def properties(numbers, positions):
         if 9 in numbers:
             raise CalculationError("no convergence.")
-        return pyscf_qm9.Properties(np.asarray(positions) + 0.01, np.zeros(len(numbers)), dict(PUBLISHED))
+        return pyscf_qm9.Properties(np.asarray(positions) + 0.01, np.zeros(len(numbers)), dict(PUBLISHED), 2)
 
     monkeypatch.setattr(qm9_like, "properties", properties)
 
@@ -73,10 +73,14 @@ def test_build(quick, tmp_path):
     output = tmp_path / "like.h5"
     result = run("build", "O", "F", "C", "--output", output, "--workers", 1)
     assert result.exit_code == 0, result.output
-    assert "left out: F: no convergence" in result.stderr
+    assert "left out: F, molecule_" in result.stderr
+    assert "no convergence" in result.stderr
+    file = output.with_name("like.h5.parts") / f"{result.stderr.split('F, ')[1].split(':')[0]}.npz"
+    assert file.is_file()  # which the last line tells to delete
     data = read_reference_data(output)
     assert [group.qm_atomic_numbers.tolist() for group in data.groups] == [[8, 1, 1], [6, 1, 1, 1, 1]]
     assert data.provenance.settings["molecules"] == ["O", "C"]
+    assert data.groups[0].frame_properties["symmetry_number"] == 2
     assert data.provenance.level_of_theory == "B3LYP/6-31G(2df,p)"
     atoms = ISOLATED_ATOMS["u0"]["O"] + 2 * ISOLATED_ATOMS["u0"]["H"]
     assert data.groups[0].targets["u0"][0] == pytest.approx((PUBLISHED["u0"] - atoms) * units.HARTREE)
@@ -125,6 +129,7 @@ def test_the_archive_is_compared(quick, tmp_path):
     assert result.exit_code == 0, result.output
     rows = {line.split("  ")[0]: line.split()[-12:] for line in result.stdout.splitlines()}
     assert [float(word) for word in rows["gdb 3"]] == pytest.approx([0.0] * 12, abs=1e-9)
+    assert "symmetry numbers: gdb 3 (2); g contains RT ln of them" in result.stdout
     assert isinstance(run("check", source, "--member", 7, "--folder", tmp_path / "parts").exception, InputError)
 
 
@@ -149,6 +154,44 @@ def test_no_minimum_is_told(monkeypatch):
     flat = np.concatenate([np.zeros((1, 3)), np.stack([np.cos(angles), np.sin(angles), 0 * angles], axis=1)])
     with pytest.raises(CalculationError, match="is no minimum"):
         pyscf_qm9.properties(np.array([7, 1, 1, 1]), flat)
+
+
+@pytest.fixture
+def unsolvable(monkeypatch):
+    """PySCF's solver of the response equations gives up."""
+
+    def solve(*_, **__):
+        raise RuntimeError("Krylov solver failed to converge.")
+
+    for module in (pyscf_qm9._import().scf.cphf, pyscf_qm9._import().hessian.rhf.cphf):
+        monkeypatch.setattr(module, "solve", solve)
+
+
+def test_a_response_without_convergence_fails_that_molecule(unsolvable, monkeypatch):
+    numbers = np.array([8, 1, 1])
+    atoms, hessian = pyscf_qm9._roughly_optimized(numbers, START)
+    np.testing.assert_array_equal(atoms.positions, START)
+    assert hessian is None
+    monkeypatch.setattr(pyscf_qm9, "_optimized", lambda numbers, positions: positions)
+    with pytest.raises(CalculationError, match="the response to a field did not converge .Krylov solver failed"):
+        pyscf_qm9.properties(numbers, START)
+    monkeypatch.setattr(pyscf_qm9, "_polarizability", lambda *_: np.eye(3))
+    with pytest.raises(CalculationError, match="the Hessian did not converge"):
+        pyscf_qm9.properties(numbers, START)
+
+
+def test_noise_of_the_geometry_decides_nothing(water, monkeypatch):
+    """Hydrogen cyanide bent by 0.005 angstrom, and water with its mirror planes broken: neither vibrations nor symmetry numbers change."""
+    monkeypatch.setattr(pyscf_qm9, "_optimized", lambda numbers, positions: positions)
+    monkeypatch.setattr(pyscf_qm9, "_polarizability", lambda *_: np.eye(3))
+    line = np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 1.153], [0.0, 0.0, -1.07]])
+    straight, bent = (pyscf_qm9.properties(np.array([6, 7, 1]), line + [[0, off, 0], [0, 0, 0], [0, 0, 0]]) for off in (0.0, 0.005))
+    assert straight.symmetry_number == bent.symmetry_number == 1
+    for name in ("zpve", "g", "cv"):
+        assert bent.values[name] == pytest.approx(straight.values[name], rel=1e-4)
+    broken = pyscf_qm9.properties(np.array([8, 1, 1]), water.positions + [[0, 0, 0], [1e-4, 1e-4, 0], [0, 0, 0]])
+    assert water.symmetry_number == broken.symmetry_number == 2
+    assert broken.values["g"] == pytest.approx(water.values["g"], abs=1e-5)
 
 
 def test_an_atom_of_another_element(monkeypatch):

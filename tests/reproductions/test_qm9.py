@@ -10,7 +10,7 @@ import pytest
 from amp_tf import units
 from amp_tf.data.hdf5 import write_reference_data
 from amp_tf.data.reference_data import FrameGroup, Provenance
-from amp_tf.errors import DataFileError, InputError
+from amp_tf.errors import AmpTFError, DataFileError, InputError
 from amp_tf.targets import TARGET_UNITS
 from amp_tf.training import make_config
 from common import paper
@@ -27,7 +27,7 @@ def molecules(tmp_path_factory):
     random = np.random.default_rng(0)
     positions = POSITIONS + 0.05 * random.normal(size=(60, 4, 3))
     bonds = np.linalg.norm(positions[:, 1] - positions[:, 0], axis=1)
-    path = tmp_path_factory.mktemp("qm9") / "molecules.h5"
+    path = tmp_path_factory.mktemp("qm9") / "qm9.h5"
     targets = dict.fromkeys(TARGET_UNITS, bonds) | {"u0": 10.0 * np.arange(60)}
     write_reference_data(path, PROVENANCE, (FrameGroup("CH2O", NUMBERS, positions, bonds, targets=targets),))
     return path
@@ -112,8 +112,36 @@ def test_where_nothing_ships_it_says_so(molecules, tmp_path):
 def test_molecules_that_trained_are_known_by_atoms_and_energy(molecules):
     data = qm9.read_reference_data(molecules)
     assert shipped_qm9.numbers_of_known(data, data, np.array([3, 5])) == [3, 5]
-    other_atoms = replace(data, groups=(replace(data.groups[0], qm_atomic_numbers=np.array([6, 8, 1, 9])),))
-    assert shipped_qm9.numbers_of_known(other_atoms, data, np.array([3, 5])) == []
+
+    def sample(**changes):
+        return replace(data, groups=(replace(data.groups[0], **changes),))
+
+    for other, expected in (([6, 8, 1, 9], []), ([8, 6, 1, 1], [3, 5])):
+        assert shipped_qm9.numbers_of_known(sample(qm_atomic_numbers=np.array(other)), data, np.array([3, 5])) == expected
+    for shift, expected in ((0.9, [3, 5]), (1.1, [])):
+        shifted = sample(targets=data.groups[0].targets | {"u0": data.groups[0].targets["u0"] + shift})
+        assert shipped_qm9.numbers_of_known(shifted, data, np.array([3, 5])) == expected
+
+
+def test_runs_of_another_configuration_or_damaged_ones_are_not_shipped(weights, molecules, folder, tmp_path, monkeypatch):
+    runs, shipped = shutil.copytree(folder / "runs", tmp_path / "runs"), shutil.copytree(weights, tmp_path / "weights")
+    before = {path.name: path.read_bytes() for path in shipped.iterdir()}
+
+    def ship(sample=molecules):
+        return shipped_qm9.ship_weights(runs, shipped, "smoke", sample)
+
+    with pytest.raises(InputError, match="python -m datasets.qm9_like build --output .*nowhere.h5 makes it"):
+        ship(tmp_path / "nowhere.h5")
+    with monkeypatch.context() as patch:
+        patch.setitem(qm9.PRESETS, "smoke", replace(qm9.PRESETS["smoke"], learning_rate=2e-3))
+        with pytest.raises(InputError, match="learning_rate"):
+            ship()
+    (file,) = runs.glob("qm9/smoke/*/mu-AMP3-40/potential.keras")
+    file.unlink()
+    with pytest.raises(AmpTFError, match=r"potential\.keras"):
+        ship()
+    assert {path.name: path.read_bytes() for path in shipped.iterdir()} == before
+    assert shipped_qm9.ship_weights(tmp_path / "none", shipped, "smoke", molecules) == []
 
 
 def test_what_cannot_be_answered(weights, molecules, tmp_path):
@@ -166,6 +194,18 @@ def test_what_cannot_be_trained(molecules, tmp_path, preset, targets, complaint)
         qm9.reproduce(preset, targets, molecules, tmp_path, tmp_path)
 
 
-def test_without_data_it_says_what_makes_them(tmp_path):
+def test_without_data_it_says_what_makes_them(tmp_path, monkeypatch):
+    with pytest.raises(InputError, match="nowhere.h5 is not there; give a file that amp-tf convert"):
+        qm9.reproduce("laptop", None, tmp_path / "nowhere.h5", tmp_path, tmp_path)
+    monkeypatch.setattr(qm9, "RUNS", tmp_path)
     with pytest.raises(InputError, match="make dataset-qm9 makes it"):
-        qm9.data_of("laptop", tmp_path / "nowhere.h5")
+        qm9.reproduce("laptop", ["HOMO"], None, tmp_path, tmp_path)
+
+
+def test_only_the_chosen_targets_are_needed(molecules, tmp_path):
+    data = qm9.read_reference_data(molecules)
+    groups = (replace(data.groups[0], targets={"homo": data.groups[0].targets["homo"]}, target_units={}),)
+    write_reference_data(tmp_path / "homo.h5", PROVENANCE, groups)
+    assert qm9.data_of("smoke", tmp_path / "homo.h5", qm9.jobs_of("smoke", ["HOMO"])).target_names == ["homo"]
+    with pytest.raises(InputError, match="lacks mu; give a file that has it, or choose others by --targets"):
+        qm9.data_of("smoke", tmp_path / "homo.h5", qm9.jobs_of("smoke"))
