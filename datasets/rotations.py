@@ -3,8 +3,8 @@
 import numpy as np
 
 LINEAR = 1e-4
-"""Of the squares of the distances along a line, what those across may be for a molecule to be linear: an atom between two others 1.2 angstrom
-away is at most 0.02 angstrom off their line."""
+"""Of the squares of the distances along a line, what those across may be for a molecule to be linear: an atom between two others
+1.2 angstrom away is at most 0.02 angstrom off their line."""
 
 TOLERANCE = 0.02
 """How far from an atom a rotated one may stand to be taken for it, angstrom."""

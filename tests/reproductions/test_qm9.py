@@ -130,7 +130,7 @@ def test_runs_of_another_configuration_or_damaged_ones_are_not_shipped(weights, 
     def ship(sample=molecules):
         return shipped_qm9.ship_weights(runs, shipped, "smoke", sample)
 
-    with pytest.raises(InputError, match="python -m datasets.qm9_like build --output .*nowhere.h5 makes it"):
+    with pytest.raises(InputError, match=r"python -m datasets\.qm9_like build --output .*nowhere\.h5 makes it"):
         ship(tmp_path / "nowhere.h5")
     with monkeypatch.context() as patch:
         patch.setitem(qm9.PRESETS, "smoke", replace(qm9.PRESETS["smoke"], learning_rate=2e-3))
@@ -195,7 +195,7 @@ def test_what_cannot_be_trained(molecules, tmp_path, preset, targets, complaint)
 
 
 def test_without_data_it_says_what_makes_them(tmp_path, monkeypatch):
-    with pytest.raises(InputError, match="nowhere.h5 is not there; give a file that amp-tf convert"):
+    with pytest.raises(InputError, match=r"nowhere\.h5 is not there; give a file that amp-tf convert"):
         qm9.reproduce("laptop", None, tmp_path / "nowhere.h5", tmp_path, tmp_path)
     monkeypatch.setattr(qm9, "RUNS", tmp_path)
     with pytest.raises(InputError, match="make dataset-qm9 makes it"):
