@@ -175,9 +175,9 @@ def reproduce(preset: str, targets: Sequence[str] | None, given: Path | None, ru
     rows: list[Row] = []
     for job in progress_bar(jobs, desc="table3", unit="run"):
         rows += rows_of(job, train_job(job, preset, data, runs))
-    settings = PRESETS[preset]
+    settings, some = PRESETS[preset], "-".join(dict.fromkeys(job.target for job in jobs))
     return write_result(
-        "table3" if targets is None else f"table3-{'-'.join(dict.fromkeys(job.target for job in jobs))}", preset, rows, started, results, seeds=[0],
+        "table3" if targets is None else f"table3-{some}", preset, rows, started, results, seeds=[0],
         data={"file": Path(data.source).name, "sha256": data.sha256, "molecules": len(data)}, differs=differs(settings, data),
     )  # fmt: skip
 
