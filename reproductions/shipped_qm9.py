@@ -105,8 +105,8 @@ def answer(targets: Sequence[str] | None, folder: Path = FOLDER, sample: Path = 
         data = {"file": sample.name, **_trained_on(folder)}
         says = (
             f"Potentials of {max(PRESETS['laptop'].n_train)} training molecules (paper: 110 000); docs/results/qm9.md has all models "
-            "and targets that were trained, and what differs from the paper. The molecules that ship are small and not all of QM9's kind: their errors are "
-            "no measure of the published ones."
+            "and targets that were trained, and what differs from the paper. The molecules that ship are small and not all of QM9's kind: "
+            "their errors are no measure of the published ones."
         )
     return write_result("table3", "laptop", rows, started, results, seeds=[0], data=data, differs=says)
 
