@@ -179,6 +179,11 @@ def shortest_images(vectors: np.ndarray, cell: np.ndarray) -> np.ndarray:
     return find_mic(vectors, cell)[0]
 
 
+def whole_at_first(positions: np.ndarray, cell: np.ndarray | None) -> np.ndarray:
+    """Atoms [n, 3] at their images nearest to the first one: whole, where they reach over less than half of the box; angstrom."""
+    return positions if cell is None else positions[0] + shortest_images(positions - positions[0], cell)
+
+
 def _check_cell(positions: np.ndarray, n_mm: int, cell: np.ndarray) -> None:
     """Refuse a cell that cannot hold the particles: the search for images in it would take for ever."""
     inverse, volume = np.linalg.inv(cell), abs(float(np.linalg.det(cell)))

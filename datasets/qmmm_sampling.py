@@ -129,7 +129,7 @@ class Trajectory:
         self.start_box = box or smallest
         self._n_threads = n_threads
         lennard_jones(solute)  # complains about an element without parameters before any work
-        self._failure: AmpTFError | None = None
+        self._failure: BaseException | None = None
         self._box: float | None = None
 
     def run(self) -> None:
@@ -239,10 +239,11 @@ class Trajectory:
         try:
             simulation.step(n_steps)
         except Exception as error:  # OpenMM hands on what the engine raised as its own exception
-            if isinstance(self._failure, InputError):
-                raise self._failure from error
+            failure, self._failure = self._failure, None
+            if isinstance(failure, InputError) or (failure is not None and not isinstance(failure, Exception)):  # such as Ctrl-C
+                raise failure from error
             raise EngineError(
-                f"the QM/MM dynamics of {self.solute.name} stopped ({self._failure or ' '.join(str(error).split())[:300]}); the finished "
+                f"the QM/MM dynamics of {self.solute.name} stopped ({failure or ' '.join(str(error).split())[:300]}); the finished "
                 f"blocks are kept in {self.parts.folder}: run the same command to go on from the last one."
             ) from error
 
@@ -275,7 +276,7 @@ class Trajectory:
                     result = self.engine.embedded(calculation)
                 except EngineError:
                     result = self.engine.embedded(calculation)  # once more: from a fresh guess, since a failure drops the last orbitals
-            except AmpTFError as error:
+            except BaseException as error:  # OpenMM makes an exception of its own of it
                 self._failure = error
                 raise
             forces = np.zeros_like(positions)

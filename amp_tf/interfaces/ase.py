@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import Calculator, all_changes, compare_atoms
+from ase.calculators.calculator import Calculator, all_changes, all_outputs, compare_atoms
+from ase.outputs import Properties
 
 from amp_tf import units
 from amp_tf.errors import InputError
@@ -26,7 +27,7 @@ class AMPCalculator(Calculator):
     A list of potentials, or an :class:`amp_tf.Ensemble`, is a committee: energy and forces are the means, ``results["energy_std"]`` and
     ``["forces_std"]`` the standard deviations over its members (of each component of the forces).
 
-    The total charge is that of ``atoms.info["charge"]``, otherwise ``charge``.
+    The total charge is that of ``atoms.info["charge"]``, otherwise ``charge``; under EIQMMM, whose QM atoms are copies, give ``charge``.
 
     Args:
         potentials: a trained potential, or the path or name (:func:`amp_tf.load_potential`) of one, or a sequence of these.
@@ -108,16 +109,22 @@ class AMPCalculator(Calculator):
         system = System(atoms.numbers, atoms.positions, charge, around.positions, around.charges)
         return in_ev(compute_embedded(self.members, system, around, len(mm_charges), self.xla))
 
-    def embed(self, charges, sites_per_molecule: int = 3) -> "PointCharges":
+    def export_properties(self) -> Properties:
+        """Those of the results that ASE knows; it refuses others, such as the deviations of a committee."""
+        return Properties({name: value for name, value in self.results.items() if name in all_outputs})
+
+    def embed(self, charges, sites_per_molecule: int = 3, cell=None) -> "PointCharges":
         """What :class:`ase.calculators.qmmm.EIQMMM` asks for: an object that it tells the positions of the MM sites, and asks for forces.
 
         Args:
             charges: of all MM sites, e.
             sites_per_molecule: sites of one molecule stand together; ``Embedding(sites_per_molecule=4)`` passes another number on.
+            cell: vectors of a periodic box as rows, angstrom, ``Embedding(cell=atoms.cell)``: a box in which a molecule could be in the
+                zone with two images is then refused, as its energy would jump where EIQMMM takes another image.
         """
         for member in self.members:
             check_embeds(member, f"this {type(member).__name__}")
-        self.point_charges = PointCharges(np.asarray(charges, dtype=float), sites_per_molecule)
+        self.point_charges = PointCharges(np.asarray(charges, dtype=float), sites_per_molecule, cell)
         return self.point_charges
 
 
@@ -134,12 +141,14 @@ class PointCharges:
     Args:
         charges: of the sites, e.
         sites_per_molecule: sites of one molecule stand together.
+        cell: vectors of a periodic box as rows, angstrom; None: not checked against the zone.
 
     Raises:
         InputError: if the sites are no whole number of molecules, or these are not neutral.
     """
 
-    def __init__(self, charges: np.ndarray, sites_per_molecule: int):
+    def __init__(self, charges: np.ndarray, sites_per_molecule: int, cell=None):
+        self.cell = None if cell is None else np.array(cell, dtype=float)
         if len(charges) % sites_per_molecule:
             raise InputError(f"{len(charges)} MM sites are no whole number of molecules of {sites_per_molecule}; give sites_per_molecule.")
         if np.any(np.abs(charges.reshape(-1, sites_per_molecule).sum(axis=1)) > NEUTRAL):
@@ -154,6 +163,8 @@ class PointCharges:
 
     def calculate(self, calculator: AMPCalculator, atoms: Atoms) -> dict[str, Any]:
         """The calculator's results in the field of the sites."""
+        if self.cell is not None:
+            calculator.zone.check_box(self.cell, atoms.positions)
         results = calculator.calculate_embedded(atoms, self.positions, self.charges, self.molecules)
         self.forces, self.changed = results.pop("mm_forces"), False
         return results

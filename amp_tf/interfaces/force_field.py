@@ -6,13 +6,16 @@ import numpy as np
 import openmm
 from openmm import app
 from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
+from scipy.sparse.csgraph import connected_components, shortest_path
 
 from amp_tf.errors import InputError
 
+SMALL = 4
+"""Particles of a molecule that is judged by its first one, such as water by its oxygen atom."""
 
-def molecules_of(system: openmm.System) -> np.ndarray:
-    """The number of the molecule of each particle, by bonds, constraints and virtual sites."""
+
+def bonded_particles(system: openmm.System) -> np.ndarray:
+    """Pairs [n_pairs, 2] of a molecule, by bonds, constraints and virtual sites."""
     pairs = [system.getConstraintParameters(number)[:2] for number in range(system.getNumConstraints())]
     for force in system.getForces():
         if isinstance(force, openmm.HarmonicBondForce | openmm.CustomBondForce):
@@ -21,7 +24,12 @@ def molecules_of(system: openmm.System) -> np.ndarray:
         if system.isVirtualSite(particle):
             site = system.getVirtualSite(particle)
             pairs += [(particle, site.getParticle(number)) for number in range(site.getNumParticles())]
-    return connected(np.array(pairs, dtype=int).reshape(-1, 2), system.getNumParticles())
+    return np.array(pairs, dtype=int).reshape(-1, 2)
+
+
+def molecules_of(system: openmm.System) -> np.ndarray:
+    """The number of the molecule of each particle."""
+    return connected(bonded_particles(system), system.getNumParticles())
 
 
 def connected(pairs: np.ndarray, n_particles: int) -> np.ndarray:
@@ -40,6 +48,23 @@ def groups_of(topology: app.Topology, molecules: np.ndarray) -> np.ndarray:
     """
     residues = np.array([atom.residue.index for atom in topology.atoms()])
     return np.unique(np.stack([molecules, residues], axis=1), axis=0, return_inverse=True)[1].reshape(-1)
+
+
+def references_of(groups: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+    """The particle by whose distance the group of each particle is judged: that from which the fewest bonds lead to its farthest one.
+
+    Args:
+        groups: of :func:`groups_of`, [n].
+        pairs: of :func:`bonded_particles`, [n_pairs, 2].
+    """
+    within = pairs[groups[pairs[:, 0]] == groups[pairs[:, 1]]]
+    bonds = coo_array((np.ones(len(within)), within.T), shape=(len(groups), len(groups))).tocsr()
+    _, first, group_of, sizes = np.unique(groups, return_index=True, return_inverse=True, return_counts=True)
+    for group in np.flatnonzero(sizes > SMALL):
+        particles = np.flatnonzero(group_of == group)
+        steps = shortest_path(bonds[particles][:, particles], directed=False, unweighted=True)
+        first[group] = particles[np.argmin(steps.max(axis=1))]
+    return first[group_of]
 
 
 BONDED = {

@@ -18,17 +18,20 @@ try:
 except ImportError as error:
     raise not_installed("OpenMM") from error
 
-from amp_tf.interfaces.force_field import connected, groups_of, molecules_of, split_forces
+from amp_tf.interfaces.force_field import bonded_particles, connected, groups_of, molecules_of, references_of, split_forces
 from amp_tf.interfaces.zone import Zone, check_embeds, compute_alone, compute_embedded
 from amp_tf.models import load_potential
 from amp_tf.models.ensemble import members_of
 from amp_tf.models.ranges import MARGIN
-from amp_tf.neighbours import shortest_images
+from amp_tf.neighbours import whole_at_first
 from amp_tf.shipped import potential_file
 from amp_tf.systems import System, naming
 from amp_tf.targets import require_energy
 
 ANGSTROM_PER_NM = 10.0
+
+WHOLE = 0.01
+"""The charges of molecules sum to a whole number to this, e."""
 
 NO_NUMBERS = "positions, energies or forces are no numbers any more; look at the last frames, and take a shorter time step."
 
@@ -48,7 +51,8 @@ def make_mixed_system(
 
     The energy is that of the force field for the other atoms, Lennard-Jones terms between them and the QM atoms, and the potential's in
     their charges within the zone. Every term of the force field among QM atoms is taken out, constraints too. Its molecules stay molecules
-    by bonds without strength, so that they are wrapped, and scaled by barostats, as wholes.
+    by bonds without strength, so that they are wrapped, and scaled by barostats, as wholes. Virtual sites of QM molecules lose their
+    charge.
 
     The system can be copied, pickled and written as XML; the potential is then read again from its path.
 
@@ -64,8 +68,8 @@ def make_mixed_system(
         margin: how far beyond its training data the potential may be asked, angstrom, before an error stops the simulation; infinity never.
 
     Raises:
-        InputError: for a QM region that a bond, constraint or virtual site of the force field crosses, or without elements;
-            forces that cannot be split; a potential that does not embed charges or lacks an element.
+        InputError: for a QM region that a bond, constraint or virtual site of the force field crosses, or without elements, or whose
+            charges sum to no whole number; forces that cannot be split; a potential that does not embed charges or lacks an element.
         DataFileError: for a path that is no potential.
     """
     return mixed_system(topology, system, atoms, potentials, charge, zone, xla, force_group, margin)[0]
@@ -76,26 +80,30 @@ def mixed_system(
     charge: float | None, zone: Zone | None, xla: bool, force_group: int, margin: float,
 ) -> tuple[openmm.System, "EmbeddedPotential"]:  # fmt: skip
     """:func:`make_mixed_system`, and what its force calls; copies of the system call copies of that."""
-    atoms = np.unique(np.asarray(list(atoms), dtype=int))
-    if not len(atoms) or atoms[0] < 0 or atoms[-1] >= system.getNumParticles():
-        raise InputError(f"atoms: give at least one number of an atom, 0 to {system.getNumParticles() - 1}.")
+    atoms, n_particles = np.unique(np.asarray(list(atoms), dtype=int)), system.getNumParticles()
+    is_site = np.array([system.isVirtualSite(particle) for particle in range(n_particles)])
+    if not len(atoms) or atoms[0] < 0 or atoms[-1] >= n_particles or np.all(is_site[atoms]):
+        raise InputError(f"atoms: give at least one number of an atom, 0 to {n_particles - 1}.")
+    atoms = atoms[~is_site[atoms]]
     molecules = molecules_of(system)
-    if cut := np.flatnonzero(np.isin(molecules, molecules[atoms]) & ~np.isin(np.arange(len(molecules)), atoms)).tolist():
+    region = np.isin(molecules, molecules[atoms])  # with its virtual sites
+    if cut := np.setdiff1d(np.flatnonzero(region & ~is_site), atoms).tolist():
         raise InputError(f"the QM region cuts a molecule: atom {cut[0]} belongs to one of it; take whole molecules.")
     elements = [atom.element for atom in topology.atoms()]
-    if bad := [int(atom) for atom in atoms if elements[atom] is None or system.isVirtualSite(int(atom))]:
-        raise InputError(f"atom {bad[0]} of the QM region is a virtual site or has no element; leave it out.")
+    if bad := [int(atom) for atom in atoms if elements[atom] is None]:
+        raise InputError(f"atom {bad[0]} of the QM region has no element; leave it out.")
     mixed = openmm.XmlSerializer.clone(system)
-    charges = split_forces(mixed, set(atoms.tolist()))
-    others = np.setdiff1d(np.arange(system.getNumParticles()), atoms)
+    charges = split_forces(mixed, set(np.flatnonzero(region).tolist()))
+    others, groups = np.flatnonzero(~region), groups_of(topology, molecules)
     function = EmbeddedPotential(
         paths=_paths(potentials),
         numbers=np.array([elements[atom].atomic_number for atom in atoms]),
-        charge=float(round(charges[atoms].sum())) if charge is None else float(charge),
+        charge=_whole(charges[region].sum()) if charge is None else float(charge),
         atoms=atoms,
         others=others,
         mm_charges=charges[others],
-        groups=groups_of(topology, molecules)[others],
+        groups=groups[others],
+        references=np.searchsorted(others, references_of(groups, bonded_particles(system))[others]),
         is_periodic=system.usesPeriodicBoundaryConditions(),
         zone=zone or Zone(),
         xla=xla,
@@ -140,15 +148,21 @@ def add_force(
     none = np.zeros(0, dtype=int)
     if charge is None:
         nonbonded = [force for force in system.getForces() if isinstance(force, openmm.NonbondedForce)]
-        charge = round(sum(force.getParticleParameters(int(atom))[0]._value for force in nonbonded for atom in atoms))
+        charge = _whole(sum(force.getParticleParameters(int(atom))[0]._value for force in nonbonded for atom in atoms))
     function = EmbeddedPotential(
-        _paths(potentials), np.array([elements[atom].atomic_number for atom in atoms]), float(charge), atoms, none, np.zeros(0), none,
+        _paths(potentials), np.array([elements[atom].atomic_number for atom in atoms]), float(charge), atoms, none, np.zeros(0), none, none,
         system.usesPeriodicBoundaryConditions(), Zone(), xla, margin,
     )  # fmt: skip
     function.check()
     bonded = [(first.index, second.index) for first, second in topology.bonds()]
     _hold_together(system, atoms, connected(np.array(bonded, dtype=int).reshape(-1, 2), len(elements)))
     _add(system, function, force_group)
+
+
+def _whole(charge: float) -> float:
+    if abs(charge - round(charge)) > WHOLE:
+        raise InputError(f"the charges of the QM atoms in the force field sum to {charge:.3f} e, no whole number; give charge.")
+    return float(round(charge))
 
 
 def _hold_together(system: openmm.System, atoms: np.ndarray, molecules: np.ndarray) -> None:
@@ -185,6 +199,7 @@ class EmbeddedPotential:
         charge: of the QM atoms, e.
         atoms, others: numbers of QM atoms and of all others.
         mm_charges, groups: of the others, e and the number of the molecule, or of the residue of a long one.
+        references: the number, among the others, of the particle that the group of each is judged by.
         is_periodic: whether there are images.
         zone: which molecules are seen.
         xla: compile the potentials.
@@ -199,6 +214,7 @@ class EmbeddedPotential:
     others: np.ndarray
     mm_charges: np.ndarray
     groups: np.ndarray
+    references: np.ndarray
     is_periodic: bool
     zone: Zone
     xla: bool
@@ -257,15 +273,15 @@ class EmbeddedPotential:
         cell = state.getPeriodicBoxVectors(asNumpy=True).value_in_unit(unit.angstrom) if self.is_periodic else None
         if self._last is not None and np.array_equal(positions, self._last[0]) and np.array_equal(cell, self._last[1]):
             return self._last[2]
-        qm = positions[self.atoms]
-        if cell is not None:
-            qm = qm[0] + shortest_images(qm - qm[0], cell)
+        qm = whole_at_first(positions[self.atoms], cell)
         forces = np.zeros_like(positions)
         if len(self.others):
-            around = self.zone.surroundings(qm, positions[self.others], self.mm_charges, self.groups, cell)
+            if self.seen is None and (complaint := self.zone.reach_complaint(positions[self.others], self.references)):
+                warnings.warn(f"{complaint}.", stacklevel=2)
+            around = self.zone.surroundings(qm, positions[self.others], self.mm_charges, self.groups, cell, self.references)
             self.seen = System(self.numbers, qm, self.charge, around.positions, around.own_charges)
             system = System(self.numbers, qm, self.charge, around.positions, around.charges)
-            results = compute_embedded(self.members, system, around, len(self.others), self.xla, self.margin)
+            results = compute_embedded(self.members, system, around, len(self.others), self.xla, self.margin, self.others)
             forces[self.others] = -np.mean([result["mm_gradients"] for result in results], axis=0) * ANGSTROM_PER_NM
         else:
             self.seen = System(self.numbers, qm, self.charge)
@@ -286,7 +302,7 @@ def original_errors() -> Iterator[None]:
     """Within, an error of the potential is raised as itself, not as the OpenMMException that OpenMM makes of it.
 
     Raises:
-        SimulationError: for positions or energies that OpenMM finds to be no numbers.
+        SimulationError: for positions or energies that OpenMM finds to be no numbers, and other complaints of OpenMM.
     """
     _raised.clear()
     try:
@@ -296,4 +312,4 @@ def original_errors() -> Iterator[None]:
             raise _raised.pop() from error
         if "nan" in str(error).lower():
             raise SimulationError(NO_NUMBERS) from error
-        raise
+        raise SimulationError(f"OpenMM: {' '.join(str(error).split()).rstrip('.')}.") from error

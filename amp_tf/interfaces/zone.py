@@ -15,8 +15,8 @@ from amp_tf.systems import System
 
 @dataclass(frozen=True)
 class Zone:
-    """Molecules are seen whole while their first atom is within ``radius`` of a QM atom; over the last ``width`` of it their charges go to
-    zero smoothly, so that energy and forces are continuous.
+    """Molecules are seen whole while one atom of theirs, the first unless another is named, is within ``radius`` of a QM atom; over the
+    last ``width`` of it their charges go to zero smoothly, so that energy and forces are continuous.
 
     Attributes:
         radius: angstrom.
@@ -30,7 +30,7 @@ class Zone:
         if not (np.isfinite(self.radius) and 0.0 < self.width < self.radius):
             raise InputError(f"zone: 0 < width < radius is needed, got a radius of {self.radius!r} and a width of {self.width!r} angstrom.")
 
-    def surroundings(self, positions, mm_positions, mm_charges, molecules, cell=None) -> "Surroundings":
+    def surroundings(self, positions, mm_positions, mm_charges, molecules, cell=None, references=None) -> "Surroundings":
         """The charges that a potential sees.
 
         Args:
@@ -39,11 +39,13 @@ class Zone:
             mm_charges: [n_mm], e.
             molecules: the number of the molecule of each particle, or of the residue of a long one, [n_mm], whole numbers.
             cell: vectors of a periodic box as rows, [3, 3], angstrom; None without images.
+            references: the number of the particle that the molecule of each particle is judged by, [n_mm]; None: its first one.
 
         Raises:
             InputError: if a molecule could be in the zone with more than one image.
         """
-        _, references, molecule_of = np.unique(molecules, return_index=True, return_inverse=True)
+        _, first, molecule_of = np.unique(molecules, return_index=True, return_inverse=True)
+        references = first if references is None else references[first]
         at = mm_positions[references]
         shifts = np.zeros_like(at)
         if cell is not None:
@@ -65,6 +67,17 @@ class Zone:
             switch_gradients=(slopes / distances[of_molecule])[:, None] * directions,
             references=references[of_molecule],
             nearest=nearest[of_molecule],
+        )
+
+    def reach_complaint(self, mm_positions: np.ndarray, references: np.ndarray) -> str | None:
+        """Say where parts of a molecule may stand near QM atoms and not be seen, because the atom that it is judged by is far: where it
+        reaches over more than half of the zone. Arguments as in :meth:`surroundings`."""
+        reaches = np.linalg.norm(mm_positions - mm_positions[references], axis=1)
+        if reaches.max(initial=0.0) <= 0.5 * self.radius:
+            return None
+        return (
+            f"a molecule or residue reaches {reaches.max():.1f} angstrom from the atom by which a zone of {self.radius:g} angstrom judges "
+            "it: charges near the QM atoms may be left out; take a larger zone, or smaller residues"
         )
 
     def check_box(self, cell: np.ndarray, positions: np.ndarray) -> None:
@@ -95,7 +108,7 @@ class Surroundings:
         positions: angstrom, at the image nearest to the QM atoms.
         charges: switched, e.
         own_charges: not switched, e.
-        switch_gradients: of the switch by the position of the molecule's first atom, [n, 3], 1/angstrom.
+        switch_gradients: of the switch by the position of the atom that the molecule is judged by, [n, 3], 1/angstrom.
         references: number of that atom among all MM particles.
         nearest: number of the QM atom that the molecule's distance is taken from.
     """
@@ -111,8 +124,8 @@ class Surroundings:
     def gradients(self, result: dict[str, Any], n_mm: int) -> tuple[np.ndarray, np.ndarray]:
         """The gradients of the energy by all positions, [n_atoms, 3] and [n_mm, 3], kJ/mol/angstrom.
 
-        Beside those of the potential stands dE/ds = Σ φ q of each molecule's switch s, which acts on its first atom and, in return, on the
-        QM atom nearest to it.
+        Beside those of the potential stands dE/ds = Σ φ q of each molecule's switch s, which acts on the atom that it is judged by and, in
+        return, on the QM atom nearest to that.
 
         Args:
             result: of :meth:`amp_tf.models.Potential.compute` with ``mm_potentials``.
@@ -143,31 +156,36 @@ def check_embeds(potential: Potential, name: object) -> None:
 
 
 def compute_embedded(
-    members: Sequence[Potential], system: System, around: Surroundings, n_mm: int, xla: bool, margin: float | None = None
-) -> list[dict[str, Any]]:
+    members: Sequence[Potential], system: System, around: Surroundings, n_mm: int, xla: bool, margin: float | None = None,
+    numbers: np.ndarray | None = None,
+) -> list[dict[str, Any]]:  # fmt: skip
     """:meth:`amp_tf.models.Potential.compute_systems` of each member of a committee, for a system whose MM particles are its surroundings,
-    with ``mm_gradients`` of all ``n_mm`` particles and the switch's part in all gradients; kJ/mol and angstrom. ``margin`` and errors as in
-    :func:`compute_alone`."""
-    results = compute_alone(members, system, xla, margin)
+    with ``mm_gradients`` of all ``n_mm`` particles and the switch's part in all gradients; kJ/mol and angstrom. ``numbers`` [n_mm] are what
+    the user knows these by; ``margin`` and errors as in :func:`compute_alone`."""
+    results = compute_alone(members, system, xla, margin, around.particles if numbers is None else numbers[around.particles])
     for result in results:
         result["qm_gradients"], result["mm_gradients"] = around.gradients(result, n_mm)
     return results
 
 
-def compute_alone(members: Sequence[Potential], system: System, xla: bool, margin: float | None = None) -> list[dict[str, Any]]:
+def compute_alone(
+    members: Sequence[Potential], system: System, xla: bool, margin: float | None = None, particles: np.ndarray | None = None
+) -> list[dict[str, Any]]:
     """Of each member of a committee, with ``mm_potentials`` where there are MM particles; without warnings of odd geometries, which
     dynamics would repeat at each step.
 
     Args:
         margin: how far beyond its training data a potential may be asked, angstrom; None warns, once, instead of an error.
+        particles: what the user knows the system's MM particles by, numbers.
 
     Raises:
         SimulationError: if the system is farther outside the training data, naming the atoms.
     """
     for member in members:
+        ranges = member.training_ranges
         if margin is None:
             member.warn_of_ranges([system])
-        elif member.training_ranges is not None and (complaint := member.training_ranges.geometry_complaint(system, margin)):
+        elif ranges is not None and (complaint := ranges.geometry_complaint(system, margin, particles)):
             raise SimulationError(
                 f"{complaint}, and the potential is not to be asked more than {margin:g} angstrom beyond; train it on such frames, or "
                 "widen the margin."

@@ -76,12 +76,17 @@ class TrainingRanges(pydantic.BaseModel):
             mm_charges=(min(low for low, _ in charges), max(high for _, high in charges)) if charges else None,
         )  # fmt: skip
 
-    def geometry_complaint(self, system: System, margin: float = MARGIN) -> str | None:
+    def geometry_complaint(self, system: System, margin: float = MARGIN, particles: np.ndarray | None = None) -> str | None:
         """The shortest distance of a system that is more than ``margin`` (angstrom) outside the ranges, in a sentence; or None.
 
         Towards MM particles twice the margin is allowed. Elements that the training data lack are not looked at.
+
+        Args:
+            system: atoms, and MM particles around them.
+            margin: angstrom.
+            particles: what the user knows the MM particles by, [n_mm], numbers; None: as they stand in the system.
         """
-        return self._atoms_complaint(system, margin) or (self._mm_complaint(system, margin) if len(system.mm_charges) else None)
+        return self._atoms_complaint(system, margin) or (self._mm_complaint(system, margin, particles) if len(system.mm_charges) else None)
 
     def charge_complaint(self, mm_charges: np.ndarray) -> str | None:
         """MM charges [n_mm], e, that are outside those of the training data by more than a twentieth of these, in a sentence; or None."""
@@ -124,7 +129,7 @@ class TrainingRanges(pydantic.BaseModel):
                 )
         return None
 
-    def _mm_complaint(self, system: System, margin: float) -> str | None:
+    def _mm_complaint(self, system: System, margin: float, numbers: np.ndarray | None) -> str | None:
         if self.mm_charges is None:
             return None
         atoms, particles, distances = _near_charges(system)
@@ -133,9 +138,11 @@ class TrainingRanges(pydantic.BaseModel):
             limits = np.array([shortest.get(symbol, REACH if symbol in self.neighbours else 0.0) for symbol in symbols]) - 2.0 * margin
             of_sign = np.sign(system.mm_charges[particles]) == sign
             if len(wrong := np.flatnonzero(of_sign & (distances < limits[atoms]))):
-                atom, particle = int(atoms[wrong[0]]), int(particles[wrong[0]])
+                closest = wrong[np.argmin(distances[wrong])]
+                atom, particle = int(atoms[closest]), int(particles[closest])
+                known_by = particle if numbers is None else int(numbers[particle])
                 return (
-                    f"MM particle {particle} ({system.mm_charges[particle]:+g} e) is {distances[wrong[0]]:.2f} angstrom from "
+                    f"MM particle {known_by} ({system.mm_charges[particle]:+g} e) is {distances[closest]:.2f} angstrom from "
                     f"{_named(system.atomic_numbers, atom)}; the training data have {limits[atom] + 2.0 * margin:.2f} or more"
                 )
         return None

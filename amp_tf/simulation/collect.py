@@ -1,5 +1,6 @@
 """Frames of dynamics that are worth labelling: where the members of a committee disagree, or where a run was stopped."""
 
+import fcntl
 import os
 from pathlib import Path
 
@@ -14,8 +15,16 @@ PICOSECONDS_BETWEEN = 0.1
 """Two frames that are kept are at least so far apart, so that they differ, ps."""
 
 
+def charge_lines(system: System) -> str:
+    """The charges around a system as a frame of a file of point charges: their number, then ``q x y z`` of each, e and angstrom."""
+    rows = [f"{charge:.6f} {x:.6f} {y:.6f} {z:.6f}\n" for charge, (x, y, z) in zip(system.mm_charges, system.mm_positions, strict=True)]
+    return f"{len(rows)}\n" + "".join(rows)
+
+
 class Collection:
     """An extended xyz of QM atoms and, beside it, the file of the charges around them, as ``datasets.qmmm_solutes relabel`` reads both.
+
+    A run that goes on after it was stopped comes once more to times that it has been at: it keeps frames after the last one alone.
 
     Args:
         path: of the extended xyz, ``*.xyz``; the charges go to ``*.pc.xyz``.
@@ -23,7 +32,7 @@ class Collection:
         lengths: of both files, bytes, to which a run that goes on cuts them back; None: the files must be new, or empty.
 
     Raises:
-        InputError: for another ending, or files that are there already.
+        InputError: for another ending, files that are there already, or that another run has open.
         DataFileError: if the files are shorter than a run that goes on left them.
     """
 
@@ -35,17 +44,35 @@ class Collection:
             raise InputError(f"the disagreement from which frames are collected must not be negative, got {above!r}.")
         self.paths, self.above = (path, path.with_suffix(".pc.xyz")), float(above)
         self._last = -np.inf
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = open(path, "a")  # noqa: SIM115 (closed by close)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self.close()
+            raise InputError(f"{path} is in use by another run; choose another name for the collected frames.") from error
+        try:
+            self._cut_back(lengths)
+        except BaseException:
+            self.close()
+            raise
+
+    def _cut_back(self, lengths: np.ndarray | None) -> None:
         if lengths is None:
             if present := [file for file in self.paths if file.exists() and file.stat().st_size]:
                 raise InputError(f"{present[0]} is there already; choose another name for the collected frames, or remove it.")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            for file in self.paths:
-                file.touch()
+            self.paths[1].touch()
             return
         for file, length in zip(self.paths, lengths, strict=True):
             if not file.is_file() or file.stat().st_size < length:
                 raise DataFileError(f"{file}: shorter than the run left it; copy it again, or collect in another run folder.")
             os.truncate(file, int(length))
+        if lengths[0]:
+            self._last = max(float(frame.info.get("time_ps", -np.inf)) for frame in ase.io.iread(self.paths[0], format="extxyz"))
+
+    def close(self) -> None:
+        """Let other runs have the files."""
+        self._lock.close()
 
     def offer(self, system: System, disagreement: float, picoseconds: float) -> None:
         """Keep a frame on which the committee disagrees, unless one was kept just before."""
@@ -53,20 +80,22 @@ class Collection:
             self.keep(system, picoseconds, disagreement=round(disagreement, 4))
 
     def keep(self, system: System, picoseconds: float, **numbers: float) -> None:
-        """Append a frame.
+        """Append a frame, unless that of this time is the last one.
 
         Args:
             system: QM atoms and the charges around them.
             picoseconds: its time.
             numbers: to be stated with it.
         """
-        self._last = picoseconds
-        info = {"charge": system.total_charge, "time_ps": round(picoseconds, 6), **numbers}
+        time = round(picoseconds, 6)
+        if time == self._last:
+            return
+        self._last = time
+        info = {"charge": system.total_charge, "time_ps": time, **numbers}
         with open(self.paths[0], "a") as file:
             ase.io.write(file, Atoms(system.atomic_numbers, system.positions, info=info), format="extxyz")
-        rows = [f"{charge:.6f} {x:.6f} {y:.6f} {z:.6f}\n" for charge, (x, y, z) in zip(system.mm_charges, system.mm_positions, strict=True)]
         with open(self.paths[1], "a") as file:
-            file.write(f"{len(rows)}\n" + "".join(rows))
+            file.write(charge_lines(system))
 
     def __len__(self) -> int:
         with open(self.paths[1]) as file:

@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,17 +20,18 @@ from amp_tf.interfaces.zone import Zone, check_embeds
 from amp_tf.models import load_potential
 from amp_tf.models.ensemble import members_of
 from amp_tf.models.ranges import MARGIN
+from amp_tf.neighbours import whole_at_first
 from amp_tf.npz import read_npz
 from amp_tf.progress import progress_bar
 from amp_tf.shipped import potential_file
-from amp_tf.simulation.collect import Collection
+from amp_tf.simulation.collect import Collection, charge_lines
 from amp_tf.simulation.observables import Curves, bonded_pairs, import_mdtraj, temperature
 from amp_tf.simulation.run_files import (
     CHECKPOINT,
-    COLLECTED,
     ENERGIES,
     START,
     STATE,
+    STOPPED,
     TRAJECTORY,
     Trajectory,
     cut_back,
@@ -120,8 +122,8 @@ class Run:
         collect_above: disagreement of the committee from which a frame is kept, kJ/mol/angstrom.
 
     Raises:
-        InputError: if the folder holds another run, the potential does not fit, or frames are to be collected without a committee.
-        DataFileError: if the files of the run are damaged.
+        InputError: if the potential does not fit, or frames are to be collected without a committee.
+        DataFileError: for a path that is no potential.
         EngineError: without OpenMM or MDTraj.
 
     Attributes:
@@ -145,14 +147,15 @@ class Run:
             raise InputError("frames are collected where the members of a committee disagree; give two potentials or more.")
         self._collect, self._collect_above = collect, collect_above
         self._collection: Collection | None = None
+        self._collected_elsewhere: dict[str, np.ndarray] = {}  # by this run, when it was called with --collect before
         self.trajectory, self.energies = self.folder / TRAJECTORY, self.folder / ENERGIES
-        self._checkpoint, self._start, self._kept = (self.folder / name for name in (CHECKPOINT, "start.npz", COLLECTED))
+        self._checkpoint, self._start, self._stopped = (self.folder / name for name in (CHECKPOINT, "start.npz", STOPPED))
+        self._n_stops = 0
         if dynamics.ensemble == "npt" and not setup.is_periodic:
             raise InputError("what stands in no periodic box has no pressure; choose nvt or nve.")
         if not setup.is_alone:
             for path, potential in zip(self.potentials, loaded, strict=True):
                 check_embeds(potential, path)
-        self._take_folder()
 
     def _take_folder(self) -> None:
         settings = {
@@ -169,26 +172,38 @@ class Run:
             The summary, which ``summary.json`` holds too.
 
         Raises:
+            InputError: if the folder holds another run, or the system does not fit the potential.
+            DataFileError: if the files of the run are damaged.
             AmpTFError: if it was interrupted or cannot go on; says how to go on.
         """
         with locked(self.folder):
-            return self._run(progress)
+            self._take_folder()
+            try:
+                return self._run(progress)
+            finally:
+                if self._collection is not None:
+                    self._collection.close()
 
     def _run(self, progress: bool) -> dict[str, Any]:
+        from amp_tf.interfaces.openmm import original_errors
+
         remove_partial_files(self.folder)
         state = read_npz(self._checkpoint, STATE) if self._checkpoint.is_file() else None
-        if self._collect is not None:
-            self._collection = Collection(self._collect, self._collect_above, self._collected_before(state))
+        stopped = read_npz(self._stopped, ("n_stops",)) if self._stopped.is_file() else {}
+        self._n_stops = int(stopped.get("n_stops", 0))
+        self._find_collection([known for known in (state, stopped) if known and "collected_path" in known])
         if not self._start.is_file():
             seeds = self._seed(0), self._seed(1), self._seed(2)
-            start = self.setup.start(self.potentials[0], self.dynamics, seeds, self.n_threads)
+            with original_errors():
+                start = self.setup.start(self.potentials[0], self.dynamics, seeds, self.n_threads)
             self._save(self._start, dict(zip(START, start, strict=True)))
         start = read_npz(self._start, START)
         self.scene = self.setup.scene(start["positions"], start["box"])
         self._is_periodic = bool(np.any(start["box"]))
         self._masses, self._n_constraints = self.scene.masses, self.scene.n_constraints
         if self._is_periodic and not self.setup.is_alone:
-            Zone(self.dynamics.zone, self.dynamics.switch).check_box(start["box"], start["positions"][self.scene.atoms])
+            solute = whole_at_first(start["positions"][self.scene.atoms], start["box"])
+            Zone(self.dynamics.zone, self.dynamics.switch).check_box(start["box"], solute)
         system = self._system()
         self._write_pdb(start["positions"])
         if state is None:
@@ -216,14 +231,14 @@ class Run:
         if chosen.ensemble != "nve" or not is_production:
             friction = chosen.friction if is_production else STRONG_FRICTION
             integrator = openmm.LangevinMiddleIntegrator(chosen.temperature, friction, 1e-3 * chosen.time_step)
-            integrator.setRandomNumberSeed(self._seed(10 + step))
+            integrator.setRandomNumberSeed(self._seed(10 + step, self._n_stops))
         else:
             integrator = openmm.VerletIntegrator(1e-3 * chosen.time_step)
         integrator.setConstraintTolerance(1e-7)
         for force in system.getForces():
             if isinstance(force, openmm.MonteCarloBarostat):
                 force.setFrequency(BAROSTAT_INTERVAL if is_production else 0)
-                force.setRandomNumberSeed(self._seed(11 + step))
+                force.setRandomNumberSeed(self._seed(11 + step, self._n_stops))
         simulation = on_cpu(system, integrator, state["positions"], state["box"] if self._is_periodic else None, self.n_threads)
         simulation.context.setTime(1e-3 * step * chosen.time_step if is_production else -chosen.relaxation)
         if "velocities" in state:
@@ -237,7 +252,7 @@ class Run:
         chosen = self.dynamics
         simulation = self._simulation(system, state, is_production=False)
         with self._saving_the_last_frame(simulation), original_errors():
-            simulation.context.setVelocitiesToTemperature(chosen.temperature, self._seed(3))
+            simulation.context.setVelocitiesToTemperature(chosen.temperature, self._seed(3, self._n_stops))
             n_steps = round(1e3 * chosen.relaxation / chosen.time_step)
             with progress_bar(total=n_steps, desc="relaxation", unit="step", disable=not progress) as bar:
                 for first in range(0, n_steps, chosen.interval):
@@ -278,6 +293,7 @@ class Run:
                         bar.set_postfix({"ns/day": f"{nanoseconds / (time.monotonic() - began) * 86400:.3g}"}, refresh=False)
                         if frame + 1 == chosen.n_frames or time.monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS:
                             table.flush()
+                            os.fsync(table.fileno())
                             self._keep(simulation, frame + 1, dcd, table)
                             saved = time.monotonic()
         except KeyboardInterrupt as error:
@@ -291,20 +307,24 @@ class Run:
 
     @contextmanager
     def _saving_the_last_frame(self, simulation: Simulation) -> Iterator[None]:
-        """Where the potential stops the run, its geometry is kept, and the error tells when and where."""
+        """Where the potential stops the run, its geometry is kept, and the error tells when and where.
+
+        The same command then goes on from the checkpoint with other random numbers, which may lead elsewhere.
+        """
         try:
             yield
         except (SimulationError, InputError) as error:
-            now, path = simulation.picoseconds(), self.folder / "last.xyz"
+            now, path, seen = simulation.picoseconds(), self.folder / "last.xyz", self._embedded.seen
             positions = simulation.positions()[self.scene.atoms]
-            if not np.all(np.isfinite(positions)) and self._embedded.seen is not None:
-                positions = self._embedded.seen.positions  # the last that the potential was asked for
+            if seen is not None:  # whole, and the last that the potential was asked for
+                positions = seen.positions
+                write_text(path.with_suffix(".pc.xyz"), charge_lines(seen))
             Atoms(self.solute.atomic_numbers, positions, info={"charge": self.solute.charge}).write(path)
-            if self._collection is not None and self._embedded.seen is not None:
-                self._collection.keep(self._embedded.seen, now)
-                self._save(self._kept, {"lengths": self._collection.lengths(), "path": np.array(str(self._collection.paths[0].resolve()))})
+            if self._collection is not None and seen is not None:
+                self._collection.keep(seen, now)
+            self._save(self._stopped, {"n_stops": np.array(self._n_stops + 1)} | self._collected())
             when = f"at {now:.4f} ps" if now >= 0.0 else "before the first frame"
-            raise SimulationError(f"stopped {when}: {error} The frame is in {path}.") from error
+            raise SimulationError(f"stopped {when}: {error} The frame is in {path}; other settings need another folder.") from error
 
     def _record(self, simulation: Simulation, frame: int) -> list[float]:
         """The row of a frame."""
@@ -312,7 +332,7 @@ class Run:
         of_solute = simulation.context.getState(energy=True, groups={POTENTIAL_GROUP}).getPotentialEnergy()._value
         positions, velocities = (values._value * NM for values in (state.getPositions(asNumpy=True), state.getVelocities(asNumpy=True)))
         scene, box = self.scene, state.getPeriodicBoxVectors(asNumpy=True)._value * NM
-        solute, pairs = positions[scene.atoms], bonded_pairs(self.solute)
+        solute, pairs = whole_at_first(positions[scene.atoms], box if self._is_periodic else None), bonded_pairs(self.solute)
         lengths = np.linalg.norm(solute[pairs[:, 0]] - solute[pairs[:, 1]], axis=1)
         at_start = np.linalg.norm(self.solute.positions[pairs[:, 0]] - self.solute.positions[pairs[:, 1]], axis=1)
         potential, kinetic = state.getPotentialEnergy()._value, state.getKineticEnergy()._value
@@ -344,17 +364,21 @@ class Run:
         lengths = {"trajectory_bytes": np.array(dcd.flush()), "energies_bytes": np.array(table.tell())}
         self._save(self._checkpoint, self._state(simulation, frame * self.dynamics.interval) | lengths | self._collected())
 
-    def _collected_before(self, state: dict[str, np.ndarray] | None) -> np.ndarray | None:
-        """How long this run left the files of collected frames, at its checkpoint or where it was stopped; None: it has not yet."""
-        lengths = None if state is None else state.get("collected_bytes")
-        if self._kept.is_file():
-            kept = read_npz(self._kept, ("lengths", "path"))
-            if str(kept["path"]) == str(Path(self._collect).resolve()):
-                lengths = kept["lengths"] if lengths is None else np.maximum(lengths, kept["lengths"])
-        return lengths
+    def _find_collection(self, known: list[dict[str, np.ndarray]]) -> None:
+        """Open the files of collected frames as long as this run left them, at its checkpoint or where it was stopped after that."""
+        if self._collect is None:
+            self._collected_elsewhere = {name: known[-1][name] for name in ("collected_path", "collected_bytes")} if known else {}
+            return
+        path = str(Path(self._collect).resolve())
+        left = [one["collected_bytes"] for one in known if str(one["collected_path"]) == path]
+        self._collection = Collection(self._collect, self._collect_above, np.max(left, axis=0) if left else None)
 
     def _collected(self) -> dict[str, np.ndarray]:
-        return {} if self._collection is None else {"collected_bytes": self._collection.lengths()}
+        """What checkpoints remember of the files of collected frames."""
+        if self._collection is None:
+            return self._collected_elsewhere
+        path = self._collection.paths[0].resolve()
+        return {"collected_path": np.array(str(path)), "collected_bytes": self._collection.lengths()}
 
     @property
     def n_collected(self) -> int:
@@ -374,5 +398,7 @@ class Run:
         with whole_file(path) as partial, open(partial, "w") as file:
             app.PDBFile.writeFile(self.scene.topology, positions / NM, file)
 
-    def _seed(self, number: int) -> int:
-        return int(np.random.default_rng([self.dynamics.seed, number]).integers(1, 2**31 - 1))
+    def _seed(self, number: int, n_stops: int = 0) -> int:
+        """Of each purpose its own; after each time that the potential stopped the run another."""
+        entropy = [self.dynamics.seed, number, *([n_stops] if n_stops else [])]
+        return int(np.random.default_rng(entropy).integers(1, 2**31 - 1))

@@ -22,27 +22,37 @@ START = ("positions", "box")
 STATE = (*START, "step", "velocities", "trajectory_bytes", "energies_bytes")
 """The arrays of ``start.npz`` and those that ``checkpoint.npz`` has at least."""
 
-COLLECTED = "collected.npz"
-"""How long the files of collected frames were where a run was stopped."""
+STOPPED = "stopped.npz"
+"""How often the potential has stopped a run, and how long the files of collected frames were then."""
 
-RUN_FILES = ("settings.json", "start.npz", "topology.pdb", "checkpoint.npz", COLLECTED, "summary.json", "summary.png")
+RUN_FILES = ("settings.json", "start.npz", "topology.pdb", CHECKPOINT, STOPPED, "summary.json", "summary.png")
 """What is written whole, beside ``trajectory.dcd`` and ``energies.csv``."""
 
 
 def take_folder(folder: Path, settings: dict[str, Any]) -> None:
-    """Write ``settings.json``, or check that the run in the folder has the same settings.
+    """Write ``settings.json``, or check that the run in the folder has the same settings; one that has not got to its first checkpoint is
+    begun anew with others.
 
     Raises:
-        InputError: if it has others; names them.
-        DataFileError: if the file is damaged.
+        InputError: if it has others, which it names; if the folder is no run's and holds a file of a name that a run writes.
+        DataFileError: if the file is damaged, or the checkpoint of a trajectory is missing.
     """
-    record = folder / "settings.json"
-    if record.is_file():
-        if (known := _read_settings(record)) != settings:
+    record, trajectory = folder / "settings.json", folder / TRAJECTORY
+    if not record.is_file():
+        if foreign := [name for name in (*RUN_FILES, TRAJECTORY, ENERGIES) if (folder / name).exists()]:
+            raise InputError(f"{folder} is no run's, and holds {foreign[0]}, which a run would write over; choose another folder.")
+    elif (known := _read_settings(record)) != settings:
+        if (folder / CHECKPOINT).exists() or trajectory.exists():
             differing = ", ".join(_differing(known, settings))
             raise InputError(f"{folder} holds a run with other settings ({differing}); choose another folder or remove that one.")
+        (folder / "start.npz").unlink(missing_ok=True)
+    elif trajectory.exists() and not (folder / CHECKPOINT).exists():
+        raise DataFileError(
+            f"{trajectory} has no {CHECKPOINT} to go on from; move it and {ENERGIES} out of the folder to start anew, or take another one."
+        )
     else:
-        write_text(record, json.dumps(settings, indent=1))
+        return
+    write_text(record, json.dumps(settings, indent=1))
 
 
 def _differing(known: dict[str, Any], settings: dict[str, Any], before: str = "") -> list[str]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from amp_tf.errors import InputError
 from amp_tf.models import load_potential
+from amp_tf.neighbours import whole_at_first
 from amp_tf.simulation import water_box
 from amp_tf.simulation.observables import bonded_pairs
 from amp_tf.simulation.solutes import Solute, check_shell
@@ -187,6 +188,8 @@ class PreparedSystem:
             raise InputError(f"{system} has {n_particles} particles, but {structure} {n_positions}; give two that belong together.")
         _remove_couplings(openmm, self._system)
         chosen = _chosen(self._topology, residues)
+        particles = [atom.index for residue in chosen for atom in residue.atoms()]
+        self._n_particles = len(particles)
         self._atoms = np.array([atom.index for residue in chosen for atom in residue.atoms() if atom.element is not None])
         elements = [atom.element for atom in self._topology.atoms()]
         numbers = np.array([elements[atom].atomic_number for atom in self._atoms])
@@ -194,12 +197,13 @@ class PreparedSystem:
         nonbonded = next((force for force in self._system.getForces() if isinstance(force, openmm.NonbondedForce)), None)
         if nonbonded is None:
             raise InputError(f"{system or structure}: the system has no NonbondedForce, whose charges could embed.")
-        stated = sum(nonbonded.getParticleParameters(int(atom))[0]._value for atom in self._atoms)
+        stated = sum(nonbonded.getParticleParameters(int(atom))[0]._value for atom in particles)
         if charge is None and abs(stated - round(stated)) > CHARGE_ROUNDING:
             raise InputError(f"the charges of {', '.join(self._residues)} sum to {stated:.3f} e, no whole number; give --charge.")
-        self.solute = Solute(structure.stem, numbers, self._positions[self._atoms], round(stated) if charge is None else charge)
-        check_shell(", ".join(self._residues), numbers, self.solute.charge)
         self._box = self._find_box()
+        positions = whole_at_first(self._positions[self._atoms], self._box if self.is_periodic else None)
+        self.solute = Solute(structure.stem, numbers, positions, round(stated) if charge is None else charge)
+        check_shell(", ".join(self._residues), numbers, self.solute.charge)
 
     @property
     def is_periodic(self) -> bool:
@@ -209,12 +213,13 @@ class PreparedSystem:
     @property
     def is_alone(self) -> bool:
         """Whether the residues are all that there is."""
-        return len(self._atoms) == self._system.getNumParticles()
+        return self._n_particles == self._system.getNumParticles()
 
     def _find_box(self) -> np.ndarray:
         """The vectors of the structure's box, which a simulation may have changed, or else the system's; [3, 3], angstrom, zero without
         images."""
         if not self._system.usesPeriodicBoundaryConditions():
+            self._topology.setPeriodicBoxVectors(None)
             return np.zeros((3, 3))
         of_structure = self._topology.getPeriodicBoxVectors()
         vectors = of_structure or self._system.getDefaultPeriodicBoxVectors()

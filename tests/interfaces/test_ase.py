@@ -78,6 +78,7 @@ def test_a_committee_gives_means_and_deviations(methanol):
     assert methanol.get_potential_energy() == pytest.approx(np.mean(energies))
     np.testing.assert_allclose(methanol.get_forces(), np.mean(forces, axis=0), atol=1e-12)
     assert methanol.calc.results["energy_std"] == pytest.approx(np.std(energies))
+    assert methanol.calc.export_properties()["energy"] == pytest.approx(np.mean(energies))  # ASE refuses what it does not know
     np.testing.assert_allclose(methanol.calc.results["forces_std"], np.std(forces, axis=0), atol=1e-12)
 
 
@@ -118,6 +119,11 @@ def test_embedded_forces_are_those_of_the_energy(water, sites, zone, methanol):
             assert forces[atom, axis] == pytest.approx((energies[1] - energies[0]) / 2e-5, abs=1e-5)
     atoms.positions[n_qm + 3 : n_qm + 6] += [0.2, 0.0, 0.0]
     assert abs(atoms.get_potential_energy() - before) > 1e-4
+    small = atoms.copy()
+    embedding = Embedding(sites_per_molecule=sites, cell=10.0 * np.eye(3))
+    small.calc = EIQMMM(range(n_qm), calculator, water(rc=9.0), lj, embedding=embedding)
+    with pytest.raises(InputError, match="take a larger box or a smaller zone"):
+        small.get_potential_energy()
 
 
 def test_molecules_are_imaged_whole_in_any_cell(methanol):

@@ -3,6 +3,7 @@
 import copy
 import importlib
 import sys
+import types
 
 import keras
 import numpy as np
@@ -13,7 +14,7 @@ from openmm import app, unit  # noqa: E402
 
 import amp_tf  # noqa: E402
 from amp_tf.errors import DataFileError, EngineError, InputError, SimulationError  # noqa: E402
-from amp_tf.interfaces.force_field import molecules_of  # noqa: E402
+from amp_tf.interfaces.force_field import molecules_of, references_of  # noqa: E402
 from amp_tf.interfaces.openmm import add_force, make_mixed_system, mixed_system, original_errors  # noqa: E402
 from amp_tf.interfaces.openmmml import PotentialFactory  # noqa: E402
 from amp_tf.interfaces.zone import Zone  # noqa: E402
@@ -244,6 +245,32 @@ def linked(system, number_of_waters):
     return changed
 
 
+def test_residues_are_judged_by_their_middle():
+    """A chain of seven atoms in residues of five and two with a branch, a ring of six, and water."""
+    chain = [(0, 1), (1, 2), (2, 3), (3, 4), (4, 5), (5, 6), (2, 7)]
+    ring = [(8 + n, 8 + (n + 1) % 6) for n in range(6)]
+    groups = np.array([5, 5, 5, 5, 5, 3, 3, 5, *[9] * 6, *[2] * 3])
+    found = references_of(groups, np.array([*chain, *ring, (14, 15), (14, 16)]))
+    np.testing.assert_array_equal(found, [2, 2, 2, 2, 2, 5, 5, 2, *[8] * 6, *[14] * 3])
+
+
+def test_a_residue_that_reaches_too_far_is_told(path):
+    """Half of a zone: its end may be near while the atom that it is judged by is out of sight."""
+    zone, line = Zone(8.0, 2.0), np.arange(0.0, 9.0)[:, None] * np.array([1.0, 0.0, 0.0])
+    assert zone.reach_complaint(line, np.full(9, 4)) is None
+    assert "reaches 8.0 angstrom from the atom by which a zone of 8 angstrom judges it" in zone.reach_complaint(line, np.zeros(9, int))
+    topology, system, positions = water_box()
+    mixed, function = mixed_system(topology, system, range(3), path, None, ZONE, False, 0, 0.1)
+    far = positions.copy()
+    far[4] = far[3] + [0.5, 0.0, 0.0]
+    with pytest.warns(UserWarning, match=r"reaches 5\.0 angstrom .* take a larger zone, or smaller residues"):
+        function(
+            types.SimpleNamespace(
+                getPositions=lambda **_: far * unit.nanometer, getPeriodicBoxVectors=lambda **_: BOXES["cubic"] * unit.nanometer
+            )
+        )
+
+
 def test_a_long_molecule_is_seen_residue_by_residue(path):
     """As a protein around a ligand, which one of its ends must not make visible or invisible as a whole."""
     topology, system, positions = water_box()
@@ -294,6 +321,36 @@ def test_an_ensemble_is_a_committee(path, tmp_path):
     assert len(function.members) == 2
 
 
+@pytest.mark.parametrize("given", [range(4), range(3)])
+def test_virtual_sites_of_qm_molecules_lose_their_charge(path, given):
+    """A molecule of TIP4P water as QM region, with its site M or without."""
+    topology, system, positions = water_box("tip4pew")
+    mixed, function = mixed_system(topology, system, given, path, None, ZONE, False, 0, 0.1)
+    assert function.atoms.tolist() == [0, 1, 2]
+    assert function.others.tolist() == list(range(4, system.getNumParticles()))
+    assert function.charge == 0.0
+    nonbonded = mixed.getForce(nonbonded_of(mixed))
+    assert [nonbonded.getParticleParameters(number)[0]._value for number in range(4)] == [0.0] * 4
+    moved = positions.copy()
+    moved[3] += 0.02  # to where its atoms do not put it
+    assert evaluate(mixed, moved) == pytest.approx(evaluate(mixed, positions), abs=1e-3)
+
+
+def test_complaints_of_openmm_are_sentences():
+    system = copy.deepcopy(water_box()[1])
+    system.setDefaultPeriodicBoxVectors(*np.eye(3))
+    with pytest.raises(SimulationError, match=r"^OpenMM: .*cutoff.*box.*[.]$"), original_errors():
+        openmm.Context(system, openmm.VerletIntegrator(0.001), openmm.Platform.getPlatformByName("Reference"))
+
+
+def recharged(system, atom, charge):
+    """A copy of the system in which an atom has another charge, e."""
+    changed = copy.deepcopy(system)
+    force = changed.getForce(nonbonded_of(changed))
+    force.setParticleParameters(atom, charge, *force.getParticleParameters(atom)[1:])
+    return changed
+
+
 def test_what_cannot_be_split_is_refused(path, tmp_path):
     topology, system, positions = water_box()
     with pytest.raises(InputError, match="cuts a molecule: atom 2 belongs"):
@@ -305,8 +362,10 @@ def test_what_cannot_be_split_is_refused(path, tmp_path):
     blind = save(tmp_path / "blind.keras", direct_polarization=False, pairwise_coulomb=False, near_cutoff=None)
     with pytest.raises(InputError, match="does not embed charges"):
         make_mixed_system(topology, system, range(3), blind)
-    with pytest.raises(InputError, match="virtual site"):
-        make_mixed_system(*water_box("tip4pew")[:2], range(4), path)
+    with pytest.raises(InputError, match="at least one number of an atom"):
+        make_mixed_system(*water_box("tip4pew")[:2], [3], path)  # a virtual site
+    with pytest.raises(InputError, match=r"sum to 0\.400 e, no whole number; give charge"):
+        make_mixed_system(topology, recharged(system, 0, -0.434), range(3), path)
     with pytest.raises(InputError, match="the box is 22"):
         evaluate(make_mixed_system(topology, system, range(3), path, zone=Zone(11.0, 2.0), xla=False), positions)
     for change, words in {

@@ -84,6 +84,8 @@ def test_a_charge_too_close_is_named(frames, uracil):
     close = system.positions[oxygen] + 1.2 * outwards / np.linalg.norm(outwards)
     complaint = uracil.geometry_complaint(System(system.atomic_numbers, system.positions, 0.0, [close], [-0.8]))
     assert complaint.startswith(f"MM particle 0 (-0.8 e) is 1.20 angstrom from atom {oxygen} (O); the training data have 2.")
+    both = System(system.atomic_numbers, system.positions, 0.0, [close + 0.1 * outwards, close], [-0.8, -0.8])
+    assert uracil.geometry_complaint(both, particles=np.array([70, 90])).startswith("MM particle 90 (-0.8 e) is 1.20 angstrom")
 
 
 def test_other_charges_are_told_with_the_numbers(uracil):

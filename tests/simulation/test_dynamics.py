@@ -22,6 +22,7 @@ import mdtraj
 from amp_tf import cli, units
 from amp_tf.errors import AmpTFError, DataFileError, EngineError, InputError, SimulationError
 from amp_tf.models.ranges import training_ranges
+from amp_tf.simulation.collect import Collection
 from amp_tf.simulation.dynamics import Dynamics, Run
 from amp_tf.simulation.observables import RDF_BINS, RDF_RANGE, RadialDistributions, bond_lengths, temperature
 from amp_tf.simulation.run_files import COLUMNS
@@ -243,6 +244,29 @@ def test_frames_on_which_a_committee_disagrees_can_be_labelled(committee, tmp_pa
         run(tmp_path / "run", committee, **longer)
 
 
+def test_only_its_own_file_of_frames_is_cut_back(committee, tmp_path):
+    """That of another run is refused, also after a call without --collect, which forgets nothing."""
+    mine, other = tmp_path / "mine.xyz", tmp_path / "other.xyz"
+    longer = {"picoseconds": 0.02, "time_step": 0.5, "interval": 20, "n_members": 2}
+    for folder, file in (("a", mine), ("b", other)):
+        run(tmp_path / folder, committee, **longer, collect=file)
+    before = other.read_bytes()
+    with pytest.raises(InputError, match="is there already; choose another name"):
+        run(tmp_path / "a", committee, **longer, collect=other)
+    assert other.read_bytes() == before
+    run(tmp_path / "a", committee, **longer | {"picoseconds": 0.03})
+    run(tmp_path / "a", committee, **longer | {"picoseconds": 0.15}, collect=mine)
+    assert [frame.info["time_ps"] for frame in ase.io.read(mine, index=":")] == [0.01, 0.11]
+
+
+def test_a_file_of_frames_belongs_to_one_run_at_a_time(tmp_path):
+    first = Collection(tmp_path / "frames.xyz", 1.0)
+    with pytest.raises(InputError, match="is in use by another run"):
+        Collection(tmp_path / "frames.xyz", 1.0)
+    first.close()
+    Collection(tmp_path / "frames.xyz", 1.0).close()
+
+
 def test_agreement_collects_nothing(committee, tmp_path):
     run(tmp_path / "run", committee, n_members=2, collect=tmp_path / "frames.xyz", above=1e3)
     assert (tmp_path / "frames.xyz").read_text() == ""
@@ -263,6 +287,7 @@ def test_a_run_stops_outside_the_training_data_and_goes_on_with_a_wider_margin(m
     ):
         run(folder, springs, margin=0.05, **settings)
     last = ase.io.read(folder / "last.xyz")
+    assert (folder / "last.pc.xyz").read_text() == "0\n"
     np.testing.assert_allclose(last.positions, ase.io.read(collect, index=-1).positions, atol=1e-4)
     assert ranges.geometry_complaint(System(last.numbers, last.positions), margin=0.05)
     summary = run(folder, springs, margin=np.inf, **settings)
@@ -336,6 +361,33 @@ def test_settings_that_cannot_be_are_refused(changes, words):
         Dynamics(**changes)
 
 
+def test_a_folder_that_is_no_runs_is_left_alone(path, tmp_path):
+    (tmp_path / "topology.pdb").write_text("mine")
+    with pytest.raises(InputError, match=r"is no run's, and holds topology\.pdb, which a run would write over; choose another folder"):
+        run(tmp_path, path, gas=True)
+    assert [file.name for file in tmp_path.iterdir()] == ["topology.pdb"]
+    assert (tmp_path / "topology.pdb").read_text() == "mine"
+
+
+def test_before_the_first_checkpoint_other_settings_begin_anew(springs, monkeypatch, tmp_path):
+    """A zone that is too large for the box is found when the water is there: the corrected command runs in the same folder."""
+    monkeypatch.setattr("amp_tf.simulation.water_box.box_length", lambda *_: 22.0)
+    with pytest.raises(InputError, match="take a larger box or a smaller zone"):
+        run(tmp_path / "run", springs, zone=12.0)
+    assert run(tmp_path / "run", springs)["frames"] == 10
+
+
+def test_a_trajectory_is_not_begun_anew_for_want_of_its_checkpoint(path, in_gas, tmp_path):
+    folder = shutil.copytree(in_gas, tmp_path / "run")
+    (folder / "checkpoint.npz").unlink()
+    with pytest.raises(DataFileError, match=r"trajectory\.dcd has no checkpoint\.npz to go on from; move it and energies\.csv out"):
+        run(folder, path, gas=True)
+    assert (folder / "trajectory.dcd").read_bytes() == (in_gas / "trajectory.dcd").read_bytes()
+    for name in ("trajectory.dcd", "energies.csv"):
+        (folder / name).unlink()
+    assert run(folder, path, gas=True)["frames"] == 10
+
+
 def test_what_is_refused_claims_no_folder(path, tmp_path):
     """A solute alone has no pressure; the corrected command then runs in the same folder."""
     with pytest.raises(InputError, match="no periodic box has no pressure"):
@@ -354,6 +406,29 @@ def test_numbers_that_are_none_stop_a_run_with_its_frame(springs, monkeypatch, t
     with pytest.raises(SimulationError, match=r"stopped .*: positions, energies or forces are no numbers any more.* The frame is in"):
         run(tmp_path / "run", springs, gas=True)
     assert np.all(np.isfinite(ase.io.read(tmp_path / "run" / "last.xyz").positions))
+    monkeypatch.setattr(FlexibleWater, "_compute", whole)
+    assert run(tmp_path / "run", springs, gas=True)["frames"] == 10
+
+
+def test_after_a_stop_the_same_command_goes_another_way(springs, monkeypatch, tmp_path):
+    """With the random numbers of before it would stop at the same place, as it was on the same path."""
+    whole, calls, paths = FlexibleWater._compute, itertools.count(), []
+
+    def stops_once(self, positions, *arguments):
+        paths[-1].append(positions)
+        if next(calls) == 12:
+            raise InputError("no further.")
+        return whole(self, positions, *arguments)
+
+    monkeypatch.setattr(FlexibleWater, "_compute", stops_once)
+    monkeypatch.setattr("amp_tf.simulation.dynamics.SECONDS_BETWEEN_CHECKPOINTS", np.inf)
+    paths.append([])
+    with pytest.raises(SimulationError, match="stopped at"):
+        run(tmp_path / "run", springs, gas=True, relaxation=0.0)
+    paths.append([])
+    assert run(tmp_path / "run", springs, gas=True, relaxation=0.0)["frames"] == 10
+    at_checkpoint = next(number for number, place in enumerate(paths[0]) if np.allclose(place, paths[1][0]))
+    assert np.abs(paths[0][at_checkpoint + 8] - paths[1][8]).max() > 1e-5
 
 
 def test_what_the_potential_refuses_on_the_way_stops_a_run_with_its_frame(springs, monkeypatch, tmp_path):
@@ -371,15 +446,17 @@ def test_what_the_potential_refuses_on_the_way_stops_a_run_with_its_frame(spring
     assert (tmp_path / "run" / "last.xyz").is_file()
 
 
-def test_ctrl_c_keeps_the_run(springs, monkeypatch, tmp_path):
-    whole, calls = Simulation.step, itertools.count()
+@pytest.mark.parametrize(("where", "name", "at"), [(Simulation, "step", 5), (FlexibleWater, "_compute", 15)])
+def test_ctrl_c_keeps_the_run(springs, monkeypatch, tmp_path, where, name, at):
+    """Between steps, or within the potential, where OpenMM makes an exception of its own of it."""
+    whole, calls = getattr(where, name), itertools.count()
 
-    def interrupted(self, n_steps):
-        if next(calls) == 5:
+    def interrupted(self, *arguments):
+        if next(calls) == at:
             raise KeyboardInterrupt
-        whole(self, n_steps)
+        return whole(self, *arguments)
 
-    monkeypatch.setattr(Simulation, "step", interrupted)
+    monkeypatch.setattr(where, name, interrupted)
     with pytest.raises(AmpTFError, match=r"interrupted; the run in .* is kept: run the same command to go on"):
         run(tmp_path / "run", springs, gas=True)
     assert run(tmp_path / "run", springs, gas=True)["frames"] == 10
@@ -391,13 +468,13 @@ def test_frames_of_a_run_that_stopped_early_are_its_own(monkeypatch, springs, tm
     ranges = training_ranges([System(WATER.atomic_numbers, 1.4 * WATER.positions)])
     monkeypatch.setattr(FlexibleWater, "training_ranges", ranges)
     settings = {"gas": True, "n_members": 2, "collect": tmp_path / "frames.xyz", "above": 1e3}
-    for n_kept in (1, 2):
+    for _ in range(2):
         with pytest.raises(SimulationError, match="stopped before the first frame"):
             run(tmp_path / "run", springs, **settings)
-        assert len(ase.io.read(tmp_path / "frames.xyz", index=":")) == n_kept
+        assert len(ase.io.read(tmp_path / "frames.xyz", index=":")) == 1  # once, though it stopped there twice
     monkeypatch.setattr(FlexibleWater, "training_ranges", None)
     assert run(tmp_path / "run", springs, **settings)["frames"] == 10
-    assert len(ase.io.read(tmp_path / "frames.xyz", index=":")) == 2
+    assert len(ase.io.read(tmp_path / "frames.xyz", index=":")) == 1
 
 
 @pytest.fixture(scope="module")
@@ -450,6 +527,32 @@ def test_the_box_of_a_prepared_system_is_that_of_its_structure(prepared, tmp_pat
     (tmp_path / "without.pdb").write_text("".join(line for line in lines if not line.startswith("CRYST1")))
     setup = PreparedSystem(tmp_path / "without.pdb", prepared / "system.xml", residues=["A:1"])
     np.testing.assert_allclose(np.diag(setup.start(tmp_path, None, (0, 0, 0), 1)[1]), [24.0, 22.0, 23.0])
+
+
+def test_a_system_without_images_has_no_box(prepared, tmp_path):
+    """Whatever the structure says: trajectories and distributions would take it for theirs."""
+    from openmm import XmlSerializer, app
+
+    system = app.ForceField("amber14/tip3p.xml").createSystem(app.PDBFile(str(prepared / "water.pdb")).topology)
+    (tmp_path / "alone.xml").write_text(XmlSerializer.serialize(system))
+    setup = PreparedSystem(prepared / "water.pdb", tmp_path / "alone.xml", residues=["A:1"])
+    assert not setup.is_periodic
+    assert setup.scene(setup.solute.positions, np.zeros((3, 3))).topology.getPeriodicBoxVectors() is None
+
+
+def test_molecules_of_a_region_are_brought_together(prepared, tmp_path):
+    """Two waters as QM region, of which the structure has one in the next image."""
+    lines = (prepared / "water.pdb").read_text().splitlines(keepends=True)
+    here = PreparedSystem(prepared / "water.pdb", prepared / "system.xml", residues=["A:1", "A:2"])
+    second = [number for number, line in enumerate(lines) if line.startswith(("ATOM", "HETATM")) and line[20:26].split() == ["A", "2"]]
+    for number in second:
+        x = float(lines[number][30:38]) + 24.0
+        lines[number] = f"{lines[number][:30]}{x:8.3f}{lines[number][38:]}"
+    assert len(second) == 3
+    (tmp_path / "wrapped.pdb").write_text("".join(lines))
+    wrapped = PreparedSystem(tmp_path / "wrapped.pdb", prepared / "system.xml", residues=["A:1", "A:2"])
+    np.testing.assert_allclose(wrapped.solute.positions, here.solute.positions, atol=1e-3)
+    assert np.linalg.norm(wrapped.solute.positions[0] - wrapped.solute.positions[3]) < 19.0
 
 
 def test_a_prepared_system_that_cannot_be_is_refused(prepared, springs, tmp_path):
