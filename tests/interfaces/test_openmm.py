@@ -260,7 +260,7 @@ def test_a_residue_that_reaches_too_far_is_told(path):
     assert zone.reach_complaint(line, np.full(9, 4)) is None
     assert "reaches 8.0 angstrom from the atom by which a zone of 8 angstrom judges it" in zone.reach_complaint(line, np.zeros(9, int))
     topology, system, positions = water_box()
-    mixed, function = mixed_system(topology, system, range(3), path, None, ZONE, False, 0, 0.1)
+    function = mixed_system(topology, system, range(3), path, None, ZONE, False, 0, 0.1)[1]
     far = positions.copy()
     far[4] = far[3] + [0.5, 0.0, 0.0]
     with pytest.warns(UserWarning, match=r"reaches 5\.0 angstrom .* take a larger zone, or smaller residues"):
