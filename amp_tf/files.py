@@ -32,7 +32,7 @@ ARCHIVE_INFLATION = 100
 
 _BLOCK = 1 << 20
 
-_LIST = re.compile(r"\[[^\[\]{}\"]*\]")  # of numbers
+_LIST = re.compile(r"\[\n[^\[\]{}\"]*\]")  # of numbers; within a string no line ends
 
 
 def check_outputs(outputs: Iterable[Path | str], inputs: Mapping[str, Path | str | None] | None = None) -> None:

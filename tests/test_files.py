@@ -99,7 +99,7 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path):
 
 
 def test_json_has_a_list_of_numbers_on_one_line_and_no_nan(tmp_path):
-    record = {"curve": [1.0, 2.5, None], "rows": [{"value": 3}], "names": ["a, b", "c"]}
+    record = {"curve": [1.0, 2.5, None], "rows": [{"value": 3}], "names": ["a, b", "c"], "shape": "of [n,   3] or [2,  3]"}
     write_json(tmp_path / "record.json", record)
     text = (tmp_path / "record.json").read_text()
     assert json.loads(text) == record

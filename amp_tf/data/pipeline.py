@@ -137,6 +137,8 @@ class GraphBatches:
 
     Attributes:
         one_shape: whether the frames have been given one shape.
+        n_shapes: numbers of atoms, edges and MM particles that the frames came in.
+        read_error: what was raised while frames were read in the background.
         n_values: of each label in the data, by name.
 
     Raises:
@@ -156,6 +158,7 @@ class GraphBatches:
                 )
         self._all_pairs = potential.near_cutoff is None
         self._frames, self._signature = frames, graph_signature(potential.compute_dtype)
+        self.read_error: Exception | None = None
         graphs, energies, n_mm = [], [], []
         for system, energy in zip(frames.systems, frames.energies, strict=True):
             graphs.append(potential.build_graph([system])._replace(**_MADE_WITH_A_BATCH))
@@ -167,6 +170,7 @@ class GraphBatches:
             "energy": len(graphs), "qm_gradients": 3 * sum(n_atoms), "mm_gradients": 3 * sum(n_mm), "dipole": 3 * len(graphs),
             "total_charge": len(graphs), "nonhierarchicality": sum(n_atoms),
         }  # fmt: skip
+        self.n_shapes = len({(len(graph.atomic_numbers), len(graph.receivers), n) for graph, n in zip(graphs, n_mm, strict=True)})
         self.one_shape = one_shape and potential.can_be_filled and len(set(n_atoms)) == 1
         if self.one_shape:
             n_mm = [max(n_mm) + 1 if potential.lists_near_pairs else max(n_mm)] * len(n_mm)  # one more, for added pairs to end at
@@ -225,7 +229,11 @@ class GraphBatches:
         batches = weakref.ref(self)  # TensorFlow keeps the function for good, and must not keep the data with it
 
         def read(numbers):
-            return [np.concatenate(column) for column in zip(*map(batches()._read, numbers), strict=True)]
+            try:
+                return [np.concatenate(column) for column in zip(*map(batches()._read, numbers), strict=True)]
+            except Exception as error:
+                batches().read_error = error
+                raise OSError(str(error)) from error  # which TensorFlow makes READ_ERROR of; of a ValueError, say, it makes another one
 
         arrays = tf.numpy_function(read, [indices], [self._signature.mm_charges.dtype] * len(self._of_mm), stateful=False)
         return [
@@ -283,6 +291,7 @@ def _ragged(arrays: Sequence[np.ndarray]) -> tf.RaggedTensor:
 def _shuffled(n_frames: int, batch_size: int, seed: int, steps: int) -> np.ndarray:
     """[steps, batch_size] frame numbers: one permutation of all frames after the other, cut into batches."""
     generator = np.random.default_rng(seed)
-    n_epochs = -(-steps * batch_size // n_frames)
-    stream = np.concatenate([generator.permutation(n_frames) for _ in range(n_epochs)])
-    return stream[: steps * batch_size].reshape(steps, batch_size)
+    stream = np.empty(steps * batch_size, np.int32)
+    for first in range(0, len(stream), n_frames):
+        stream[first : first + n_frames] = generator.permutation(n_frames)[: len(stream) - first]
+    return stream.reshape(steps, batch_size)

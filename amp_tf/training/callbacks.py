@@ -16,6 +16,7 @@ from amp_tf import units
 from amp_tf.data.pipeline import GraphBatches
 from amp_tf.errors import DataFileError, TrainingError
 from amp_tf.files import require_space, sha256_of, whole_file, write_text
+from amp_tf.npz import read_npz
 from amp_tf.progress import progress_bar
 
 UNIT_OF_LABEL = {
@@ -35,8 +36,8 @@ _BYTES_OF_A_NAME = 4096  # what HDF5 takes for a variable beside its values, at 
 class Checkpoint(keras.callbacks.Callback):
     """After each validation a row of ``history.jsonl``, and now and then weights and optimizer state in one file, replaced atomically.
 
-    A checkpoint is due at the first validation after :data:`SECONDS_BETWEEN_CHECKPOINTS`: a run killed at any moment loses at most that,
-    or one interval if that is longer. The file is the old or the new checkpoint, never a part of one. The checkpoint before it is kept,
+    A checkpoint is due at the first validation after :data:`SECONDS_BETWEEN_CHECKPOINTS`: a run killed at any moment loses at most that and
+    one interval. The file is the old or the new checkpoint, never a part of one. The checkpoint before it is kept,
     and beside both their sha256: a damaged one is noticed, and the one before it is used.
     """
 
@@ -180,17 +181,19 @@ class Validation(keras.callbacks.Callback):
 
 
 class KeepBest(keras.callbacks.Callback):
-    """Keep the weights of the lowest ``val_loss`` in a file; stands between validation and checkpoint.
+    """Keep the weights of the lowest ``val_loss`` in a file, with that loss; stands between validation and checkpoint.
 
     Args:
-        path: of the weights.
-        rows: of the history that a run which goes on has; later ones come again.
+        path: of the weights, those of a run that goes on.
+
+    Raises:
+        DataFileError: if they are damaged.
     """
 
-    def __init__(self, path: Path, rows: Iterable[Mapping[str, float]]):
+    def __init__(self, path: Path):
         super().__init__()
-        self._path, found = path, [(row["val_loss"], row["step"]) for row in rows if "val_loss" in row]
-        self._lowest = min(found)[0] if found and path.is_file() else math.inf
+        self._path = path
+        self._lowest = float(read_npz(path, ("val_loss",))["val_loss"]) if path.is_file() else math.inf
 
     def on_epoch_end(self, epoch, logs=None):
         if logs["val_loss"] < self._lowest:
@@ -201,19 +204,21 @@ class KeepBest(keras.callbacks.Callback):
             weights = self.model.get_weights()
             averaging.on_test_end()
             with whole_file(self._path) as partial:
-                np.savez(partial, *weights)
+                np.savez(partial, *weights, val_loss=np.array(self._lowest))
 
     def restore(self) -> None:
         """Give the model the best weights.
 
         Raises:
-            DataFileError: if their file is damaged.
+            DataFileError: if their file is damaged, or no validation loss was a number.
         """
+        if not self._path.is_file():
+            raise DataFileError(f"keep_best: no validation loss was finite, so {self._path} is not there; look for outliers in the data.")
+        arrays = read_npz(self._path, ("val_loss",))
         try:
-            with np.load(self._path, allow_pickle=False) as file:
-                self.model.set_weights([file[name] for name in file.files])
-        except Exception as error:  # whatever NumPy and Keras make of damaged bytes
-            raise DataFileError(f"{self._path}: damaged; remove the run folder to train anew.") from error
+            self.model.set_weights([arrays[f"arr_{number}"] for number in range(len(arrays) - 1)])
+        except (KeyError, ValueError) as error:
+            raise DataFileError(f"{self._path}: holds the weights of another model; remove the run folder to train anew.") from error
 
 
 class Progress(keras.callbacks.Callback):

@@ -103,13 +103,22 @@ class TrainingConfig(pydantic.BaseModel):
     )
     xla: bool = Field(
         False,
-        description="compile training and validation with XLA: faster where all frames have one number of atoms and edges end smoothly",
+        description="compile training and validation with XLA: faster where all frames have one number of atoms and edges end smoothly; "
+        "where their numbers of MM particles differ, the mean over MM gradients then counts those that fill the frames up to the largest",
     )
     tensorboard: bool = Field(False, description="also write TensorBoard logs to <run>/tensorboard")
 
     @pydantic.model_validator(mode="after")
     def _check(self):
         self._check_model()
+        default = {name: field.default for name, field in type(self).model_fields.items()}
+        if self.loss == "absolute" and self.gradient_weight not in (0.0, default["gradient_weight"]):
+            raise ValueError("gradient_weight is of squared errors; with loss: absolute only 0, which leaves gradients out, has a meaning")
+        of_absolute = ("loss_weights", "nonhierarchicality_weight")
+        if self.loss == "squared" and any(getattr(self, name) != default[name] for name in of_absolute):
+            raise ValueError(f"{' and '.join(of_absolute)} are of loss: absolute; leave them out")
+        if self.keep_best and self.split.kind == "alternating":
+            raise ValueError("keep_best would choose by the test frames, on which split: alternating validates; choose another split")
         if self.start_from is not None and self.start_at_zero:
             raise ValueError("start_from and start_at_zero contradict each other; set start_at_zero to false or leave out start_from")
         if self.target == DIPOLE_MOMENT and self.start_at_zero:

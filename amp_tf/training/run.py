@@ -23,6 +23,7 @@ from amp_tf.errors import DataFileError, InputError, TrainingError
 from amp_tf.files import PARTIAL, as_folder, check_outputs, locked, sha256_of, whole_file, write_text
 from amp_tf.models import Potential, load_potential
 from amp_tf.models.ranges import only_molecule, training_molecule, training_ranges
+from amp_tf.systems import naming
 from amp_tf.targets import DIPOLE_MOMENT, ENERGY
 from amp_tf.training.baselines import charges_of_ions, fit_atomic_energies, lowest_frames
 from amp_tf.training.callbacks import CHECKPOINT_FILES, Checkpoint, KeepBest, Progress, StopOnNaN, Validation, read_history
@@ -94,6 +95,8 @@ def _train(config: TrainingConfig, folder: Path, progress: bool, start: Start | 
     """Train in a folder that is this run's own; ``record`` is the content of its ``config.yaml``."""
     if start is not None:
         check_data(start, data)
+    if config.tensorboard:
+        _import_tensorboard()
     if all(group.mm_offsets is None for group in data.groups):
         if start is not None and start.potential.near_cutoff is not None:
             raise InputError(
@@ -102,16 +105,27 @@ def _train(config: TrainingConfig, folder: Path, progress: bool, start: Start | 
         if config.model.get("near_cutoff") is not None:
             raise InputError(f"model.near_cutoff: {data.source} has no MM particles; leave it out, with direct_polarization: false.")
     frames = Frames.from_reference_data(data, config.target)
-    splits = {name: frames[indices] for name, indices in config.split.assign(data.frame_groups).items() if len(indices)}
+    assigned = config.split.assign(data.frame_groups)
+    if start is None:
+        _check_training_set_is_complete(data, {data.frame_groups[number] for number in assigned["train"]})
+    splits = {name: frames[indices] for name, indices in assigned.items() if len(indices)}
     keras.utils.set_random_seed(config.seed)
     potential = make_potential(config, data, splits["train"], start)
     labels = (*_labels(config, splits["train"]), *further_labels(config, potential.further_label_names, splits["train"].dipole is not None))
     _check_total_charges_are_seen(potential, data)
     if start is None:
         _check_charges_can_be_learnt(potential, data, labels)
+        _check_all_fits(potential, data)
+    _check_labels(potential, config, data)
     batches = {name: GraphBatches(potential, splits[name], labels, config.xla) for name in ("train", "validation") if name in splits}
     if config.keep_best and "validation" not in batches:
         raise InputError("keep_best: the split has no validation frames to tell the best weights by; give it some, or leave it out.")
+    if config.xla and batches["train"].n_shapes > 1 and not batches["train"].one_shape:
+        warnings.warn(
+            f"xla: the training frames have {batches['train'].n_shapes} shapes, and XLA compiles each that a batch comes in, for seconds; "
+            "leave xla out.",
+            stacklevel=3,
+        )
     compile_potential(potential, config, labels)
     write_text(folder / "config.yaml", record)
     _fit(potential, config, batches, folder, progress, loss_weights(config, labels))
@@ -204,14 +218,59 @@ def make_potential(config: TrainingConfig, data: ReferenceData, training_frames:
 
 
 def _elements(config: TrainingConfig, data: ReferenceData) -> tuple[str, ...]:
-    """Those of the configuration, otherwise of the data."""
-    present = sorted({int(number) for group in data.groups for number in group.qm_atomic_numbers})
-    return tuple(config.model.get("elements", [chemical_symbols[number] for number in present]))
+    """Those of the configuration, otherwise of the data.
+
+    Raises:
+        InputError: if the configuration lacks one of the data.
+    """
+    present = [chemical_symbols[number] for number in sorted({int(number) for group in data.groups for number in group.qm_atomic_numbers})]
+    chosen = tuple(config.model.get("elements", present))
+    if lacking := [symbol for symbol in present if symbol not in chosen]:
+        raise InputError(f"model.elements lacks {', '.join(lacking)}, which the data have; add it, or leave elements out.")
+    return chosen
 
 
 def energy_residuals_of(potential: Potential, frames: Frames) -> np.ndarray:
     """Energies less the sums of the potential's atomic energies, [n_frames], kJ/mol."""
     return frames.energies - potential.reference_energies(frames.systems)
+
+
+def _check_training_set_is_complete(data: ReferenceData, trained: set[str]) -> None:
+    """Refuse elements and total charges that no training frame has: what the potential says of them would mean nothing.
+
+    Args:
+        data: all frames.
+        trained: the names of the groups of the training frames.
+    """
+    groups = [group for group in data.groups if group.name in trained]
+    elements = {int(number) for group in groups for number in group.qm_atomic_numbers}
+    charges = {group.total_charge for group in groups}
+    for group in data.groups:
+        lacking = [f"total charge {group.total_charge:+g} e"] if group.total_charge not in charges else []
+        lacking += [chemical_symbols[number] for number in sorted(set(group.qm_atomic_numbers.tolist()) - elements)]
+        if lacking:
+            raise InputError(
+                f"{data.source}: no training frame has {', '.join(lacking)} of group {group.name!r}; choose a split in which some train, "
+                "or leave that group out."
+            )
+
+
+def _check_all_fits(potential: Potential, data: ReferenceData) -> None:
+    """Refuse what evaluation would: of each group the frame with the most MM particles is looked at."""
+    for group in data.groups:
+        largest = 0 if group.mm_offsets is None else int(np.argmax(np.diff(group.mm_offsets)))
+        with naming(f"{data.source}, group {group.name!r}"):
+            potential.check_systems([group.system(largest)])
+
+
+def _check_labels(potential: Potential, config: TrainingConfig, data: ReferenceData) -> None:
+    """Refuse dipoles of some groups alone where all would train, and tell of MM gradients that do not train."""
+    with_dipoles = [group.name for group in data.groups if group.dipoles is not None]
+    if config.loss == "absolute" and "dipole" in potential.further_label_names and 0 < len(with_dipoles) < len(data.groups):
+        raise DataFileError(f"{data.source}: some groups have dipoles and others lack them; split the file or add the missing labels.")
+    of_mm = config.target == ENERGY and any(group.mm_gradients is not None for group in data.groups)
+    if of_mm and config.gradient_weight and all(group.qm_gradients is None for group in data.groups):
+        warnings.warn(f"{data.source}: its MM gradients do not train, as there are no QM gradients beside them.", stacklevel=4)
 
 
 def _check_charges_can_be_learnt(potential: Potential, data: ReferenceData, labels: tuple[str, ...]) -> None:
@@ -318,12 +377,12 @@ def _fit(
         callbacks.append(Validation(batches["validation"], EVALUATION_BATCH, weights))
     best = None
     if config.keep_best:
-        best = KeepBest(folder / BEST, read_history(folder / "history.jsonl"))
+        best = KeepBest(folder / BEST)
         callbacks.append(best)
     if progress:
         callbacks.append(Progress(config.steps, first_step))
     if config.tensorboard:
-        callbacks.append(_tensorboard(folder))
+        callbacks.append(keras.callbacks.TensorBoard(str(folder / "tensorboard")))
     try:
         potential.fit(
             batches["train"].training(config.batch_size, config.seed, config.steps, first_step),
@@ -339,18 +398,18 @@ def _fit(
     except KeyboardInterrupt as error:
         raise TrainingError(f"interrupted; run the same command to go on from step {checkpoint.saved_step}.") from error
     except READ_ERROR as error:
-        reason = " ".join(str(error).split())[:300]
+        raised = next((part.read_error for part in batches.values() if part.read_error), error)
+        reason = " ".join(str(raised).split())[:300]
         raise DataFileError(f"{config.data}: frames could not be read ({reason}); mend that and run the same command to go on.") from error
     except OSError as error:
         raise TrainingError(f"{folder} cannot be written ({error}); mend that and run the same command to go on.") from error
 
 
-def _tensorboard(folder: Path) -> keras.callbacks.Callback:
+def _import_tensorboard() -> None:
     try:
         import tensorboard  # noqa: F401
     except ImportError as error:
         raise InputError("tensorboard: true needs TensorBoard; install it with: pip install 'amp_tf[tensorboard]'") from error
-    return keras.callbacks.TensorBoard(str(folder / "tensorboard"))
 
 
 def _check_folder(folder: Path, config: TrainingConfig, data: ReferenceData, start: Start | None) -> str:
@@ -373,10 +432,11 @@ def _with_file_names(config: TrainingConfig) -> dict[str, Any]:
 
 
 def _differing_keys(old: dict[str, Any], new: dict[str, Any]) -> set[str]:
-    """The keys whose values differ; a run of an earlier version lacks keys that are at their defaults now."""
+    """The keys whose values differ and change a result; a run of an earlier version lacks keys that are at their defaults now."""
     defaults = {name: field.default for name, field in TrainingConfig.model_fields.items()}
     new = {key: value for key, value in new.items() if key in old or value != defaults.get(key)}
-    return {key for key in old.keys() | new.keys() if key not in old or key not in new or old[key] != new[key]}
+    keys = (old.keys() | new.keys()) - {"tensorboard"}
+    return {key for key in keys if key not in old or key not in new or old[key] != new[key]}
 
 
 def _what_now(folder: Path, config: TrainingConfig, differing: set[str]) -> str:

@@ -91,6 +91,9 @@ def test_training_batches_depend_on_seed_and_step_alone(potential, frames):
     assert whole == batch_energies(batches.training(3, seed=1, steps=8))
     assert whole[5:] == batch_energies(batches.training(3, seed=1, steps=8, first_step=5))
     assert whole != batch_energies(batches.training(3, seed=2, steps=8))
+    generator = np.random.default_rng(1)
+    order = np.concatenate([generator.permutation(4) for _ in range(6)])  # as ever, so that old runs go on as they would have
+    assert np.array_equal(np.concatenate(whole), np.array(batches.batch(order)[1]["energy"]))
     drawn = [energy for batch in whole for energy in batch]
     for epoch in range(6):
         assert len(set(drawn[4 * epoch : 4 * epoch + 4])) == 4, "each frame comes once an epoch"

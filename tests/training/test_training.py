@@ -399,6 +399,79 @@ def test_the_heat_of_some_frames_is_not_counted_among_the_energies_of_atoms():
     assert energies["C"] == pytest.approx(-30.0)
 
 
+def two_groups(path, numbers=(8, 1), charge=0.0, with_mm=False, with_dipoles=False):
+    """Diatomics 'train', O-H, and 'other', which differ."""
+    positions = np.array([[[0.0, 0, 0], [0, 0, 0.9 + 0.02 * number]] for number in range(6)])
+    around = (np.arange(7), np.full((6, 3), 5.0), np.ones(6)) if with_mm else (None, None, None)
+    first = FrameGroup("train", np.array([8, 1]), positions, np.arange(6.0))
+    other = FrameGroup(
+        "other", np.array(numbers), positions, np.arange(6.0), None, *around, total_charge=charge,
+        dipoles=np.ones((6, 3)) if with_dipoles else None,
+    )  # fmt: skip
+    words = dict.fromkeys(("engine", "engine_version", "level_of_theory", "builder_command", "energy_reference"), "test")
+    write_reference_data(path, Provenance(**words, random_seed=0), (first, other))
+    return path
+
+
+BY_GROUP = {"split": {"kind": "groups", "train_groups": ["train"]}}
+
+
+@pytest.mark.parametrize(
+    ("data", "changes", "sentence"),
+    [
+        ({"numbers": (7, 1)}, BY_GROUP, "no training frame has N of group 'other'; choose a split"),
+        ({"charge": 1.0}, BY_GROUP, r"no training frame has total charge \+1 e of group 'other'"),
+        ({"with_mm": True}, BY_GROUP, "group 'other': this model has no term for MM particles"),
+        ({}, {"model": MODEL | {"elements": ["H"]}}, "model.elements lacks O, which the data have; add it, or leave elements out"),
+    ],
+)
+def test_what_the_evaluation_would_refuse_is_refused_before_the_training(config, tmp_path, data, changes, sentence):
+    file = two_groups(tmp_path / "two.h5", **data)
+    with pytest.raises(InputError, match=sentence):
+        train(config(data=str(file), **changes), tmp_path / "run", progress=False)
+    assert not (tmp_path / "run").exists()
+
+
+def test_xla_tells_where_it_would_compile_many_shapes(config, tmp_path, random):
+    positions = random.uniform(-2.0, 2.0, size=(8, 5, 3))
+    group = FrameGroup("cloud", np.array([8, 1, 1, 1, 1]), positions, np.arange(8.0))
+    words = dict.fromkeys(("engine", "engine_version", "level_of_theory", "builder_command", "energy_reference"), "test")
+    write_reference_data(tmp_path / "cloud.h5", Provenance(**words, random_seed=0), (group,))
+    settings = config(data=str(tmp_path / "cloud.h5"), model=MODEL | {"cutoff": 2.0}, xla=True, steps=1, interval=1, batch_size=1)
+    with pytest.warns(UserWarning, match=r"xla: the training frames have \d shapes, and XLA compiles each"):
+        train(settings, tmp_path / "run", progress=False)
+
+
+def test_logs_for_tensorboard_change_no_run(config, tmp_path):
+    train(config(steps=10), tmp_path / "run", progress=False)
+    pytest.importorskip("tensorboard", reason="TensorBoard is not installed (pip install 'amp_tf[tensorboard]')")
+    assert train(config(steps=10, tensorboard=True), tmp_path / "run", progress=False).metrics
+
+
+def test_the_best_weights_know_their_loss(tmp_path):
+    """A run that goes on does not take worse ones for the best, whatever its history says; a damaged file is told at once."""
+    potential = amp_tf.GNN(("H", "O"), n_layers=1, n_features=4)
+    potential.compile(keras.optimizers.Adam())
+
+    def keep(value):
+        best = callbacks.KeepBest(tmp_path / "best.npz")
+        best.set_model(potential)
+        best.on_epoch_end(0, {"val_loss": value})
+        return best
+
+    with pytest.raises(DataFileError, match="no validation loss was finite"):
+        keep(np.nan).restore()
+    keep(0.1)
+    first = potential.get_weights()
+    potential.set_weights([1.0 + weights for weights in first])
+    keep(5.0).restore()
+    for found, wanted in zip(potential.get_weights(), first, strict=True):
+        np.testing.assert_array_equal(found, wanted)
+    (tmp_path / "best.npz").write_bytes(b"PK")
+    with pytest.raises(DataFileError, match=r"best\.npz is damaged"):
+        keep(0.05)
+
+
 def test_a_near_cutoff_is_refused_for_data_without_mm_particles(config, tmp_path):
     model = {"type": "AMP", "direct_polarization": True, "near_cutoff": 4.0}
     with pytest.raises(InputError, match=r"near_cutoff: .*water_dimer.h5 has no MM particles; leave it out"):
@@ -425,6 +498,9 @@ class TestConfiguration:
             ({"model": {"type": "PaiNN9"}}, "type must be one of AMP, GNN"),
             ({"steps": 15, "interval": 10}, "must be a multiple of interval"),
             ({"split": {"kind": "alphabetic"}}, "split.kind"),
+            ({"keep_best": True}, "keep_best would choose by the test frames"),
+            ({"loss": "absolute", "gradient_weight": 0.9}, "gradient_weight is of squared errors"),
+            ({"nonhierarchicality_weight": 0.1}, "are of loss: absolute; leave them out"),
             ({"split": {"train": 0.9, "validation": 0.5}}, "must leave frames for the test set"),
         ],
     )
@@ -496,14 +572,15 @@ def test_training_on_data_read_from_the_file_gives_the_same_potential(config, em
     assert {row["metric"] for row in held.metrics} == {"energy_mae", "qm_gradients_mae", "mm_gradients_mae"}
 
 
-def test_frames_that_cannot_be_read_end_the_training_with_one_sentence(config, embedded, tmp_path, monkeypatch):
+@pytest.mark.parametrize("error", [OSError, DataFileError])
+def test_frames_that_cannot_be_read_end_the_training_with_one_sentence(config, embedded, tmp_path, monkeypatch, error):
     stream(monkeypatch)
 
     def fail(batches, frame):
-        raise OSError("the disk is gone")
+        raise error("the disk is gone")
 
     monkeypatch.setattr(GraphBatches, "_read", fail)
-    with pytest.raises(DataFileError, match=r"embedded.h5: frames could not be read \(.*the disk is gone.*\); mend that"):
+    with pytest.raises(DataFileError, match=r"embedded.h5: frames could not be read \(the disk is gone\); mend that"):
         train(embedded_config(config, embedded), tmp_path / "run", progress=False)
 
 
