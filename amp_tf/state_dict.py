@@ -86,7 +86,16 @@ def _read_archive(archive: zipfile.ZipFile) -> dict[str, np.ndarray]:
         isinstance(name, str) and isinstance(entry, _Tensor) for name, entry in entries.items()
     ):  # fmt: skip
         raise _Refused("not a state dict, which maps names to tensors and holds nothing else; save model.state_dict().")
+    held = sum(member.file_size for member in archive.infolist())
+    if sum(_n_bytes(entry) for entry in entries.values()) > 2 * held:  # tensors may share a storage, but not by the hundreds
+        raise _Refused("its tensors would take many times the memory of the file; copy it again.")
     return {str(name): _array(name, entry, archive, folder, order) for name, entry in entries.items()}
+
+
+def _n_bytes(tensor: _Tensor) -> int:
+    """What a tensor takes that lies within its storage; others are refused later."""
+    counts, size = [count for count in tensor.shape if type(count) is int and count >= 0], tensor.storage.size
+    return min(math.prod(counts), size if type(size) is int else 0) * np.dtype(STORAGES[tensor.storage.type]).itemsize
 
 
 class _Unpickler(pickle.Unpickler):

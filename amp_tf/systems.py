@@ -117,8 +117,10 @@ def check_system(atomic_numbers: np.ndarray, positions: np.ndarray) -> None:
         raise InputError(f"atom {atom} ({chemical_symbols[atomic_numbers[atom]]}) is too far from the origin; move the system there.")
     if np.ptp(positions, axis=0).max() > MAXIMUM_EXTENT:
         raise InputError(f"the atoms spread over more than {MAXIMUM_EXTENT:g} angstrom; the system seems to have come apart.")
-    if coincident := sorted(cKDTree(positions).query_pairs(MINIMUM_DISTANCE)):
-        first, second = coincident[0]
+    distances, nearest = cKDTree(positions).query(positions, k=2, distance_upper_bound=MINIMUM_DISTANCE)
+    if len(coincident := np.flatnonzero(np.isfinite(distances[:, 1]))):
+        first = int(coincident[0])
+        second = int(next(atom for atom in nearest[first] if atom != first))
         raise InputError(f"atoms {first} and {second} lie on one point (closer than {MINIMUM_DISTANCE} angstrom); correct the geometry.")
 
 

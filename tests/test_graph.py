@@ -149,6 +149,7 @@ WATER = {"atomic_numbers": np.array([8, 1, 1]), "positions": WATER_POSITIONS}
         ({"positions": np.array([[0.0, 0, 0], [np.nan, 0, 0], [0, 0, 1.0]])}, r"position of atom 1 \(H\) is NaN"),
         ({"positions": np.array([[0.0, 0, 0], [np.inf, 0, 0], [0, 0, 1.0]])}, "is NaN or infinite"),
         ({"positions": np.array([[0.0, 0, 0], [1.0, 0, 0], [1.0, 0, 0]])}, "atoms 1 and 2 lie on one point"),
+        ({"positions": np.zeros((3, 3))}, "atoms 0 and [12] lie on one point"),
         ({"positions": np.zeros((2, 3))}, r"shape \[2, 3\], expected \[3, 3\]"),
         ({"positions": np.zeros(9)}, "positions have shape"),
         ({"positions": np.array([["a"] * 3] * 3)}, "positions must be real numbers"),

@@ -92,6 +92,15 @@ def test_a_pickle_cannot_change_how_the_next_file_is_read(tmp_path):
         np.testing.assert_array_equal(read_state_dict(state_dicts.write(tmp_path / "weights", ONE))["a"], ONE["a"])
 
 
+def test_tensors_that_share_their_numbers_by_the_hundreds(tmp_path):
+    array = np.zeros(10_000, np.float32)
+    content = state_dicts.state_dict({f"tensor{number}": state_dicts.tensor(0, array) for number in range(400)})
+    with pytest.raises(DataFileError, match="many times the memory of the file"):
+        read_state_dict(state_dicts.write(tmp_path / "file", {"one": array}, content))
+    content = state_dicts.state_dict({name: state_dicts.tensor(0, array) for name in ("tied", "to")})
+    assert len(read_state_dict(state_dicts.write(tmp_path / "file", {"one": array}, content))) == 2
+
+
 def test_files_that_are_none(tmp_path):
     path = tmp_path / "weights"
     with pytest.raises(DataFileError, match="no such file"):

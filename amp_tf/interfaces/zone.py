@@ -1,5 +1,6 @@
 """The charges around a QM region that a potential sees: whole molecules within a zone, at their nearest image, switched off at its edge."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,7 @@ from scipy.spatial import cKDTree
 
 from amp_tf.errors import InputError, SimulationError
 from amp_tf.models import Potential
+from amp_tf.models.ensemble import members_of
 from amp_tf.neighbours import shortest_images
 from amp_tf.systems import System
 
@@ -142,7 +144,7 @@ class Surroundings:
 
 
 def check_embeds(potential: Potential, name: object) -> None:
-    """Refuse a potential that cannot be embedded.
+    """Refuse a potential that cannot be embedded, and warn of one whose energy jumps where charges that have faded leave the zone.
 
     Args:
         potential: the potential.
@@ -153,6 +155,12 @@ def check_embeds(potential: Potential, name: object) -> None:
     """
     if not potential.embeds_charges or potential.mm_nodes:
         raise InputError(f"{name} does not embed charges; use a potential with -D or -P.")
+    if any(getattr(member, "sees_charges_of_zero", False) for member in members_of(potential)):
+        warnings.warn(
+            f"{name} is polarized by MM particles of any charge, even of none: energies jump where molecules enter or leave the zone; "
+            "train one with near_cutoff for dynamics.",
+            stacklevel=3,
+        )
 
 
 def compute_embedded(

@@ -53,8 +53,8 @@ class AMP(MessagePassingPotential):
         long_range_cutoff: of the direct polarization, with a smooth switch, angstrom (paper: 50, 30 for the clusters).
         n_long_range_weights: radial weights of the direct polarization (paper: 8).
         near_cutoff: with -D, MM particles closer than this polarize through the pair network, all others through their field, without a
-            cut-off (:class:`amp_tf.layers.NearFarPolarization`), angstrom; None: all through the pair network, as in the paper. 4 is a good
-            choice.
+            cut-off (:class:`amp_tf.layers.NearFarPolarization`), angstrom; None: all through the pair network, as in the paper, which sees
+            particles without charge too. 4 is a good choice.
         repulsion: add the screened repulsion of nuclei that are closer than the sum of their covalent radii (ZBL,
             :func:`amp_tf.ops.repulsion.zbl_energies`; it fades in smoothly down to half of that sum), a wall where no training data are.
         coefficient_scale: factor on the predicted coefficients c (paper: 1e-4, "for stability"; larger values learn sooner).
@@ -103,7 +103,7 @@ class AMP(MessagePassingPotential):
         self.repulsion, self.coefficient_scale = repulsion, float(coefficient_scale)
         self.norm_width = 0.01 * self.coefficient_scale if norm_width is None else float(norm_width)
         self._set_long_range(self.is_polarized)
-        self.sums_in_chunks = self.is_polarized and long_range_partners == "mm" and near_cutoff is None
+        self.sums_in_chunks = self.sees_charges_of_zero
         longest = 2.0 * max(covalent_radii[number] for number in self._element_numbers)
         require(not repulsion or longest <= self.cutoff, f"repulsion reaches {longest:.2f} angstrom; choose a cutoff of at least that.")
         self._make_layers()
@@ -216,6 +216,11 @@ class AMP(MessagePassingPotential):
     def is_polarized(self) -> bool:
         """Whether Eq. 10 applies: with -D and multipoles of order 1 or higher."""
         return self.direct_polarization and self.max_order >= 1
+
+    @property
+    def sees_charges_of_zero(self) -> bool:
+        """Whether MM particles without charge polarize too, as the network of Eq. 10 sees that they are there."""
+        return self.is_polarized and self.long_range_partners == "mm" and self.near_cutoff is None
 
     def _long_range_edges(self, graph: MolecularGraph) -> Edges:
         smooth = self.message_cutoff == "smooth"

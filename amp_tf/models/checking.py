@@ -72,10 +72,12 @@ class Checked:
         """
         trained = self.provenance.get("total_charges", [0.0])
         known = [0.0, *trained]
-        require(
-            self.sees_total_charge or all(np.any(np.isclose(system.total_charge, known)) for system in systems),
-            "this model does not see the total charge; leave it at 0, or use pairwise_coulomb=True (-P).",
-        )
+        for number, system in enumerate(systems):
+            with naming(f"system {number}", len(systems) > 1):
+                require(
+                    self.sees_total_charge or bool(np.any(np.isclose(system.total_charge, known))),
+                    "this model does not see the total charge; leave it at 0, or use pairwise_coulomb=True (-P).",
+                )
 
     def warn_of_ranges(self, systems: Sequence[System]) -> None:
         """Warn, once of geometries and once of charges, of the first system outside the training data, where the provenance tells these."""

@@ -15,6 +15,7 @@ from amp_tf.models.ranges import training_molecule
 from amp_tf.models.settings import require
 from amp_tf.ops import safe
 from amp_tf.systems import System
+from amp_tf.targets import DIPOLE_MOMENT
 
 SAME = (
     "elements", "cutoff", "message_cutoff", "target", "target_unit", "compute_dtype", "far_from", "near_cutoff", "mm_nodes", "mm_types",
@@ -52,6 +53,7 @@ class Ensemble(Potential):
             all(type(member).compute_systems is Potential.compute_systems for member in members),
             f"an ensemble of {type(members[0]).__name__} would lose its atomic dipoles; use its members one by one.",
         )
+        require(len(set(map(id, members))) == len(members), "an ensemble has one potential twice; give different ones.")
         first = members[0]
         for member in members[1:]:
             differing = [name for name in SAME if getattr(member, name, None) != getattr(first, name, None)]
@@ -78,6 +80,11 @@ class Ensemble(Potential):
     def predicts_targets(self) -> bool:
         """As its members."""
         return self._of_targets
+
+    @property
+    def _without_mean(self) -> tuple[str, ...]:
+        """Properties that members learn with either sign: multipoles, and of dipole moments, which are absolute values, charges."""
+        return ("multipoles", "charges", "dipole") if self.target == DIPOLE_MOMENT else ("multipoles",)
 
     @property
     def expands(self) -> bool:
@@ -108,7 +115,7 @@ class Ensemble(Potential):
         """The means of the members' terms and of the properties that all of them give."""
         found = [member.energy_terms(graph) for member in self.members]
         terms = {name: sum(terms[name] for terms, _ in found) / len(found) for name in found[0][0]}
-        names = [name for name in found[0][1] if all(name in properties for _, properties in found)]
+        names = [name for name in found[0][1] if all(name in properties for _, properties in found) and name not in self._without_mean]
         return terms, {name: _mean([properties[name] for _, properties in found]) for name in names}
 
     def with_gradients(
@@ -116,7 +123,7 @@ class Ensemble(Potential):
     ) -> dict[str, Any]:
         """As :meth:`Potential.with_gradients`, with the standard deviations of :data:`SPREAD`."""
         found = [member.with_gradients(graph, training, names=names) for member in self.members]
-        keys = [key for key in found[0] if all(key in result for result in found)]
+        keys = [key for key in found[0] if all(key in result for result in found) and key not in self._without_mean]
         mean = {key: _mean([result[key] for result in found]) for key in keys}
         of_elements = ops.matmul(self.one_hot(graph), ops.transpose(ops.convert_to_tensor(self._shifts, dtype=self.compute_dtype)))
         shifts = safe.segment_sum(of_elements, graph.system, ops.shape(graph.total_charge)[0])

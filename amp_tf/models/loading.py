@@ -59,11 +59,12 @@ def load_potential(path: Path | str, dtype: str | None = None) -> Potential:
     model, settings = SAVED[config["class_name"]], config["config"]
     try:
         n_held = _count_weights(path)
-        sizes = {name: settings[name] for name in SIZES if name in settings}
-        if sizes:  # an ensemble has those of its members, which check them
+        parts = [member["config"] for member in settings["members"]] if "members" in settings else [settings]
+        all_sizes = [{name: part[name] for name in SIZES if name in part} for part in parts]
+        for sizes in filter(None, all_sizes):
             check_sizes(**sizes)
-        if sizes and least_weights(**sizes) > n_held:
-            raise ValueError(f"its sizes {sizes} do not fit the {n_held} weights that it holds")
+        if sum(least_weights(**sizes) for sizes in all_sizes if sizes) > n_held:
+            raise ValueError(f"its sizes {', '.join(map(str, all_sizes))} do not fit the {n_held} weights that it holds")
         potential = model.from_config(settings)
         if potential.count_params() != n_held:
             raise ValueError(f"it holds {n_held} weights, not {potential.count_params()}")

@@ -11,6 +11,7 @@ from amp_tf.graph import MolecularGraph
 from amp_tf.layers.edges import Edges, joined, make_edges
 from amp_tf.models.message_passing_potential import MessagePassingPotential
 from amp_tf.models.settings import require
+from amp_tf.systems import naming
 from amp_tf.targets import DIPOLE_MOMENT
 
 CHARGE_TOLERANCE = 1e-4
@@ -100,14 +101,15 @@ class NodePotential(MessagePassingPotential):
 
     def check_systems(self, systems):
         """As :meth:`Potential.check_systems`; refuses MM particles of unknown type."""
-        for system in systems if self.mm_nodes else ():
+        for number, system in enumerate(systems) if self.mm_nodes else ():
             off = np.min(np.abs(system.mm_charges[:, None] - np.array(self.mm_types)), axis=1, initial=np.inf)
             unknown = np.unique(system.mm_charges[off > CHARGE_TOLERANCE])
-            require(
-                not len(unknown),
-                f"the model knows MM particles of charge {', '.join(f'{charge:g}' for charge in self.mm_types)} e, "
-                f"not {', '.join(f'{charge:g}' for charge in unknown[:5])}; train one with these mm_types.",
-            )
+            with naming(f"system {number}", len(systems) > 1):
+                require(
+                    not len(unknown),
+                    f"the model knows MM particles of charge {', '.join(f'{charge:g}' for charge in self.mm_types)} e, "
+                    f"not {', '.join(f'{charge:g}' for charge in unknown[:5])}; train one with these mm_types.",
+                )
         super().check_systems(systems)
 
     def get_config(self) -> dict[str, Any]:

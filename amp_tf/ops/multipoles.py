@@ -197,9 +197,8 @@ def traceless_basis(order: int) -> np.ndarray:
 @lru_cache
 def _monomials_to_traceless(order: int) -> np.ndarray:
     """[n_monomials, 3**order]: the projection of the k-fold product, whose component (i1 … ik) is the monomial r_i1 … r_ik."""
-    exponents = monomial_exponents(order)
-    projector = traceless_basis(order) @ traceless_basis(order).T
-    matrix = np.zeros((len(exponents), 3**order))
-    for row, index in enumerate(product(range(3), repeat=order)):
-        matrix[exponents.index(tuple(index.count(axis) for axis in range(3)))] += projector[row]
-    return matrix
+    exponents, basis = monomial_exponents(order), traceless_basis(order)
+    rows = [exponents.index(tuple(index.count(axis) for axis in range(3))) for index in product(range(3), repeat=order)]
+    summed = np.zeros((len(exponents), basis.shape[1]))
+    np.add.at(summed, rows, basis)
+    return summed @ basis.T  # the projector, 9**order numbers, is not formed

@@ -336,6 +336,13 @@ def test_virtual_sites_of_qm_molecules_lose_their_charge(path, given):
     assert evaluate(mixed, moved) == pytest.approx(evaluate(mixed, positions), abs=1e-3)
 
 
+def test_polarization_that_does_not_fade_is_told(tmp_path):
+    """Eq. 10 sees that a particle is there, whatever its charge."""
+    plain = save(tmp_path / "plain.keras", near_cutoff=None)
+    with pytest.warns(UserWarning, match="energies jump where molecules enter or leave the zone; train one with near_cutoff"):
+        make_mixed_system(*water_box()[:2], range(3), plain)
+
+
 def test_complaints_of_openmm_are_sentences():
     system = copy.deepcopy(water_box()[1])
     system.setDefaultPeriodicBoxVectors(*np.eye(3))

@@ -264,6 +264,15 @@ def test_charges_of_zero_may_stand_on_an_atom(model):
         np.testing.assert_array_equal(found["mm_gradients"][-1], 0.0)
 
 
+def test_polarization_among_the_atoms_sees_the_total_charge():
+    """Its charges sum to that, also without -P."""
+    settings = {"n_layers": 1, "n_features": 4, "direct_polarization": True, "long_range_partners": "qm", "coefficient_scale": 1.0}
+    model = amp_tf.AMP(("H", "O"), 1, provenance={"total_charges": [-1.0]}, **settings)
+    assert model.sees_total_charge
+    with pytest.raises(InputError, match="trained on total charges of -1 e, not 0 e"):
+        model.compute(*WATER)
+
+
 def test_dipoles_are_about_the_centroid():
     near, far = (EMBEDDED.compute(WATER[0], WATER[1] + shift, total_charge=1.0) for shift in (0.0, 1e6))
     np.testing.assert_allclose(far["dipole"], near["dipole"], atol=1e-4)

@@ -1,5 +1,7 @@
 """Several potentials as one: means, spread, one file, and what cannot be joined."""
 
+import json
+import zipfile
 from pathlib import Path
 
 import keras
@@ -124,6 +126,32 @@ def test_what_differs_is_refused(second, sentence):
         amp_tf.Ensemble([member(0), second()])
     with pytest.raises(InputError, match="two potentials or more"):
         amp_tf.Ensemble([member(0)])
+    with pytest.raises(InputError, match="one potential twice"):
+        amp_tf.Ensemble([member(0)] * 2)
+
+
+def test_of_dipole_moments_charges_have_no_mean():
+    """Members learn them with either sign, as their moment is an absolute value."""
+    settings = {"target": "mu", "direct_polarization": False, "pairwise_coulomb": False}
+    found = amp_tf.Ensemble([member(seed, **settings) for seed in (0, 1)]).compute(WATER.atomic_numbers, WATER.positions)
+    assert {"mu", "energy_std", "unit"} >= set(found)
+    assert not {"charges", "dipole", "charges_std"} & set(found)
+
+
+def test_sizes_of_members_that_do_not_fit_the_weights_take_no_memory(members, tmp_path, monkeypatch):
+    path = tmp_path / "ensemble.keras"
+    amp_tf.Ensemble(members).save(path)
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    config = json.loads(parts["config.json"])
+    for one in config["config"]["members"]:
+        one["config"]["n_features"] = 400
+    monkeypatch.setattr(amp_tf.AMP, "__init__", None)  # no member may be made
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in (parts | {"config.json": json.dumps(config).encode()}).items():
+            archive.writestr(name, content)
+    with pytest.raises(DataFileError, match="do not fit the 588"):
+        amp_tf.load_potential(path)
 
 
 def test_the_commands(members, tmp_path):
