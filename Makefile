@@ -3,6 +3,8 @@ PYTHON ?= python3
 OLDEST_PYTHON ?= $(shell for python in python3.10 python3.11 python3; do $$python -c '' 2>/dev/null && command -v $$python && break; done)
 PRESET ?= laptop
 PYTEST_OPTIONS ?=
+REPRODUCTIONS := $(subst _,-,$(basename $(notdir $(wildcard $(addprefix reproductions/,figure*.py table*.py orders.py dynamics.py dipeptide.py \
+  interfaces.py amp_bms.py physnet.py physnet_[tsmq]*.py)))))
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
@@ -34,6 +36,7 @@ help:
 	@echo "make dataset-water-clusters   build the water clusters' minima and reference data anew (ENGINE=psi4 or pyscf)"
 	@echo "make dataset-uracil      QM/MM data of uracil in water (likewise -retinoic-acid, -sam-cysteine; PRESET and ENGINE=xtb or pyscf)"
 	@echo "make dataset-qm9         QM9, fetched and converted for Table 3"
+	@echo "make clean               remove environments and what is built; runs/, with its data and trainings, stays"
 	@echo "make benchmark           time of energies, gradients and training steps beside the matrix-product limit"
 	@echo "make install             the virtual environment .venv alone"
 
@@ -53,7 +56,7 @@ reproduce-study: $(INSTALLED)
 	$(BIN)/python -m reproductions.study $(OPTIONS)
 
 reproduce-%: $(INSTALLED)
-	@test -f reproductions/$(subst -,_,$*).py || { echo "error: there is no reproduction '$*'; there are: $$(cd reproductions && ls figure*.py table*.py orders.py dynamics.py dipeptide.py interfaces.py amp_bms.py physnet.py physnet_[tsmq]*.py 2>/dev/null | sed 's/\.py//; s/_/-/' | tr '\n' ' ')"; exit 1; }
+	@test -n "$(filter $*,$(REPRODUCTIONS))" || { echo "error: there is no reproduction '$*'; there are: $(REPRODUCTIONS)"; exit 1; }
 	$(BIN)/python -m reproductions.$(subst -,_,$*) --preset $(PRESET) $(OPTIONS)
 
 lint: $(INSTALLED)
@@ -110,5 +113,6 @@ lock: $(INSTALLED)
 	$(BIN)/pip install --quiet --disable-pip-version-check uv
 	$(BIN)/uv pip compile --universal --python-version 3.10 --extra reference --extra cluster --extra tensorboard --extra docs --extra dev --no-header --no-annotate --output-file requirements.lock setup.cfg
 
+# runs/, hours of data and training, stays
 clean:
-	rm -rf .venv .venv-oldest runs build dist *.egg-info .pytest_cache .ruff_cache
+	rm -rf .venv .venv-oldest build dist *.egg-info .pytest_cache .ruff_cache runs/docs

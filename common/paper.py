@@ -4,9 +4,6 @@ Source: M. Thürlemann and S. Riniker, "Anisotropic Message Passing: Graph Neura
 ICLR 2023. Tables by their numbers there; units as in the tables.
 """
 
-N_PARAMETERS_AMP3_QM9 = 1_153_793
-"""Trainable parameters of the 4-layer AMP(3) for the five elements of QM9 (A.6)."""
-
 FIGURE_2A_TEST_MAE = {"AMP(1)": 0.32, "AMP(2)": 0.05}
 """J/mol, fully connected water dimer (section 4.1). For panels B and C the paper draws curves and states no number."""
 
@@ -115,6 +112,3 @@ TABLE_8 = {
     "GNN-P": (1.76, 1.49, 0.68, 0.73, 0.05, 0.97, 0.95, 1.29, 1.61, 1.95, 2.22, 2.74, 3.21, 3.78, 3.86),
 }
 """Gradient MAE of the water clusters by size, kJ/mol/angstrom (the lower panel of Figure 3)."""
-
-SECTION_4_3_INFERENCE_MS = 10.0
-"""Energy, QM and MM gradients of uracil with 1 490 MM particles, three-layer AMP(3)-DP, NVIDIA Titan V."""

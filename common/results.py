@@ -81,9 +81,9 @@ def commit() -> str:
     """The commit of the working tree, marked where tracked files differ from it; ``unknown`` outside a checkout."""
     try:
         name = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
-        code = ["amp_tf", "common", "datasets", "reproductions/*.py"]
+        code = ["amp_tf", "common", "datasets", "reproductions/*.py", "benchmarks/*.py"]
         changed = subprocess.run(
-            ["git", "status", "--porcelain", "--", *code], cwd=ROOT, capture_output=True, text=True, check=True
+            ["git", "status", "--porcelain", "--untracked-files=no", "--", *code], cwd=ROOT, capture_output=True, text=True, check=True
         ).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return "unknown"

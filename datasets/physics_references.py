@@ -4,6 +4,7 @@
 """
 
 import datetime
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,7 @@ from scipy.spatial.transform import Rotation
 
 from amp_tf import units
 from amp_tf.command import run_command
-from amp_tf.errors import EngineError
+from amp_tf.errors import EngineError, InputError
 from amp_tf.files import whole_file, write_text
 from amp_tf.physics.molecules import cyclobutadiene, diatomic, heavy_bonds, of_collection, side_of_bond, stretched, turned, water
 from amp_tf.physics.references import BOND_LENGTHS
@@ -247,13 +248,19 @@ def curves_command(
     import pyscf
 
     known, parts = curves(), Parts(folder, {"pyscf": pyscf.__version__})
+    if unknown := sorted(set(names or ()) - set(known)):
+        raise InputError(f"there is no curve {unknown[0]!r}; there are {', '.join(known)}.")
     chosen = {name: known[name] for name in (names or known)}
-    tasks = {f"{name.replace('/', '_')}_{number}": task for name, of in chosen.items() for number, task in enumerate(of["tasks"])}
+    names_of = {
+        name: [f"{name.replace('/', '_')}_{hashlib.sha256(repr(task).encode()).hexdigest()[:12]}" for task in of["tasks"]]
+        for name, of in chosen.items()
+    }
+    tasks = {part: task for name, of in chosen.items() for part, task in zip(names_of[name], of["tasks"], strict=True)}
     run_all(tasks, compute, parts, workers, "points")
     path = DATA / "references.json"
     record = json.loads(path.read_text()) if path.is_file() else {"curves": {}}
     for name, of in chosen.items():
-        found = [parts[f"{name.replace('/', '_')}_{number}"] for number in range(len(of["tasks"]))]
+        found = [parts[part] for part in names_of[name]]
         for number, point in enumerate(found):
             if "failure" in point:
                 typer.echo(f"{name}, point {number}: {point['failure']}")

@@ -25,7 +25,7 @@ from amp_tf.data.frames import as_reference_data
 from amp_tf.data.hdf5 import content_sha256, read_reference_data, write_reference_data
 from amp_tf.data.reference_data import FrameGroup, Provenance, ReferenceData
 from amp_tf.errors import InputError
-from amp_tf.files import check_outputs
+from amp_tf.files import check_outputs, locked
 from amp_tf.simulation.solutes import PAPER_SOLUTES, Solute, check_shell, lennard_jones, solute_by_name, solute_from_smiles, solute_from_xyz
 from datasets.engines import EMBEDDING_ENGINES, Calculation, CalculationError, EmbeddingEngine, XTBEngine
 from datasets.for_dynamics import HIGHEST_ENERGY, frames_for_dynamics
@@ -107,8 +107,24 @@ def sample(
 
     Returns:
         The sha256 of the file's content, and a line for every frame that failed and is left out.
+
+    Raises:
+        InputError: if another process samples into the same file, or it is of other settings.
+        AmpTFError: if it was interrupted or the engine failed; says how to go on.
     """
     check_outputs([output])
+    with locked(_trajectory_folder(output)):
+        return _sample(output, solute, engine, sampling, workers, command, box, dask, for_dynamics)
+
+
+def _trajectory_folder(output: Path) -> Path:
+    return output.with_name(f"{output.name}.trajectory")
+
+
+def _sample(
+    output: Path, solute: Solute, engine: EmbeddingEngine, sampling: Sampling, workers: int, command: str, box: float | None,
+    dask: str | None, for_dynamics: bool,
+) -> tuple[str, list[str]]:  # fmt: skip
     if not solute.name or "/" in solute.name:
         raise InputError(f"the name {solute.name!r} must be a word without '/'; it names the group of the file.")
     lennard_jones(solute)  # complains about an element without parameters before any work
@@ -117,9 +133,7 @@ def sample(
     driver = XTBEngine(engine.method, n_threads=engine.n_threads, keep_orbitals=True) if isinstance(engine, XTBEngine) else engine
     solute, energy, charges = relaxed(solute, engine)
     record = sampling_record(sampling, box) | method | {"solute": solute_identity(start)}
-    trajectory = Trajectory(
-        solute, charges, driver, sampling, Parts(output.with_name(f"{output.name}.trajectory"), record), box, joblib.cpu_count()
-    )
+    trajectory = Trajectory(solute, charges, driver, sampling, Parts(_trajectory_folder(output), record), box, joblib.cpu_count())
     trajectory.run()
     of_kinds = {solute.name: trajectory.calculations()}
     if for_dynamics:
@@ -155,7 +169,7 @@ def relabel(
     source: ReferenceData, output: Path, engine: EmbeddingEngine, workers: int, command: str, dask: str | None = None
 ) -> tuple[str, list[str]]:
     """The geometries of ``source`` with the labels of another method; energies relative to the isolated molecule in its first frame (the
-    first that did not fail).
+    first that did not fail), one zero for all groups of one composition and charge.
 
     Returns:
         As :func:`sample`.
@@ -191,10 +205,12 @@ def relabel(
             )  # fmt: skip
     together = {name: calculation for calculations in of_groups.values() for name, calculation in calculations.items()}
     results, failures = label_all(together, engine, parts, workers, dask)
-    groups, references = [], {}
+    groups, references, zeros = [], {}, {}
     for group, calculations in of_groups.items():
         if good := [name for name in calculations if name in results]:
-            references[group] = float(results[good[0]]["isolated_energy"])
+            first = calculations[good[0]]
+            molecule = (*np.sort(first.atomic_numbers).tolist(), first.charge)
+            references[group] = zeros.setdefault(molecule, float(results[good[0]]["isolated_energy"]))
             groups.append(make_group(group, [calculations[name] for name in good], [results[name] for name in good], references[group]))
     old = source.provenance
     provenance = Provenance(
@@ -203,8 +219,8 @@ def relabel(
         level_of_theory=engine.level_of_theory,
         builder_command=command,
         random_seed=old.random_seed,
-        energy_reference="the isolated molecule in the geometry of the first frame of its group; the charges' energy among themselves "
-        "and all Lennard-Jones terms are left out",
+        energy_reference="the isolated molecule in the geometry of its first frame; the charges' energy among themselves and all "
+        "Lennard-Jones terms are left out",
         settings={
             "geometries_sha256": source.sha256,
             "geometries_level_of_theory": old.level_of_theory,
@@ -268,7 +284,11 @@ DASK = Annotated[str | None, typer.Option(help="Address of a Dask scheduler whos
 def sample_command(
     name: Annotated[str, typer.Argument(help=f"{', '.join(PAPER_SOLUTES)}; with --smiles or --xyz the name of your own.")],
     output: Annotated[
-        Path | None, typer.Option(help="The HDF5 file; runs/NAME.h5 by default. OUTPUT.trajectory and OUTPUT.parts beside it are kept.")
+        Path | None,
+        typer.Option(
+            help="The HDF5 file; runs/NAME.h5 by default, for dynamics runs/NAME-dynamics.h5. OUTPUT.trajectory and OUTPUT.parts beside "
+            "it are kept."
+        ),
     ] = None,
     frames: Annotated[int | None, typer.Option(min=1, help="Snapshots; by default what the preset asks for.")] = None,
     preset: Annotated[str, typer.Option(help="laptop or paper: the snapshots that Tables 1 and 2 ask for.")] = "laptop",
@@ -312,7 +332,7 @@ def sample_command(
         settings = Sampling(
             number, stride, zone=zone, temperature=temperature, equilibration=equilibration, qm_equilibration=qm_equilibration, seed=seed
         )
-        file = output or Path("runs") / f"{name}.h5"
+        file = output or Path("runs") / f"{name}{'-dynamics' if for_dynamics else ''}.h5"
         check_outputs([file], {"the solute": xyz})
         return file, *sample(
             file, solute, make_engine(engine, method, basis, threads), settings, workers, _command(), box, dask, for_dynamics

@@ -8,9 +8,6 @@ from matplotlib.ticker import NullFormatter
 
 from figures.style import COLORS, plain_numbers, save
 
-PUBLISHED = 110_000
-"""Training molecules of the paper."""
-
 
 def draw(result: dict[str, Any], folder: Path | None = None) -> list[Path]:
     """Draw ``table3.<preset>.json``; nothing where there is no curve."""

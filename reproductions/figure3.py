@@ -27,7 +27,7 @@ from reproductions.cluster_tables import (
 )
 from reproductions.entry import run_reproduction
 from reproductions.folders import AT_ONCE, RESULTS, RUNS, read_result
-from reproductions.water_clusters import data_file, differs, now, outcomes
+from reproductions.water_clusters import PRESETS, data_file, differs, now, outcomes
 
 Retrain = Annotated[bool, typer.Option(envvar="RETRAIN", help="Do not use the weights that ship; go on with the runs in runs/.")]
 PresetName = Annotated[str, typer.Option("--preset", help="smoke, laptop or paper.")]
@@ -38,7 +38,8 @@ def reproduce(preset: str, retrain: bool = False, results: Path = RESULTS, runs:
     started = now()
     found, data = outcomes(preset, retrain, runs), read_reference_data(data_file(preset, runs))
     rows = error_rows(found, data) + distance_rows(found, data) + size_rows(found) + term_rows(found, data)
-    return write_result("figure3", preset, rows, started, results, seeds=[0], data=data_record(), differs=differs(preset))
+    seeds = {model: list(PRESETS[preset].seeds_of(model)) for model in PRESETS[preset].sizes}
+    return write_result("figure3", preset, rows, started, results, seeds=seeds, data=data_record(), differs=differs(preset))
 
 
 def reproduce_table(

@@ -82,7 +82,7 @@ def examine(name: str, peer: Peer, preset: str, output: Path, runs: Path = RUNS)
         python = environment(peer.environment, of_peer) if peer.environment else Path(sys.executable)
     except (OSError, ValueError) as error:  # InputError is one, and what venv raises for a link
         return f"{name}: skipped; {error}"
-    path = output / f"{name}.json"
+    path = output / (f"{name}.json" if preset == "standard" else f"{name}.{preset}.json")
     words = ["check-physics", peer.target, "--preset", preset, "--json", str(path), *peer.options]
     circumstances = {"preset": preset, "commit": commit()}
     finished = subprocess.run([str(python), "-m", "amp_tf.cli", *words], cwd=ROOT, check=False)

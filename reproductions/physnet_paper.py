@@ -3,8 +3,6 @@
 Mean absolute errors: the mean of five runs, and of the ensemble of these.
 """
 
-KCAL = "kcal/mol"
-
 QM9 = {50_000: (0.30, 0.24), 100_000: (0.19, 0.14), 110_426: (0.19, 0.14)}
 """Table 3: energies by the number of molecules for training and validation."""
 

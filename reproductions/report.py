@@ -99,7 +99,7 @@ def read(path: Path) -> dict[str, Any]:
     """
     if not path.is_file():
         raise SystemExit(
-            f"error: {path} is missing; make it with make reproduce-{path.name.partition('.')[0]} RETRAIN=1 or make benchmark."
+            f"error: {path} is missing; make it with make reproduce-{re.split('[.-]', path.name)[0]} RETRAIN=1 or make benchmark."
         )
     return json.loads(path.read_text())
 

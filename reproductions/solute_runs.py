@@ -12,7 +12,7 @@ from amp_tf.data.reference_data import ReferenceData
 from amp_tf.errors import InputError
 from amp_tf.simulation.solutes import solute_by_name
 from common.solute_model import SOLUTES
-from datasets.qmmm_sampling import Sampling
+from datasets.qmmm_sampling import Sampling, sampling_record
 from datasets.qmmm_solutes import FRAMES, SHIPPED_FILE, make_engine, relabel, sample, spread
 from reproductions.folders import RUNS
 from reproductions.solutes import DFT, DFT_FRAMES, DFT_METHOD, LABELS, START, TITLES, Job, configuration, run_folder, start_of
@@ -70,10 +70,11 @@ def data_file(system: str, preset: str, files: Mapping[str, Path], runs: Path = 
     else:
         n_frames, n_found = FRAMES[preset][name], 0
         if found is not None:
-            if "left_out" not in settings or "water" not in settings:
-                raise InputError(
-                    f"{path} was not made by datasets.qmmm_solutes sample; give it as --data {system}={path}, or move it away."
-                )
+            wanted = sampling_record(Sampling(n_frames), None)
+            other = sorted(key for key, value in wanted.items() if settings.get(key) != value)
+            if "left_out" not in settings or other or len(found.groups) > 1:
+                what = f" ({', '.join(other)})" if other else ", one group of snapshots"
+                raise InputError(f"{path} was not sampled as the tables ask for{what}; give it as --data {system}={path}, or move it away.")
             n_found = len(found) + len(settings["left_out"])
         if n_found >= n_frames:
             return path

@@ -87,7 +87,8 @@ def differs(preset: str, data: Mapping[str, dict[str, Any]]) -> str:
         origin = record["level_of_theory"]
         if record["ours"]:
             of_dynamics = f"{theory} " if (theory := record.get("geometries")) else ""
-            origin += f" from our own {of_dynamics}QM/MM dynamics in SPC/E water, every molecule with an atom within 14 angstrom embedded"
+            origin += f" from our own {of_dynamics}QM/MM dynamics in SPC/E water, every molecule with an atom within {record['zone']:g} "
+            origin += "angstrom embedded"
         systems.setdefault(origin, []).append(system)
     origins = "; ".join(f"{', '.join(names)}: {origin}" for origin, names in systems.items())
     for system, record in data.items():
@@ -121,7 +122,9 @@ def data_record(data: ReferenceData) -> dict[str, Any]:
     provenance = data.provenance
     settings = provenance.settings.get("data_settings", provenance.settings)  # of the frames that ship, or of the data
     geometries = {"geometries": theory} if (theory := settings.get("geometries_level_of_theory")) else {}
-    return geometries | {
+    sampled = settings.get("geometries_settings", settings)
+    zone = {"zone": float(sampled["zone"])} if "zone" in sampled else {}
+    return geometries | zone | {
         "file": Path(data.source).name, "sha256": data.sha256, "level_of_theory": provenance.level_of_theory,
         "engine": f"{provenance.engine} {provenance.engine_version}", "builder_command": provenance.builder_command,
         "formulas": sorted({str(Symbols(group.qm_atomic_numbers).get_chemical_formula("hill")) for group in data.groups}),

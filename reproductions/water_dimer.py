@@ -83,7 +83,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run gives: errors in J/mol, energies of all angles in kJ/mol relative to the mean of the training set."""
+    """What a run gives: errors in J/mol, interaction energies of all angles in kJ/mol."""
 
     run: Run
     test_mae: float

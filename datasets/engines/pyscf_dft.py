@@ -1,6 +1,10 @@
 """Density functional theory with PySCF (https://pyscf.org), density-fitted, with all gradients in the field of point charges."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
+from ase.data import chemical_symbols
 
 from amp_tf import units
 from amp_tf.errors import EngineError
@@ -13,7 +17,7 @@ class PySCFDFTEngine(EmbeddingEngine):
 
     Args:
         method: exchange-correlation functional by PySCF's name, such as ``"pbe"`` or ``"b3lyp"``.
-        basis: such as ``"def2-svp"``; PySCF chooses its density-fitting companion.
+        basis: such as ``"def2-svp"``, with the effective core potentials that belong to it; PySCF chooses its density-fitting companion.
         n_threads: of one calculation.
     """
 
@@ -46,24 +50,23 @@ class PySCFDFTEngine(EmbeddingEngine):
 
     def _converged(self, pyscf, calculation: Calculation, orbital_gradient: float):
         """The self-consistent field of a calculation, to an energy within 1e-10 hartree and this orbital gradient."""
-        try:
+        with _sentences():
             places = zip(calculation.atomic_numbers, calculation.positions_bohr, strict=True)
             atoms = [(int(number), tuple(place)) for number, place in places]
-            molecule = pyscf.M(atom=atoms, unit="Bohr", basis=self.basis, charge=calculation.charge, verbose=0)
+            cores = core_potentials(pyscf, self.basis, calculation.atomic_numbers)
+            molecule = pyscf.M(atom=atoms, unit="Bohr", basis=self.basis, ecp=cores, charge=calculation.charge, verbose=0)
             state = pyscf.dft.RKS(molecule, xc=self.method).density_fit()
             if _has_field(calculation):
                 state = pyscf.qmmm.mm_charge(state, calculation.mm_positions_bohr, np.asarray(calculation.mm_charges), unit="Bohr")
             state.conv_tol, state.conv_tol_grad = 1e-10, orbital_gradient
             state.kernel()
-        except (KeyError, RuntimeError, ValueError) as error:
-            raise EngineError(f"PySCF: {' '.join(str(error).split())[:300]}; check functional, basis and charge.") from error
         if not state.converged:
             raise CalculationError(f"PySCF: {self.level_of_theory} did not converge; look at the geometry.")
         return state
 
     def embedded(self, calculation: Calculation) -> EmbeddedResult:
         pyscf = self._import()
-        with pyscf.lib.with_omp_threads(self.n_threads):
+        with pyscf.lib.with_omp_threads(self.n_threads), _sentences():
             state = self._converged(pyscf, calculation, 1e-6)
             density = state.make_rdm1()
             gradients = state.nuc_grad_method()
@@ -75,6 +78,26 @@ class PySCFDFTEngine(EmbeddingEngine):
         per_length = units.HARTREE / units.BOHR
         energy, gradients = float(state.e_tot) * units.HARTREE, (qm_gradients * per_length, mm_gradients * per_length)
         return EmbeddedResult(energy, *gradients, np.asarray(charges), dipole * units.BOHR)
+
+
+def core_potentials(pyscf, basis: str, atomic_numbers: np.ndarray) -> dict[str, list]:
+    """The effective core potentials of a basis by element, of those that have one: without it the basis would lack its core."""
+    symbols = {chemical_symbols[number] for number in atomic_numbers}
+    found = {symbol: pyscf.gto.basis.load_ecp(basis, symbol) for symbol in sorted(symbols)}
+    return {symbol: potential for symbol, potential in found.items() if potential}
+
+
+@contextmanager
+def _sentences() -> Iterator[None]:
+    """PySCF's own errors as one sentence; those of linear algebra are of one geometry."""
+    try:
+        yield
+    except EngineError:
+        raise
+    except np.linalg.LinAlgError as error:
+        raise CalculationError(f"PySCF: {' '.join(str(error).split())[:300]}; look at the geometry.") from error
+    except (KeyError, RuntimeError, ValueError) as error:
+        raise EngineError(f"PySCF: {' '.join(str(error).split())[:300]}; check functional, basis and charge.") from error
 
 
 def _has_field(calculation: Calculation) -> bool:

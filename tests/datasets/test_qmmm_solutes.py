@@ -16,10 +16,12 @@ from amp_tf import units
 from amp_tf.data.hdf5 import read_reference_data
 from amp_tf.data.reference_data import ReferenceData
 from amp_tf.errors import AmpTFError, EngineError, InputError
+from amp_tf.files import locked
 from amp_tf.simulation import water_box
 from amp_tf.simulation.solutes import Solute, bonds, lennard_jones, solute_by_name, solute_from_smiles, solute_from_xyz
 from datasets import qmmm_solutes
 from datasets.engines import Calculation, CalculationError, EmbeddedResult, EmbeddingEngine, PySCFDFTEngine, XTBEngine
+from datasets.engines.pyscf_dft import core_potentials
 from datasets.parts import Parts
 from datasets.qmmm_sampling import Sampling, Trajectory, embedded_zone, relaxed, sampling_record
 from datasets.water_dimer import MONOMER_NUMBERS, monomer_positions
@@ -368,6 +370,34 @@ def test_relabel_computes_the_same_geometries_anew(sampled, tmp_path):
     np.testing.assert_array_equal(new.groups[0].qm_positions, source.groups[0].qm_positions)
     np.testing.assert_allclose(np.diff(new.groups[0].energies), np.diff(source.groups[0].energies), atol=1e-2)
     assert new.provenance.settings["geometries_sha256"] == source.sha256
+
+
+def test_groups_of_one_molecule_have_one_zero(sampled, tmp_path):
+    """As snapshots and distorted frames of it have."""
+    source = read_reference_data(sampled[0])
+    (group,) = source.groups
+    parts = [replace(group.subset(np.array(numbers)), name=name) for name, numbers in {"late": [2, 3], "early": [0, 1]}.items()]
+    qmmm_solutes.relabel(replace(source, groups=tuple(parts)), tmp_path / "new.h5", PointChargeEngine(), 1, "test")
+    found = read_reference_data(tmp_path / "new.h5")
+    references = found.provenance.settings["reference_energies_kj_per_mol"]
+    assert references["late"] == references["early"]
+    energies = {of.name: of.energies for of in found.groups}
+    together = np.concatenate([energies["early"], energies["late"]])
+    np.testing.assert_allclose(np.diff(together), np.diff(group.energies[:4]), rtol=1e-6)
+
+
+def test_one_process_at_a_time_samples_into_a_file(tmp_path):
+    solute = qmmm_solutes.solute_by_name("uracil")
+    with locked(tmp_path / "o.h5.trajectory"), pytest.raises(InputError, match="is in use by another run"):
+        qmmm_solutes.sample(tmp_path / "o.h5", solute, PointChargeEngine(), Sampling(2), 1, "test")
+
+
+def test_heavy_elements_have_the_core_potentials_of_their_basis():
+    """Hydrogen iodide has its bond of 1.61 angstrom; without them its energy knows no minimum."""
+    engine = PySCFDFTEngine()
+    energies = [engine.energy(Calculation(np.array([53, 1]), np.array([[0.0, 0, 0], [0, 0, bond]]))) for bond in (1.4, 1.62, 1.9)]
+    assert energies[1] < min(energies[0], energies[2])
+    assert core_potentials(engine._import(), "def2-svp", np.array([1, 17])) == {}
 
 
 def test_relabel_takes_frames_that_are_spread_evenly(sampled, tmp_path):
