@@ -383,7 +383,7 @@ def test_groups_of_one_molecule_have_one_zero(sampled, tmp_path):
     assert references["late"] == references["early"]
     energies = {of.name: of.energies for of in found.groups}
     together = np.concatenate([energies["early"], energies["late"]])
-    np.testing.assert_allclose(np.diff(together), np.diff(group.energies[:4]), rtol=1e-6)
+    np.testing.assert_allclose(np.diff(together), np.diff(group.energies[:4]), atol=1e-4)
 
 
 def test_one_process_at_a_time_samples_into_a_file(tmp_path):
