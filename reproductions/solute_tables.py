@@ -87,8 +87,8 @@ def differs(preset: str, data: Mapping[str, dict[str, Any]]) -> str:
         origin = record["level_of_theory"]
         if record["ours"]:
             of_dynamics = f"{theory} " if (theory := record.get("geometries")) else ""
-            origin += f" from our own {of_dynamics}QM/MM dynamics in SPC/E water, every molecule with an atom within {record['zone']:g} "
-            origin += "angstrom embedded"
+            origin += f" from our own {of_dynamics}QM/MM dynamics in SPC/E water"
+            origin += f", every molecule with an atom within {record['zone']:g} angstrom embedded" if "zone" in record else ""
         systems.setdefault(origin, []).append(system)
     origins = "; ".join(f"{', '.join(names)}: {origin}" for origin, names in systems.items())
     for system, record in data.items():

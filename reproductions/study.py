@@ -29,12 +29,12 @@ SIGNS = {PASS: "pass", WARN: "warn", FAIL: "**fail**", NOT_APPLICABLE: "–", IN
 
 
 def records(folder: Path = OUTPUT) -> dict[str, dict[str, Any]]:
-    """What ``make check-peers`` found, by name.
+    """What ``make check-peers`` found with its standard preset, by name.
 
     Raises:
         InputError: if there is nothing.
     """
-    found = {path.stem: read_record(path) for path in sorted(folder.glob("*.json"))}
+    found = {path.stem: read_record(path) for path in sorted(folder.glob("*.json")) if "." not in path.stem}
     if not found:
         raise InputError(f"{folder} has no results; make them with make check-peers.")
     return found

@@ -34,6 +34,11 @@ def test_the_command_prints_ratios(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(step_time, "MATRIX_SIZE", 200)
     monkeypatch.setattr(step_time, "median_time", lambda function, seconds=0: (function(), 1e-3)[1])
     step_time.main(dtype="float64", models="GNN", atoms="4")
+    assert "no result is written" in capsys.readouterr().out
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setattr(step_time, "MODELS", "GNN")
+    monkeypatch.setattr(step_time, "ATOMS", "4")
+    step_time.main(dtype="float64", models="GNN", atoms="4")
     output = capsys.readouterr().out
     assert "ratio" in output
     assert "GNN" in output

@@ -11,6 +11,7 @@ from amp_tf.errors import EngineError, InputError
 from datasets import qm9_like
 from datasets.engines import pyscf_qm9
 from datasets.engines.base import CalculationError
+from datasets.rotations import straightened
 from tests.data.test_qm9 import WATER, folder
 
 PUBLISHED = dict(zip(COLUMNS, WATER[1:], strict=True))
@@ -180,6 +181,24 @@ def test_a_response_without_convergence_fails_that_molecule(unsolvable, monkeypa
         pyscf_qm9.properties(numbers, START)
 
 
+def test_linear_molecules_are_put_on_their_line(monkeypatch):
+    """Before anything is computed of them."""
+    line = np.array([[0.0, 0.005, 0.0], [0.0, 0.0, 1.153], [0.0, 0.0, -1.07]])
+    seen = []
+
+    def converged(numbers, positions):
+        seen.append(positions)
+        raise CalculationError("far enough.")
+
+    monkeypatch.setattr(pyscf_qm9, "_optimized", lambda numbers, positions: positions)
+    monkeypatch.setattr(pyscf_qm9, "_converged", converged)
+    with pytest.raises(CalculationError, match="far enough"):
+        pyscf_qm9.properties(np.array([6, 7, 1]), line)
+    np.testing.assert_array_equal(seen[0], straightened(line))
+    assert not np.array_equal(seen[0], line)
+
+
+@pytest.mark.slow
 def test_noise_of_the_geometry_decides_nothing(water, monkeypatch):
     """Hydrogen cyanide bent by 0.005 angstrom, and water with its mirror planes broken: neither vibrations nor symmetry numbers change."""
     monkeypatch.setattr(pyscf_qm9, "_optimized", lambda numbers, positions: positions)

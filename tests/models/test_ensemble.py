@@ -48,6 +48,7 @@ def test_mean_and_spread_are_those_of_the_members(members):
         np.testing.assert_allclose(found[f"{name}_std"][1], np.std([result[name][0] for result in alone], axis=0), atol=1e-9)
 
 
+@pytest.mark.slow
 def test_far_charges_are_expanded_in_every_member(monkeypatch, random):
     monkeypatch.setattr("amp_tf.models.computing.EXPANDED", 10)
     members = [member(seed, near_cutoff=4.0) for seed in (0, 1)]

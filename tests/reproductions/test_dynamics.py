@@ -197,6 +197,7 @@ def test_a_run_that_stops_before_its_first_frame_came_nowhere(monkeypatch, tmp_p
 
     monkeypatch.setattr(dynamics_measures.Run, "run", stop)
     assert dynamics_measures._gas_run(tmp_path / "run", WEIGHTS / "laptop" / "AMP(2).keras", WATER, False, {}) == (False, 0.0)
+    (tmp_path / "run").mkdir()
     (tmp_path / "run" / "energies.csv").write_text(",".join(dynamics_measures.COLUMNS) + "\n100,0.05,1,1,2,1,300,nan,nan,1\n")
     assert dynamics_measures._gas_run(tmp_path / "run", WEIGHTS / "laptop" / "AMP(2).keras", WATER, False, {}) == (False, 0.05)
 

@@ -16,13 +16,14 @@ import figures.figure6
 import figures.near_cutoff
 import figures.orders
 import figures.table1
-from amp_tf.data.hdf5 import read_reference_data
+from amp_tf.data.hdf5 import read_reference_data, write_reference_data
 from amp_tf.errors import InputError
 from amp_tf.models import load_potential
 from amp_tf.training.config import MODELS, make_config
 from benchmarks import step_time
 from common import cluster_models, paper, solute_model
 from datasets import qmmm_solutes
+from datasets.qmmm_sampling import Sampling, sampling_record
 from reproductions import (
     figure2,
     figure3,
@@ -483,14 +484,23 @@ def test_results_of_some_systems_or_other_data_have_names_of_their_own(tmp_path)
 def test_a_file_with_fewer_frames_than_the_preset_asks_for_is_made_longer(tmp_path, monkeypatch):
     calls = []
     monkeypatch.setattr(solute_runs, "sample", lambda path, solute, engine, sampling, *rest: (calls.append(sampling.n_frames), ("", []))[1])
-    shutil.copy(qmmm_solutes.SHIPPED_FILE, tmp_path / "uracil.h5")
+    shipped = read_reference_data(qmmm_solutes.SHIPPED_FILE)
+
+    def write(**changes):
+        settings = shipped.provenance.settings | sampling_record(Sampling(50), None) | changes
+        write_reference_data(tmp_path / "uracil.h5", shipped.provenance.model_copy(update={"settings": settings}), shipped.groups)
+
+    write()
     solute_runs.data_file("Uracil", "paper", {}, tmp_path)
     assert calls == [10_000]
     monkeypatch.setitem(solute_runs.FRAMES["paper"], "uracil", 50)
     solute_runs.data_file("Uracil", "paper", {}, tmp_path)
     assert calls == [10_000]
+    write(zone=6.0, temperature=1000.0)  # and not what the table would say
+    with pytest.raises(InputError, match=r"was not sampled as the tables ask for \(temperature, zone\); give it as --data Uracil="):
+        solute_runs.data_file("Uracil", "paper", {}, tmp_path)
     shutil.copy(cluster_models.DATA, tmp_path / "uracil.h5")
-    with pytest.raises(InputError, match=r"uracil\.h5 was not made by datasets\.qmmm_solutes sample; give it as --data Uracil="):
+    with pytest.raises(InputError, match=r"uracil\.h5 was not sampled as the tables ask for"):
         solute_runs.data_file("Uracil", "paper", {}, tmp_path)
 
 

@@ -72,8 +72,8 @@ def test_a_peer_that_cannot_be_installed_is_skipped_with_a_reason(tmp_path, monk
 
 def test_a_peer_is_examined(tmp_path):
     line = peers.examine("toy", peers.Peer("tests.physics.toys:Smooth"), "quick", tmp_path)
-    assert line == f"toy: {tmp_path / 'toy.json'}"
-    record = read_record(tmp_path / "toy.json")
+    assert line == f"toy: {tmp_path / 'toy.quick.json'}"  # that of the standard preset stays
+    record = read_record(tmp_path / "toy.quick.json")
     assert record["verdicts"]["rotation"] == "pass"
     assert record["preset"] == "quick"
     assert record["commit"]

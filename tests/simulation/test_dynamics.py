@@ -244,19 +244,20 @@ def test_frames_on_which_a_committee_disagrees_can_be_labelled(committee, tmp_pa
         run(tmp_path / "run", committee, **longer)
 
 
-def test_only_its_own_file_of_frames_is_cut_back(committee, tmp_path):
+def test_only_its_own_file_of_frames_is_cut_back(committee, tmp_path, monkeypatch):
     """That of another run is refused, also after a call without --collect, which forgets nothing."""
+    monkeypatch.setattr("amp_tf.simulation.collect.PICOSECONDS_BETWEEN", 0.004)
     mine, other = tmp_path / "mine.xyz", tmp_path / "other.xyz"
-    longer = {"picoseconds": 0.02, "time_step": 0.5, "interval": 20, "n_members": 2}
+    longer = {"picoseconds": 0.004, "time_step": 0.5, "interval": 4, "n_members": 2}
     for folder, file in (("a", mine), ("b", other)):
         run(tmp_path / folder, committee, **longer, collect=file)
     before = other.read_bytes()
     with pytest.raises(InputError, match="is there already; choose another name"):
         run(tmp_path / "a", committee, **longer, collect=other)
     assert other.read_bytes() == before
-    run(tmp_path / "a", committee, **longer | {"picoseconds": 0.03})
-    run(tmp_path / "a", committee, **longer | {"picoseconds": 0.15}, collect=mine)
-    assert [frame.info["time_ps"] for frame in ase.io.read(mine, index=":")] == [0.01, 0.11]
+    run(tmp_path / "a", committee, **longer | {"picoseconds": 0.006})
+    run(tmp_path / "a", committee, **longer | {"picoseconds": 0.012}, collect=mine)
+    assert [frame.info["time_ps"] for frame in ase.io.read(mine, index=":")] == [0.002, 0.008, 0.012]
 
 
 def test_a_file_of_frames_belongs_to_one_run_at_a_time(tmp_path):

@@ -561,7 +561,7 @@ def stream(monkeypatch):
     monkeypatch.setattr("amp_tf.data.pipeline.HELD_PARTICLES", 0)
 
 
-@pytest.mark.parametrize("model", [NEAR_AND_FAR, pytest.param(GNN_P, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("model", [GNN_P, pytest.param(NEAR_AND_FAR, marks=pytest.mark.slow)])
 def test_training_on_data_read_from_the_file_gives_the_same_potential(config, embedded, tmp_path, monkeypatch, model):
     held = train(embedded_config(config, embedded, model), tmp_path / "held", progress=False)
     stream(monkeypatch)
