@@ -14,18 +14,20 @@ from reproductions.qm9 import MODELS, reproduce
 
 
 def table(rows: list[Row]) -> str:
-    """A line a property: published errors, then ours."""
+    """A line a property: of each of our models the published error and ours, then those of others."""
     most = max(entry["n_train"] for entry in rows)
     ours = {(entry["target"], entry["model"]): entry for entry in rows if entry["metric"] == "test_mae" and entry["n_train"] == most}
     null = {entry["target"]: entry["value"] for entry in rows if entry["metric"] == "null_model_test_mae" and entry["n_train"] == most}
-    models = [model for model in MODELS if any(key[1] == model for key in ours)]
+    models = {model: model.removesuffix("(3)") for model in MODELS if any(key[1] == model for key in ours)}
+    others = [name for name in paper.TABLE_3_MODELS if name not in models.values()]
     lines = []
     for target in dict.fromkeys(target for target, _ in ours):
-        unit, published = paper.TABLE_3[target]
-        found = [ours[target, model]["value"] if (target, model) in ours else None for model in models]
-        lines.append([target, unit, *published, *found, null[target]])
-    header = ["target", "unit", *(f"{model}, published" for model in paper.TABLE_3_MODELS), *(f"{model}, ours" for model in models), "null"]
-    return format_table(header, lines)
+        unit, values = paper.TABLE_3[target]
+        published = dict(zip(paper.TABLE_3_MODELS, values, strict=True))
+        pairs = [(published[name], ours[target, model]["value"] if (target, model) in ours else None) for model, name in models.items()]
+        lines.append([target, unit, *(value for pair in pairs for value in pair), null[target], *(published[name] for name in others)])
+    of_models = [f"{model}, {whose}" for model in models for whose in ("published", "ours")]
+    return format_table(["target", "unit", *of_models, "null", *(f"{name}, published" for name in others)], lines)
 
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
