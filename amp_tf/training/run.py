@@ -12,7 +12,6 @@ from typing import Any
 import keras
 import numpy as np
 import yaml
-from ase import Atoms
 from ase.data import chemical_symbols
 
 from amp_tf import units
@@ -23,10 +22,16 @@ from amp_tf.errors import DataFileError, InputError, TrainingError
 from amp_tf.files import PARTIAL, as_folder, check_outputs, locked, sha256_of, whole_file, write_text
 from amp_tf.models import Potential, load_potential
 from amp_tf.models.ranges import only_molecule, training_molecule, training_ranges
-from amp_tf.systems import naming
 from amp_tf.targets import DIPOLE_MOMENT, ENERGY
 from amp_tf.training.baselines import charges_of_ions, fit_atomic_energies, lowest_frames
 from amp_tf.training.callbacks import CHECKPOINT_FILES, Checkpoint, KeepBest, Progress, StopOnNaN, Validation, read_history
+from amp_tf.training.checks import (
+    check_all_fits,
+    check_charges_can_be_learnt,
+    check_labels,
+    check_total_charges_are_seen,
+    check_training_set_is_complete,
+)
 from amp_tf.training.config import MODELS, TrainingConfig
 from amp_tf.training.evaluation import NULL_MODEL, energy_residuals, evaluate, has_reference
 from amp_tf.training.losses import RampedAdam, further_labels, loss_weights
@@ -107,16 +112,16 @@ def _train(config: TrainingConfig, folder: Path, progress: bool, start: Start | 
     frames = Frames.from_reference_data(data, config.target)
     assigned = config.split.assign(data.frame_groups)
     if start is None:
-        _check_training_set_is_complete(data, {data.frame_groups[number] for number in assigned["train"]})
+        check_training_set_is_complete(data, {data.frame_groups[number] for number in assigned["train"]})
     splits = {name: frames[indices] for name, indices in assigned.items() if len(indices)}
     keras.utils.set_random_seed(config.seed)
     potential = make_potential(config, data, splits["train"], start)
     labels = (*_labels(config, splits["train"]), *further_labels(config, potential.further_label_names, splits["train"].dipole is not None))
-    _check_total_charges_are_seen(potential, data)
+    check_total_charges_are_seen(potential, data)
     if start is None:
-        _check_charges_can_be_learnt(potential, data, labels)
-        _check_all_fits(potential, data)
-    _check_labels(potential, config, data)
+        check_charges_can_be_learnt(potential, data, labels)
+        check_all_fits(potential, data)
+    check_labels(potential, config, data)
     batches = {name: GraphBatches(potential, splits[name], labels, config.xla) for name in ("train", "validation") if name in splits}
     if config.keep_best and "validation" not in batches:
         raise InputError("keep_best: the split has no validation frames to tell the best weights by; give it some, or leave it out.")
@@ -233,67 +238,6 @@ def _elements(config: TrainingConfig, data: ReferenceData) -> tuple[str, ...]:
 def energy_residuals_of(potential: Potential, frames: Frames) -> np.ndarray:
     """Energies less the sums of the potential's atomic energies, [n_frames], kJ/mol."""
     return frames.energies - potential.reference_energies(frames.systems)
-
-
-def _check_training_set_is_complete(data: ReferenceData, trained: set[str]) -> None:
-    """Refuse elements and total charges that no training frame has: what the potential says of them would mean nothing.
-
-    Args:
-        data: all frames.
-        trained: the names of the groups of the training frames.
-    """
-    groups = [group for group in data.groups if group.name in trained]
-    elements = {int(number) for group in groups for number in group.qm_atomic_numbers}
-    charges = {group.total_charge for group in groups}
-    for group in data.groups:
-        lacking = [f"total charge {group.total_charge:+g} e"] if group.total_charge not in charges else []
-        lacking += [chemical_symbols[number] for number in sorted(set(group.qm_atomic_numbers.tolist()) - elements)]
-        if lacking:
-            raise InputError(
-                f"{data.source}: no training frame has {', '.join(lacking)} of group {group.name!r}; choose a split in which some train, "
-                "or leave that group out."
-            )
-
-
-def _check_all_fits(potential: Potential, data: ReferenceData) -> None:
-    """Refuse what evaluation would: of each group the frame with the most MM particles is looked at."""
-    for group in data.groups:
-        largest = 0 if group.mm_offsets is None else int(np.argmax(np.diff(group.mm_offsets)))
-        with naming(f"{data.source}, group {group.name!r}"):
-            potential.check_systems([group.system(largest)])
-
-
-def _check_labels(potential: Potential, config: TrainingConfig, data: ReferenceData) -> None:
-    """Refuse dipoles of some groups alone where all would train, and tell of MM gradients that do not train."""
-    with_dipoles = [group.name for group in data.groups if group.dipoles is not None]
-    if config.loss == "absolute" and "dipole" in potential.further_label_names and 0 < len(with_dipoles) < len(data.groups):
-        raise DataFileError(f"{data.source}: some groups have dipoles and others lack them; split the file or add the missing labels.")
-    of_mm = config.target == ENERGY and any(group.mm_gradients is not None for group in data.groups)
-    if of_mm and config.gradient_weight and all(group.qm_gradients is None for group in data.groups):
-        warnings.warn(f"{data.source}: its MM gradients do not train, as there are no QM gradients beside them.", stacklevel=4)
-
-
-def _check_charges_can_be_learnt(potential: Potential, data: ReferenceData, labels: tuple[str, ...]) -> None:
-    """Charges of neutral data start at zero, where the Coulomb energy has no slope: without dipoles they would never wake."""
-    if "total_charge" in potential.further_label_names and "dipole" not in labels and not any(group.total_charge for group in data.groups):
-        raise InputError(
-            "model.charges: the data are neutral and have no dipoles to learn charges from, so that these would stay zero; set charges to "
-            "false, or loss to absolute with data that have dipoles."
-        )
-
-
-def _check_total_charges_are_seen(potential: Potential, data: ReferenceData) -> None:
-    """A model that does not see the total charge can learn data of ions, but not one molecule with two charges."""
-    of_composition: dict[tuple[int, ...], set[float]] = {}
-    for group in data.groups:
-        of_composition.setdefault(tuple(sorted(group.qm_atomic_numbers.tolist())), set()).add(float(group.total_charge))
-    for numbers, charges in of_composition.items():
-        if len(charges) > 1 and not potential.sees_total_charge:
-            formula, found = Atoms(numbers=numbers).get_chemical_formula(), " and ".join(f"{charge:+g}" for charge in sorted(charges))
-            raise InputError(
-                f"{data.source}: has {formula} with total charges of {found} e, which a model without charges cannot tell apart; give the "
-                "model charges (pairwise_coulomb: true, for PhysNet charges: true), or train on one of them."
-            )
 
 
 def _reference(config: TrainingConfig, frames: Frames, elements: tuple[str, ...]) -> dict[str, Any]:
