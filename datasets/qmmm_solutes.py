@@ -191,18 +191,7 @@ def relabel(
             raise InputError(f"{where} has a total charge of {group.total_charge:.7g} e, no whole number; correct it.")
         check_shell(where, group.qm_atomic_numbers, round(group.total_charge))
     parts = Parts(output.with_name(f"{output.name}.parts"), method)
-    of_groups: dict[str, dict[str, Calculation]] = {}
-    for group in source.groups:
-        calculations = of_groups.setdefault(group.name, {})
-        for frame in range(len(group)):
-            system = group.system(frame)
-            digest = hashlib.sha256(repr((system.atomic_numbers.tolist(), group.total_charge)).encode())
-            for array in (system.positions, system.mm_positions, system.mm_charges):
-                digest.update(array.tobytes())
-            calculations[f"{group.name}_{frame:06d}_{digest.hexdigest()[:12]}"] = Calculation(
-                system.atomic_numbers, system.positions, charge=round(group.total_charge), mm_positions=system.mm_positions,
-                mm_charges=system.mm_charges,
-            )  # fmt: skip
+    of_groups = {group.name: _calculations_of(group) for group in source.groups}
     together = {name: calculation for calculations in of_groups.values() for name, calculation in calculations.items()}
     results, failures = label_all(together, engine, parts, workers, dask)
     groups, references, zeros = [], {}, {}
@@ -230,6 +219,21 @@ def relabel(
         },
     )
     return write_reference_data(output, provenance, tuple(groups)), failures
+
+
+def _calculations_of(group: FrameGroup) -> dict[str, Calculation]:
+    """Of each frame, by a name that tells its geometry too."""
+    calculations = {}
+    for frame in range(len(group)):
+        system = group.system(frame)
+        digest = hashlib.sha256(repr((system.atomic_numbers.tolist(), group.total_charge)).encode())
+        for array in (system.positions, system.mm_positions, system.mm_charges):
+            digest.update(array.tobytes())
+        calculations[f"{group.name}_{frame:06d}_{digest.hexdigest()[:12]}"] = Calculation(
+            system.atomic_numbers, system.positions, charge=round(group.total_charge), mm_positions=system.mm_positions,
+            mm_charges=system.mm_charges,
+        )  # fmt: skip
+    return calculations
 
 
 def spread(data: ReferenceData, n_frames: int | None) -> ReferenceData:

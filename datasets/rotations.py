@@ -25,7 +25,7 @@ def straightened(positions: np.ndarray) -> np.ndarray:
 
 
 def symmetry_number(numbers: np.ndarray, positions: np.ndarray) -> int:
-    """How many rotations, none among them, bring a molecule onto itself.
+    """How many rotations bring a molecule onto itself, that by no angle among them.
 
     A rotation is known by where it brings two atoms that are on no line with the centre: every two of the same elements are tried.
 

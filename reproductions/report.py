@@ -183,11 +183,11 @@ def _values(line: Line, rows: list[dict[str, Any]], key: str) -> str:
     return " / ".join(found)
 
 
-def _hours(line: Line, result: dict[str, Any]) -> float | None:
-    """Of training, the sum of all runs behind a line; None where nothing is trained."""
+def _hours(line: Line, result: dict[str, Any]) -> float:
+    """Of training, the sum of all runs behind a line; of the whole command where nothing is trained."""
     rows = [row for row in result["rows"] if row["metric"] == "training_time" and line.runs.items() <= row.items()]
-    seconds = sum(sum(row.get("of_seeds") or [row["value"]]) for row in rows) or result.get("training_seconds")
-    return None if seconds is None else seconds / 3600
+    seconds = sum(sum(row.get("of_seeds") or [row["value"]]) for row in rows) or result.get("training_seconds", result["wall_seconds"])
+    return seconds / 3600
 
 
 def overview() -> str:
@@ -196,9 +196,8 @@ def overview() -> str:
     for line in LINES:
         result = read(RESULTS / f"{line.result}.laptop.json")
         columns = (_values(line, result["rows"], key) for key in ("published", "value"))
-        hours = _hours(line, result)
-        lines.append([line.what, *columns, f"`{line.command}`", "–" if hours is None else f"{hours:.1f}"])
-    return format_table(["figure or table", "published", "ours", "command", "training, h"], lines)
+        lines.append([line.what, *columns, f"`{line.command}`", f"{_hours(line, result):.1f}"])
+    return format_table(["figure or table", "published", "ours", "command", "time, h"], lines)
 
 
 def filled(text: str) -> str:

@@ -11,14 +11,11 @@ from ase.outputs import Properties
 
 from amp_tf import units
 from amp_tf.errors import InputError
-from amp_tf.interfaces.zone import Zone, check_embeds, compute_embedded
+from amp_tf.interfaces.zone import WHOLE_CHARGE, Zone, check_embeds, compute_embedded, warn_of_jumps
 from amp_tf.models import Potential, load_potential
 from amp_tf.models.ensemble import members_of
 from amp_tf.systems import System
 from amp_tf.targets import require_energy
-
-NEUTRAL = 0.01
-"""Charges of an MM molecule sum to zero to this, e."""
 
 
 class AMPCalculator(Calculator):
@@ -123,7 +120,8 @@ class AMPCalculator(Calculator):
                 zone with two images is then refused, as its energy would jump where EIQMMM takes another image.
         """
         for member in self.members:
-            check_embeds(member, f"this {type(member).__name__}")
+            check_embeds(member, name := f"this {type(member).__name__}")
+            warn_of_jumps(member, name)
         self.point_charges = PointCharges(np.asarray(charges, dtype=float), sites_per_molecule, cell)
         return self.point_charges
 
@@ -151,7 +149,7 @@ class PointCharges:
         self.cell = None if cell is None else np.array(cell, dtype=float)
         if len(charges) % sites_per_molecule:
             raise InputError(f"{len(charges)} MM sites are no whole number of molecules of {sites_per_molecule}; give sites_per_molecule.")
-        if np.any(np.abs(charges.reshape(-1, sites_per_molecule).sum(axis=1)) > NEUTRAL):
+        if np.any(np.abs(charges.reshape(-1, sites_per_molecule).sum(axis=1)) > WHOLE_CHARGE):
             raise InputError(f"MM molecules of {sites_per_molecule} sites are not neutral; give sites_per_molecule of your water model.")
         self.charges, self.molecules = charges, np.arange(len(charges)) // sites_per_molecule
         self.positions, self.forces, self.changed = np.zeros((len(charges), 3)), np.zeros((len(charges), 3)), True

@@ -19,7 +19,7 @@ except ImportError as error:
     raise not_installed("OpenMM") from error
 
 from amp_tf.interfaces.force_field import bonded_particles, connected, groups_of, molecules_of, references_of, split_forces
-from amp_tf.interfaces.zone import Zone, check_embeds, compute_alone, compute_embedded
+from amp_tf.interfaces.zone import WHOLE_CHARGE, Zone, check_embeds, compute_alone, compute_embedded, warn_of_jumps
 from amp_tf.models import load_potential
 from amp_tf.models.ensemble import members_of
 from amp_tf.models.ranges import MARGIN
@@ -29,9 +29,6 @@ from amp_tf.systems import System, naming
 from amp_tf.targets import require_energy
 
 ANGSTROM_PER_NM = 10.0
-
-WHOLE = 0.01
-"""The charges of molecules sum to a whole number to this, e."""
 
 NO_NUMBERS = "positions, energies or forces are no numbers any more; look at the last frames, and take a shorter time step."
 
@@ -160,7 +157,7 @@ def add_force(
 
 
 def _whole(charge: float) -> float:
-    if abs(charge - round(charge)) > WHOLE:
+    if abs(charge - round(charge)) > WHOLE_CHARGE:
         raise InputError(f"the charges of the QM atoms in the force field sum to {charge:.3f} e, no whole number; give charge.")
     return float(round(charge))
 
@@ -244,6 +241,7 @@ class EmbeddedPotential:
                 require_energy(member, "OpenMM")
             if len(self.others):
                 check_embeds(member, path)
+                warn_of_jumps(member, path)
             systems = [System(self.numbers, 3.0 * np.arange(len(self.numbers))[:, None] * np.ones(3), self.charge)]
             member.check_systems(systems)
             member.check_charges(systems)

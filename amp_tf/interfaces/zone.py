@@ -14,6 +14,9 @@ from amp_tf.models.ensemble import members_of
 from amp_tf.neighbours import shortest_images
 from amp_tf.systems import System
 
+WHOLE_CHARGE = 0.01
+"""The charges of a molecule in a force field sum to a whole number to this, e."""
+
 
 @dataclass(frozen=True)
 class Zone:
@@ -144,7 +147,7 @@ class Surroundings:
 
 
 def check_embeds(potential: Potential, name: object) -> None:
-    """Refuse a potential that cannot be embedded, and warn of one whose energy jumps where charges that have faded leave the zone.
+    """Refuse a potential that cannot be embedded.
 
     Args:
         potential: the potential.
@@ -155,6 +158,10 @@ def check_embeds(potential: Potential, name: object) -> None:
     """
     if not potential.embeds_charges or potential.mm_nodes:
         raise InputError(f"{name} does not embed charges; use a potential with -D or -P.")
+
+
+def warn_of_jumps(potential: Potential, name: object) -> None:
+    """Warn of a potential whose energy jumps where charges that have faded leave the zone; arguments as of :func:`check_embeds`."""
     if any(getattr(member, "sees_charges_of_zero", False) for member in members_of(potential)):
         warnings.warn(
             f"{name} is polarized by MM particles of any charge, even of none: energies jump where molecules enter or leave the zone; "

@@ -58,7 +58,8 @@ class MessagePassingPotential(Potential):
         """Say which long-range pairs the graph must hold: those of polarization and of Coulomb energies, which dipole moments have not."""
         is_long_ranged = is_polarized or (self.pairwise_coulomb and self.target != DIPOLE_MOMENT)
         self.embeds_charges = is_long_ranged and self.long_range_partners == "mm"
-        self.sees_total_charge = self.sees_total_charge or (is_polarized and self.long_range_partners == "qm")  # by the charges of Eq. 10
+        by_sources = is_polarized and self.long_range_partners == "qm" and self.target != DIPOLE_MOMENT  # whose charges are Eq. 10's
+        self.sees_total_charge = self.sees_total_charge or by_sources
         if is_long_ranged and self.long_range_partners == "qm":
             self.far_from = 0.0 if self.message_cutoff == "smooth" else self.cutoff
 

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from amp_tf.errors import InputError
+from amp_tf.interfaces.zone import WHOLE_CHARGE
 from amp_tf.models import load_potential
 from amp_tf.neighbours import whole_at_first
 from amp_tf.simulation import water_box
@@ -24,9 +25,6 @@ ION_NAMES = (
 
 STEPS_DOWNHILL = 100
 """Iterations of the minimization of what stands around the solute of a prepared system."""
-
-CHARGE_ROUNDING = 0.01
-"""The charges of a prepared solute sum to a whole number to this, e."""
 
 
 @dataclass(frozen=True)
@@ -198,7 +196,7 @@ class PreparedSystem:
         if nonbonded is None:
             raise InputError(f"{system or structure}: the system has no NonbondedForce, whose charges could embed.")
         stated = sum(nonbonded.getParticleParameters(int(atom))[0]._value for atom in particles)
-        if charge is None and abs(stated - round(stated)) > CHARGE_ROUNDING:
+        if charge is None and abs(stated - round(stated)) > WHOLE_CHARGE:
             raise InputError(f"the charges of {', '.join(self._residues)} sum to {stated:.3f} e, no whole number; give --charge.")
         self._box = self._find_box()
         positions = whole_at_first(self._positions[self._atoms], self._box if self.is_periodic else None)

@@ -193,7 +193,7 @@ class KeepBest(keras.callbacks.Callback):
     def __init__(self, path: Path):
         super().__init__()
         self._path = path
-        self._lowest = float(read_npz(path, ("val_loss",))["val_loss"]) if path.is_file() else math.inf
+        self._lowest = float(self._read()["val_loss"]) if path.is_file() else math.inf
 
     def on_epoch_end(self, epoch, logs=None):
         if logs["val_loss"] < self._lowest:
@@ -213,12 +213,20 @@ class KeepBest(keras.callbacks.Callback):
             DataFileError: if their file is damaged, or no validation loss was a number.
         """
         if not self._path.is_file():
-            raise DataFileError(f"keep_best: no validation loss was finite, so {self._path} is not there; look for outliers in the data.")
-        arrays = read_npz(self._path, ("val_loss",))
+            raise DataFileError(
+                f"keep_best: {self._path} is not there; it was removed, or no validation loss was finite: look for outliers in the data."
+            )
+        arrays = self._read()
         try:
             self.model.set_weights([arrays[f"arr_{number}"] for number in range(len(arrays) - 1)])
         except (KeyError, ValueError) as error:
             raise DataFileError(f"{self._path}: holds the weights of another model; remove the run folder to train anew.") from error
+
+    def _read(self) -> dict[str, np.ndarray]:
+        try:
+            return read_npz(self._path, ("val_loss",))
+        except DataFileError as error:
+            raise DataFileError(f"{self._path}: damaged; remove the run folder to train anew.") from error
 
 
 class Progress(keras.callbacks.Callback):

@@ -6,12 +6,38 @@ import numpy as np
 from ase import Atoms
 from ase.data import chemical_symbols
 
+from amp_tf.data.pipeline import GraphBatches
 from amp_tf.data.reference_data import ReferenceData
 from amp_tf.errors import DataFileError, InputError
 from amp_tf.models import Potential
 from amp_tf.systems import naming
 from amp_tf.targets import ENERGY
 from amp_tf.training.config import TrainingConfig
+from amp_tf.training.start import Start
+
+
+def check_near_cutoff(config: TrainingConfig, data: ReferenceData, start: Start | None) -> None:
+    """A near cut-off is for MM particles.
+
+    Raises:
+        InputError: for data without them.
+    """
+    if any(group.mm_offsets is not None for group in data.groups):
+        return
+    if start is not None and start.potential.near_cutoff is not None:
+        raise InputError(f"start_from: {start.file} has a near_cutoff, but {data.source} no MM particles; start from another potential.")
+    if config.model.get("near_cutoff") is not None:
+        raise InputError(f"model.near_cutoff: {data.source} has no MM particles; leave it out, with direct_polarization: false.")
+
+
+def warn_of_shapes(config: TrainingConfig, batches: GraphBatches) -> None:
+    """Warn where XLA would compile a step for each of many shapes."""
+    if config.xla and batches.n_shapes > 1 and not batches.one_shape:
+        warnings.warn(
+            f"xla: the training frames have {batches.n_shapes} shapes, and XLA compiles each that a batch comes in, for seconds; leave xla "
+            "out.",
+            stacklevel=4,
+        )
 
 
 def check_training_set_is_complete(data: ReferenceData, trained: set[str]) -> None:

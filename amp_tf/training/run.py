@@ -29,8 +29,10 @@ from amp_tf.training.checks import (
     check_all_fits,
     check_charges_can_be_learnt,
     check_labels,
+    check_near_cutoff,
     check_total_charges_are_seen,
     check_training_set_is_complete,
+    warn_of_shapes,
 )
 from amp_tf.training.config import MODELS, TrainingConfig
 from amp_tf.training.evaluation import NULL_MODEL, energy_residuals, evaluate, has_reference
@@ -102,13 +104,7 @@ def _train(config: TrainingConfig, folder: Path, progress: bool, start: Start | 
         check_data(start, data)
     if config.tensorboard:
         _import_tensorboard()
-    if all(group.mm_offsets is None for group in data.groups):
-        if start is not None and start.potential.near_cutoff is not None:
-            raise InputError(
-                f"start_from: {start.file} has a near_cutoff, but {data.source} no MM particles; start from another potential."
-            )
-        if config.model.get("near_cutoff") is not None:
-            raise InputError(f"model.near_cutoff: {data.source} has no MM particles; leave it out, with direct_polarization: false.")
+    check_near_cutoff(config, data, start)
     frames = Frames.from_reference_data(data, config.target)
     assigned = config.split.assign(data.frame_groups)
     if start is None:
@@ -125,12 +121,7 @@ def _train(config: TrainingConfig, folder: Path, progress: bool, start: Start | 
     batches = {name: GraphBatches(potential, splits[name], labels, config.xla) for name in ("train", "validation") if name in splits}
     if config.keep_best and "validation" not in batches:
         raise InputError("keep_best: the split has no validation frames to tell the best weights by; give it some, or leave it out.")
-    if config.xla and batches["train"].n_shapes > 1 and not batches["train"].one_shape:
-        warnings.warn(
-            f"xla: the training frames have {batches['train'].n_shapes} shapes, and XLA compiles each that a batch comes in, for seconds; "
-            "leave xla out.",
-            stacklevel=3,
-        )
+    warn_of_shapes(config, batches["train"])
     compile_potential(potential, config, labels)
     write_text(folder / "config.yaml", record)
     _fit(potential, config, batches, folder, progress, loss_weights(config, labels))

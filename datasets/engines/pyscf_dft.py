@@ -1,8 +1,5 @@
 """Density functional theory with PySCF (https://pyscf.org), density-fitted, with all gradients in the field of point charges."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import numpy as np
 from ase.data import chemical_symbols
 
@@ -10,6 +7,7 @@ from amp_tf import units
 from amp_tf.errors import EngineError
 from datasets.engines.base import Calculation, CalculationError
 from datasets.engines.embedding import EmbeddedResult, EmbeddingEngine
+from datasets.engines.pyscf_errors import sentences
 
 
 class PySCFDFTEngine(EmbeddingEngine):
@@ -50,7 +48,7 @@ class PySCFDFTEngine(EmbeddingEngine):
 
     def _converged(self, pyscf, calculation: Calculation, orbital_gradient: float):
         """The self-consistent field of a calculation, to an energy within 1e-10 hartree and this orbital gradient."""
-        with _sentences():
+        with sentences("functional, basis and charge"):
             places = zip(calculation.atomic_numbers, calculation.positions_bohr, strict=True)
             atoms = [(int(number), tuple(place)) for number, place in places]
             cores = core_potentials(pyscf, self.basis, calculation.atomic_numbers)
@@ -66,7 +64,7 @@ class PySCFDFTEngine(EmbeddingEngine):
 
     def embedded(self, calculation: Calculation) -> EmbeddedResult:
         pyscf = self._import()
-        with pyscf.lib.with_omp_threads(self.n_threads), _sentences():
+        with pyscf.lib.with_omp_threads(self.n_threads), sentences("functional, basis and charge"):
             state = self._converged(pyscf, calculation, 1e-6)
             density = state.make_rdm1()
             gradients = state.nuc_grad_method()
@@ -85,19 +83,6 @@ def core_potentials(pyscf, basis: str, atomic_numbers: np.ndarray) -> dict[str, 
     symbols = {chemical_symbols[number] for number in atomic_numbers}
     found = {symbol: pyscf.gto.basis.load_ecp(basis, symbol) for symbol in sorted(symbols)}
     return {symbol: potential for symbol, potential in found.items() if potential}
-
-
-@contextmanager
-def _sentences() -> Iterator[None]:
-    """PySCF's own errors as one sentence; those of linear algebra are of one geometry."""
-    try:
-        yield
-    except EngineError:
-        raise
-    except np.linalg.LinAlgError as error:
-        raise CalculationError(f"PySCF: {' '.join(str(error).split())[:300]}; look at the geometry.") from error
-    except (KeyError, RuntimeError, ValueError) as error:
-        raise EngineError(f"PySCF: {' '.join(str(error).split())[:300]}; check functional, basis and charge.") from error
 
 
 def _has_field(calculation: Calculation) -> bool:

@@ -1,23 +1,11 @@
 """MP2 with PySCF (https://pyscf.org), as a Python library in this process."""
 
-from contextlib import contextmanager
-
 import numpy as np
 
 from amp_tf import units
 from amp_tf.errors import EngineError
 from datasets.engines.base import Calculation, CalculationError, Engine
-
-
-@contextmanager
-def _sentences():
-    """PySCF's own errors as one sentence."""
-    try:
-        yield
-    except EngineError:
-        raise
-    except (KeyError, RuntimeError, ValueError) as error:
-        raise EngineError(f"PySCF: {' '.join(str(error).split())[:300]}; check basis and charge.") from error
+from datasets.engines.pyscf_errors import sentences
 
 
 class PySCFEngine(Engine):
@@ -42,7 +30,7 @@ class PySCFEngine(Engine):
 
     def energy(self, calculation: Calculation) -> float:
         pyscf = self._import()
-        with pyscf.lib.with_omp_threads(self.n_threads), _sentences():
+        with pyscf.lib.with_omp_threads(self.n_threads), sentences("basis and charge"):
             reference = self._reference(calculation, density_fit=True)
             correlation = pyscf.mp.dfmp2_native.DFMP2(reference, auxbasis=f"{calculation.basis}-ri").kernel()
         correlation_energy = correlation[0] if isinstance(correlation, tuple) else correlation
@@ -50,7 +38,7 @@ class PySCFEngine(Engine):
 
     def energy_and_gradient(self, calculation: Calculation) -> tuple[float, np.ndarray]:
         pyscf = self._import()
-        with pyscf.lib.with_omp_threads(self.n_threads), _sentences():
+        with pyscf.lib.with_omp_threads(self.n_threads), sentences("basis and charge"):
             correlated = pyscf.mp.MP2(self._reference(calculation, density_fit=False)).run()
             gradient = correlated.nuc_grad_method().kernel()
         return self.energy(calculation), gradient * units.HARTREE / units.BOHR

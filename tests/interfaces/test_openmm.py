@@ -254,6 +254,41 @@ def test_residues_are_judged_by_their_middle():
     np.testing.assert_array_equal(found, [2, 2, 2, 2, 2, 5, 5, 2, *[8] * 6, *[14] * 3])
 
 
+def test_forces_are_those_of_the_energy_where_residues_are_judged_by_their_middle(path):
+    """A water among pairs of waters, each pair a residue, of which the last atom holds the others: the switch acts on that one."""
+    water = 0.1 * np.array([[0.0, 0.0, 0.0], [0.96, 0.0, 0.0], [-0.24, 0.93, 0.0]])
+    around = [
+        water + radius * np.array(direction)
+        for direction, distance in (([1, 0, 0], 0.30), ([0, 1, 0], 0.33), ([0, 0, 1], 0.36), ([-1, 0, 0], 0.39), ([0, 0, -1], 0.42))
+        for radius in (distance, distance + 0.28)
+    ]
+    positions, alone, paired = np.concatenate([water, *around]), app.Topology(), app.Topology()
+    for number in range(len(positions) // 3):
+        residue = alone.addResidue("HOH", alone.addChain())
+        if number < 2 or number % 2 == 1:  # the first is QM
+            pair = paired.addResidue("PAIR", paired.addChain())
+        atoms = [alone.addAtom(name, app.Element.getBySymbol(name[0]), residue) for name in ("O", "H1", "H2")]
+        for atom in atoms:
+            paired.addAtom(atom.name, atom.element, pair)
+        alone.addBond(atoms[0], atoms[1])
+        alone.addBond(atoms[0], atoms[2])
+    system, bonds = app.ForceField("tip3p.xml").createSystem(alone, rigidWater=False), openmm.HarmonicBondForce()
+    for first in range(3, len(positions), 6):
+        for atom in range(first, first + 5):
+            bonds.addBond(atom, first + 5, 0.1, 0.0)
+    system.addForce(bonds)
+    mixed, function = mixed_system(paired, system, range(3), path, None, Zone(8.4, 4.0), False, 0, np.inf)
+    np.testing.assert_array_equal(function.references, np.repeat(np.arange(5, 30, 6), 6))
+    _, forces = evaluate(mixed, positions, forces=True)
+    direction = np.array([0.6, -0.64, 0.48])
+    for atom in (8, 14, 9, 0):  # two that hold others, another atom, and one of the QM water
+        moved = [positions.copy(), positions.copy()]
+        for sign, place in zip((1, -1), moved, strict=True):
+            place[atom] += sign * 1e-5 * direction
+        slope = (evaluate(mixed, moved[0]) - evaluate(mixed, moved[1])) / 2e-5
+        assert forces[atom] @ direction == pytest.approx(-slope, abs=max(0.5, 1e-3 * np.abs(forces[atom]).max()))
+
+
 def test_a_residue_that_reaches_too_far_is_told(path):
     """Half of a zone: its end may be near while the atom that it is judged by is out of sight."""
     zone, line = Zone(8.0, 2.0), np.arange(0.0, 9.0)[:, None] * np.array([1.0, 0.0, 0.0])

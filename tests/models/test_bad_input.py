@@ -271,6 +271,7 @@ def test_polarization_among_the_atoms_sees_the_total_charge():
     assert model.sees_total_charge
     with pytest.raises(InputError, match="trained on total charges of -1 e, not 0 e"):
         model.compute(*WATER)
+    assert not amp_tf.AMP(("H", "O"), 1, target="mu", **settings).sees_total_charge  # whose own charges sum to zero
 
 
 def test_dipoles_are_about_the_centroid():

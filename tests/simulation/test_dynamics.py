@@ -541,6 +541,21 @@ def test_a_system_without_images_has_no_box(prepared, tmp_path):
     assert setup.scene(setup.solute.positions, np.zeros((3, 3))).topology.getPeriodicBoxVectors() is None
 
 
+def test_a_molecule_with_virtual_sites_moves(springs, tmp_path):
+    """A water of TIP4P: the force field's charge on its site is no charge of the solute, and the site is none of its atoms."""
+    from openmm import Vec3, app, unit
+
+    field = app.ForceField("tip4pew.xml")
+    modeller = app.Modeller(app.Topology(), [] * unit.nanometer)
+    modeller.addSolvent(field, model="tip4pew", boxSize=Vec3(2.2, 2.2, 2.2) * unit.nanometer)
+    with open(tmp_path / "water.pdb", "w") as file:
+        app.PDBFile.writeFile(modeller.topology, modeller.positions, file)
+    setup = PreparedSystem(tmp_path / "water.pdb", force_fields=["tip4pew.xml"], residues=["A:1"])
+    assert setup.solute.charge == 0
+    assert setup.solute.atomic_numbers.tolist() == [8, 1, 1]
+    assert run(tmp_path / "run", springs, setup=setup)["frames"] == 10
+
+
 def test_molecules_of_a_region_are_brought_together(prepared, tmp_path):
     """Two waters as QM region, of which the structure has one in the next image."""
     lines = (prepared / "water.pdb").read_text().splitlines(keepends=True)

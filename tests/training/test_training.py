@@ -468,7 +468,7 @@ def test_the_best_weights_know_their_loss(tmp_path):
     for found, wanted in zip(potential.get_weights(), first, strict=True):
         np.testing.assert_array_equal(found, wanted)
     (tmp_path / "best.npz").write_bytes(b"PK")
-    with pytest.raises(DataFileError, match=r"best\.npz is damaged"):
+    with pytest.raises(DataFileError, match=r"best\.npz: damaged; remove the run folder"):
         keep(0.05)
 
 
