@@ -18,7 +18,8 @@ def potentials(partner_charges, distances, receivers, n_atoms):
         receivers: [n_pairs], atom i.
         n_atoms: number of atoms.
     """
-    return units.COULOMB_CONSTANT * safe.segment_sum(partner_charges / distances, receivers, n_atoms)
+    terms = ops.cast(partner_charges / distances, "float64")  # large ones that cancel: in single precision their order would matter
+    return units.COULOMB_CONSTANT * ops.cast(safe.segment_sum(terms, receivers, n_atoms), distances.dtype)
 
 
 def conserve_charge(charges, system, total_charge):

@@ -143,12 +143,14 @@ def _sums_at_atoms(positions, mm_positions, moments, max_order: int):
 
     def of_chunk(mm_positions, moments):
         products = _products(positions, mm_positions, max_order + source_order)
-        return ops.matmul(products, moments)
+        # in single precision the sum over 1/r, of large terms that cancel, would depend on the order of the particles
+        potentials = ops.matmul(ops.cast(products[:, :n_atoms], "float64"), ops.cast(moments, "float64"))
+        return ops.concatenate([potentials, ops.cast(ops.matmul(products, moments)[:, n_atoms:], "float64")], axis=1)
 
     n_products, n_moments, _ = weights.shape
     shape = (n_systems, n_products * n_atoms, n_moments)
     sums = safe.sum_of_chunks(of_chunk, shape, _particles_at_once(n_systems * n_atoms * n_products), mm_positions, moments)
-    sums = ops.reshape(sums, (n_systems, n_products, n_atoms, n_moments))
+    sums = ops.reshape(ops.cast(sums, positions.dtype), (n_systems, n_products, n_atoms, n_moments))
     flat = ops.reshape(ops.transpose(sums, (0, 2, 1, 3)), (n_systems, n_atoms, n_products * n_moments))
     return ops.matmul(flat, ops.reshape(weights, (-1, weights.shape[2])))
 

@@ -95,8 +95,8 @@ def in_chunks(function, rows, *inputs):
 
 
 def sum_of_chunks(function, shape, rows, *inputs):
-    """The sum of the results that :func:`in_chunks` stacks, added up one by one; ``shape`` is that of a result."""
-    empty = tf.zeros(shape, inputs[0].dtype)
+    """The sum of the results that :func:`in_chunks` stacks, of this ``shape`` and float64, added up one by one."""
+    empty = tf.zeros(shape, tf.float64)
     return tf.foldl(lambda total, part: total + function(*part), _cut(rows, inputs), initializer=empty, parallel_iterations=1)
 
 

@@ -18,6 +18,15 @@ def test_potentials_are_coulombs_with_constants_from_codata(random):
     np.testing.assert_allclose(electrostatics.potentials(charges, distances, receivers, 3), expected, rtol=1e-9)
 
 
+def test_potentials_in_single_precision_do_not_depend_on_the_order_of_the_charges(random):
+    charges = np.tile(np.float32([-0.82, 0.41, 0.41]), 1000)
+    distances = np.repeat(random.uniform(5.0, 15.0, size=1000), 3) + random.uniform(0.0, 0.3, size=3000)
+    distances, receivers = distances.astype(np.float32), np.zeros(3000, np.int32)
+    found = [electrostatics.potentials(charges[order], distances[order], receivers, 1) for order in (slice(None), np.argsort(charges))]
+    assert found[0].dtype == tf.float32
+    np.testing.assert_allclose(found[1], found[0], rtol=3e-7)
+
+
 def test_conserve_charge_shifts_each_system_to_its_total(random):
     charges, system, total = random.normal(size=5), np.array([0, 0, 0, 1, 1]), np.array([-1.0, 2.0])
     found = np.array(electrostatics.conserve_charge(tf.constant(charges), tf.constant(system), tf.constant(total)))
