@@ -1,6 +1,6 @@
 """MolecularGraph, the one record that every model reads: neighbour search and the concatenation of systems into a batch."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -124,6 +124,8 @@ def join_graphs(graphs: Sequence[MolecularGraph], float_dtype: str = "float64") 
     """
     if not graphs:
         raise InputError("there is no system to compute: give at least one.")
+    if len(graphs) == 1:  # at every step of dynamics
+        return _of_dtypes(graphs[0]._asdict(), float_dtype)
     parts = []
     n_atoms = n_mm = n_systems = 0
     for graph in graphs:
@@ -138,7 +140,13 @@ def join_graphs(graphs: Sequence[MolecularGraph], float_dtype: str = "float64") 
     fillers = dict.fromkeys(TABLES, -1) | {"centers": 0.0}
     columns = {name: [getattr(part, name) for part in parts] for name in MolecularGraph._fields}
     joined = {name: np.concatenate(_of_one_width(arrays, fillers[name]) if name in fillers else arrays) for name, arrays in columns.items()}
-    return MolecularGraph(**{name: array.astype(float_dtype if name in FLOAT_FIELDS else "int32") for name, array in joined.items()})
+    return _of_dtypes(joined, float_dtype)
+
+
+def _of_dtypes(fields: Mapping[str, np.ndarray], float_dtype: str) -> MolecularGraph:
+    return MolecularGraph(
+        **{name: array.astype(float_dtype if name in FLOAT_FIELDS else "int32", copy=False) for name, array in fields.items()}
+    )
 
 
 def _of_one_width(arrays: Sequence[np.ndarray], filler: float) -> list[np.ndarray]:
