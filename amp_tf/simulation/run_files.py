@@ -45,7 +45,8 @@ def take_folder(folder: Path, settings: dict[str, Any]) -> None:
         if (folder / CHECKPOINT).exists() or trajectory.exists():
             differing = ", ".join(_differing(known, settings))
             raise InputError(f"{folder} holds a run with other settings ({differing}); choose another folder or remove that one.")
-        (folder / "start.npz").unlink(missing_ok=True)
+        for name in ("start.npz", STOPPED):
+            (folder / name).unlink(missing_ok=True)
     elif trajectory.exists() and not (folder / CHECKPOINT).exists():
         raise DataFileError(
             f"{trajectory} has no {CHECKPOINT} to go on from; move it and {ENERGIES} out of the folder to start anew, or take another one."

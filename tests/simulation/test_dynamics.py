@@ -375,6 +375,7 @@ def test_before_the_first_checkpoint_other_settings_begin_anew(springs, monkeypa
     monkeypatch.setattr("amp_tf.simulation.water_box.box_length", lambda *_: 22.0)
     with pytest.raises(InputError, match="take a larger box or a smaller zone"):
         run(tmp_path / "run", springs, zone=12.0)
+    (tmp_path / "run" / "stopped.npz").write_bytes(b"stops of the other settings")
     assert run(tmp_path / "run", springs)["frames"] == 10
 
 
