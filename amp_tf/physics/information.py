@@ -51,7 +51,7 @@ def _rest(molecule: Molecule) -> tuple:
 
 
 def embedding(bench: Bench) -> Iterator[Row]:
-    """Among charges: forces on atoms and charges sum to zero and are the gradient of the energy."""
+    """Among charges: forces on atoms and charges sum to zero and are the gradient of the energy; particles of no charge change nothing."""
     if bench.subject.embed is None:
         raise NotApplicable("it embeds no molecule in charges")
     random = bench.random("embedding")
@@ -64,6 +64,8 @@ def embedding(bench: Bench) -> Iterator[Row]:
         net = np.linalg.norm(forces.sum(axis=0) + on_charges.sum(axis=0))
         limits = (1e-5 * float(np.abs(forces).sum()) / MEV, 1.0)
         noise = bench.noise(molecule)
+        faded = bench.subject.embed(molecule, places, np.zeros(len(charges)))[0] - bench.subject.energy(molecule)
+        yield bench.small_energy("embedding", "E(charges of 0) - E(alone)", molecule, abs(faded), ENERGY_LIMITS)
         yield judged("embedding", "net force, charges included", molecule.name, "meV/angstrom", net / MEV, limits, noise.forces / MEV)
         errors = []
         for step in (1e-1, 1e-2, 1e-3):

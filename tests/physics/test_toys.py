@@ -201,6 +201,21 @@ def test_a_charge_that_stops_acting_abruptly_fails_at_the_cutoff(embed, verdict,
     assert {row.molecule for row in found.rows} == {name, f"{name} far away"}
 
 
+@pytest.mark.parametrize(("of_each", "verdict"), [(0.0, "pass"), (1e-2, "fail")])
+def test_particles_that_act_without_a_charge_fail(of_each, verdict):
+    """``of_each`` eV of a particle, whatever its charge, as where a network sees that it is there."""
+    own, alone = toys.tetrahedron(), Subject(toys.Smooth(), "smooth")
+
+    def embed(molecule, places, charges):
+        energy, forces = alone.both(molecule)
+        added, on_atoms, on_charges = toys.embedded(molecule, places, charges)
+        return energy + added + of_each * len(charges), forces + on_atoms, on_charges
+
+    found = check_physics(Subject(toys.Smooth(), "smooth", for_four_atoms, embed, own), tests="embedding")
+    assert {row.metric for row in found.rows if row.verdict == "fail"} == ({"E(charges of 0) - E(alone)"} if of_each else set())
+    assert found.verdict() == verdict, found.rows
+
+
 def test_a_potential_of_one_water_is_not_asked_of_two():
     def one_water(molecule):
         return None if len(molecule.numbers) == 3 else "it is for three atoms"
