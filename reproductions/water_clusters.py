@@ -81,9 +81,9 @@ PRESETS = {
         (
             NEAR_DIFFERS,
             "the other models, whose steps take longer, with 16 000 steps, GNN-P with 10 000",
-            "AMP(2) and AMP(3): median of three seeds, the others: one seed",
+            "AMP(1), AMP(2) and AMP(3): median of three seeds, the others: one seed",
         ),
-        dict.fromkeys(("AMP(2)", "AMP(3)"), (0, 1, 2)),
+        dict.fromkeys(("AMP(1)", "AMP(2)", "AMP(3)"), (0, 1, 2)),
     ),
     "paper": Preset(
         {},
