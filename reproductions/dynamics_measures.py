@@ -45,13 +45,13 @@ BARRIER_LENGTH, HOLES_BETWEEN = 1.9, (0.7, 2.5)
 def scan_rows(task: Task) -> tuple[list[Row], dict[str, Any]]:
     """Bonds to hydrogen, stretched, and a water molecule on those of donors, of potential and labels."""
     frame = next(iter(task.reference.calculations().values()))
-    found = scans(task.reference.solute, task.potential, task.engine, frame, task.size.lengths, task.size.most_relaxation_steps)
+    found = scans(task.solute, task.potential, task.engine, frame, task.size.lengths, task.size.most_relaxation_steps)
     rows = []
     for scan in found:
         who = {"measure": f"{scan.bond}, {scan.where}, {scan.how}"}
         rows.append(row("barrier_error", "", barrier_error(scan, BARRIER_LENGTH), None, **who))
         rows.append(row("deepest_hole", "kJ/mol", deepest_hole(scan, HOLES_BETWEEN), None, **who))
-    solute = task.reference.solute
+    solute = task.solute
     for hydrogen, partner in bonds_to_hydrogen(solute):
         name = chemical_symbols[solute.atomic_numbers[partner]]
         if name in DONORS:
@@ -69,7 +69,7 @@ def _as_json(scan: Scan) -> dict[str, Any]:
 
 def simulate(task: Task, name: str, **changes: Any) -> tuple[dict[str, Any], Run]:
     """A run in water and its summary."""
-    setup, dynamics = SoluteInWater(task.reference.solute), Dynamics(**changes | task.size.dynamics)
+    setup, dynamics = SoluteInWater(task.solute), Dynamics(**changes | task.size.dynamics)
     run = Run(task.folder(name), [task.path], setup, dynamics, task.size.xla)
     return run.run(), run
 
@@ -83,7 +83,7 @@ def gas_rows(task: Task) -> tuple[list[Row], dict[str, Any]]:
         settings = {"picoseconds": task.size.gas_time, "temperature": temperature, "interval": 100}
         calls = (
             joblib.delayed(in_worker)(os.getpid(), _gas_run, task.folder(f"gas-{temperature:g}-{seed}"), task.path,
-                                      task.reference.solute, task.size.xla, settings | {"seed": seed} | task.size.dynamics)
+                                      task.solute, task.size.xla, settings | {"seed": seed} | task.size.dynamics)
             for seed in range(n_seeds)
         )  # fmt: skip
         ends = joblib.Parallel(n_jobs=min(os.cpu_count() or 1, n_seeds))(calls)
@@ -197,12 +197,12 @@ def conservation_rows(task: Task) -> tuple[list[Row], dict[str, Any]]:
 def speed_rows(task: Task) -> tuple[list[Row], dict[str, Any]]:
     """The part of a step that the engine does, both in one run, in turn: from one snapshot to the next in steps of half a femtosecond."""
     frames = _path(task.reference, task.size.timed)
-    charge = float(task.reference.solute.charge)
+    charge = float(task.solute.charge)
     zone, seconds = Zone(task.reference.sampling.zone), {"potential": [], "engine": []}
     for number, (qm, mm, mm_charges) in enumerate(frames):
         began = time.perf_counter()
         around = zone.surroundings(qm, mm, mm_charges, np.arange(len(mm)) // 3)
-        system = System(task.reference.solute.atomic_numbers, qm, charge, around.positions, around.charges)
+        system = System(task.solute.atomic_numbers, qm, charge, around.positions, around.charges)
         compute_embedded([task.potential], system, around, len(mm), task.size.xla)
         between = time.perf_counter()
         task.reference.engine.embedded(Calculation(system.atomic_numbers, qm, charge=round(charge), mm_positions=mm, mm_charges=mm_charges))

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from amp_tf.errors import InputError
 from amp_tf.files import sha256_of
 from amp_tf.models import Potential, load_potential
 from amp_tf.shipped import FOLDER
-from amp_tf.simulation.solutes import solute_by_name
+from amp_tf.simulation.solutes import Solute, solute_by_name
 from datasets.engines import EmbeddingEngine, XTBEngine
 from datasets.parts import Parts
 from datasets.qmmm_sampling import Sampling, Trajectory, relaxed, sampling_record
@@ -81,13 +82,16 @@ PRESETS = {
 }  # fmt: skip
 
 
+def _sampling(preset: str) -> Sampling:
+    return Sampling(PRESETS[preset].n_frames, **PRESETS[preset].sampling)
+
+
 def data_file(preset: str, engine: EmbeddingEngine, runs: Path = RUNS) -> Path:
     """Snapshots and distorted frames; built, or gone on with, where they are missing."""
     chosen, path = PRESETS[preset], runs / f"{SOLUTE}-dynamics{'' if preset == 'laptop' else f'-{preset}'}.h5"
     if not path.is_file():
-        sampling = Sampling(chosen.n_frames, **chosen.sampling)
         command = f"python -m datasets.qmmm_solutes sample {SOLUTE} --for-dynamics --frames {chosen.n_frames} --output {path}"
-        sample(path, solute_by_name(SOLUTE), engine, sampling, os.cpu_count() or 1, command, for_dynamics=True)
+        sample(path, solute_by_name(SOLUTE), engine, _sampling(preset), os.cpu_count() or 1, command, for_dynamics=True)
     return path
 
 
@@ -110,16 +114,33 @@ class Task:
         preset: name of the preset.
         path, potential: the potential that is judged.
         engine: of its labels.
-        reference: the QM/MM dynamics that its data come from.
-        runs: where simulations are kept.
+        solute: at its minimum with the engine.
+        solute_charges: of its atoms there, e.
+        runs: where data and simulations are kept.
     """
 
     preset: str
     path: Path
     potential: Potential
     engine: EmbeddingEngine
-    reference: Trajectory
+    solute: Solute
+    solute_charges: np.ndarray
     runs: Path
+
+    @cached_property
+    def data(self) -> Path:
+        """Snapshots of the reference, and frames distorted from them; sampled where they are missing."""
+        return data_file(self.preset, self.engine, self.runs)
+
+    @cached_property
+    def reference(self) -> Trajectory:
+        """The QM/MM dynamics that the data come from."""
+        data, sampling = self.data, _sampling(self.preset)
+        method = {"engine": self.engine.name, "version": self.engine.version(), "level_of_theory": self.engine.level_of_theory}
+        record = sampling_record(sampling, None) | method | {"solute": solute_identity(solute_by_name(SOLUTE))}
+        driver = XTBEngine(keep_orbitals=True) if isinstance(self.engine, XTBEngine) else self.engine
+        parts = Parts(data.with_name(f"{data.name}.trajectory"), record)
+        return Trajectory(self.solute, self.solute_charges, driver, sampling, parts)
 
     @property
     def size(self) -> Preset:
@@ -131,8 +152,13 @@ class Task:
         return self.runs / "dynamics" / self.preset / sha256_of(self.path)[:8] / name
 
 
-def prepared(preset: str, retrain: bool, runs: Path = RUNS, engine: EmbeddingEngine | None = None) -> tuple[Task, Path]:
-    """What the measurements take, and the data; these are built, and the potential is trained, where they are missing."""
+def prepared(preset: str, retrain: bool, runs: Path = RUNS, engine: EmbeddingEngine | None = None) -> Task:
+    """What the measurements take; the potential is trained where it is to be or does not ship, its data are built where they are missing.
+
+    Raises:
+        InputError: for a preset that there is not, and where no potential ships.
+        EngineError: without the engine's program.
+    """
     if preset not in PRESETS:
         raise InputError(f"there is no PRESET={preset} of the dynamics; choose {' or '.join(PRESETS)}.")
     is_shipped = preset == "laptop" and not retrain
@@ -140,17 +166,11 @@ def prepared(preset: str, retrain: bool, runs: Path = RUNS, engine: EmbeddingEng
         raise InputError(f"{SHIPPED} is not there; train it with RETRAIN=1, which takes hours.")
     engine = engine or make_engine("xtb", None, None, 1)
     engine.version()  # complains where it is not installed
-    data = data_file(preset, engine, runs)
-    path = SHIPPED if is_shipped else trained(preset, data, runs)
+    path = SHIPPED if is_shipped else trained(preset, data_file(preset, engine, runs), runs)
     if preset == "laptop" and retrain:
         path = ship(path)
-    sampling, start = Sampling(PRESETS[preset].n_frames, **PRESETS[preset].sampling), solute_by_name(SOLUTE)
-    method = {"engine": engine.name, "version": engine.version(), "level_of_theory": engine.level_of_theory}
-    solute, _, charges = relaxed(start, engine)
-    record = sampling_record(sampling, None) | method | {"solute": solute_identity(start)}
-    driver = XTBEngine(keep_orbitals=True) if isinstance(engine, XTBEngine) else engine
-    reference = Trajectory(solute, charges, driver, sampling, Parts(data.with_name(f"{data.name}.trajectory"), record))
-    return Task(preset, path, load_potential(path), engine, reference, runs), data
+    solute, _, charges = relaxed(solute_by_name(SOLUTE), engine)
+    return Task(preset, path, load_potential(path), engine, solute, charges, runs)
 
 
 def ship(path: Path, target: Path = SHIPPED) -> Path:

@@ -159,6 +159,34 @@ def test_its_figure(result, tmp_path):
     assert all(picture.stat().st_size > 10_000 for picture in pictures)
 
 
+def test_measures_that_are_not_asked_for_stay(result, tmp_path, capsys):
+    """Of the same potential; those of another are given up with a word."""
+    found, folder = result
+    path = tmp_path / "dynamics.smoke.json"
+    altered = [entry | {"value": 1.0} for entry in found["rows"]]
+    path.write_text(json.dumps(found | {"rows": altered, "measured": found["measured"] | {"gas": "before"}}))
+
+    def again(measures):
+        return json.loads(
+            dynamics.reproduce("smoke", False, tmp_path, folder / "runs", Springs(), dynamics.chosen_measures(measures)).read_text()
+        )
+
+    now = again("conservation")
+    assert [entry["part"] for entry in now["rows"]] == [entry["part"] for entry in found["rows"]]
+    for before, after in zip(found["rows"], now["rows"], strict=True):
+        assert after == (before if after["part"] == "conservation" else before | {"value": 1.0})
+    assert (now["measured"]["gas"], now["data"], now["scans"]) == ("before", found["data"], found["scans"])
+    path.write_text(json.dumps(found | {"potential_sha256": "0123456789"}))
+    capsys.readouterr()
+    now = again("conservation, gas")
+    assert "was of another potential (01234567...), whose measures are given up" in capsys.readouterr().out
+    assert list(dict.fromkeys(entry["part"] for entry in now["rows"])) == list(now["measured"]) == ["gas", "conservation"]
+    assert now["data"] is None
+    assert all(picture.is_file() for picture in figure.draw(now, tmp_path))
+    with pytest.raises(InputError, match="there is no measure 'ga'; choose of scans, gas, water, conservation, speed"):
+        dynamics.chosen_measures("scans,ga")
+
+
 def test_finished_simulations_are_not_run_again(result):
     _, folder = result
     checkpoints = sorted((folder / "runs").rglob("checkpoint.npz"))
@@ -166,7 +194,7 @@ def test_finished_simulations_are_not_run_again(result):
     assert len(checkpoints) == 3
     engine = Springs()
     engine.embedded(Calculation(START.atomic_numbers, START.positions))
-    task, _ = dynamics_task.prepared("smoke", False, folder / "runs", engine)
+    task = dynamics_task.prepared("smoke", False, folder / "runs", engine)
     dynamics_measures.simulate(task, "water", picoseconds=0.005)
     assert [path.stat().st_mtime_ns for path in checkpoints] == times
 
