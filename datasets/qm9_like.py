@@ -36,8 +36,8 @@ SHIPPED = [
     "C", "N", "O",
     "CC", "C=C", "C#C", "CN", "C=N", "C#N", "CO", "C=O", "CF", "NN", "N=N", "NO", "N=O", "OO",
     "CCC", "C=CC", "CC#C", "C=C=C", "C1CC1", "C1=CC1", "CCN", "C=CN", "CC=N", "CC#N", "CNC", "CN=C", "C1CN1", "CCO", "C=CO", "CC=O",
-    "COC", "C1CO1", "C=C=O", "CCF", "C=CF", "C#CF", "NC=N", "N#CN", "N=C=N", "NC=O", "OC=O", "O=C=O", "N=C=O", "O=CF", "FCF", "N#CF",
-    "CNN", "C=NN", "CN=N", "CON", "CNO", "C=NO", "CN=O", "COO", "C#CC#C", "C#CC#N", "N#CC#N", "O=CC=O", "FC(F)F",
+    "COC", "C1CO1", "C=C=O", "CCF", "C=CF", "C#CF", "NC=N", "N#CN", "NC=O", "OC=O", "O=C=O", "N=C=O", "O=CF", "FCF", "N#CF",
+    "CNN", "C=NN", "CON", "CNO", "C=NO", "CN=O", "COO", "C#CC#C", "C#CC#N", "N#CC#N", "O=CC=O", "FC(F)F",
 ]  # fmt: skip
 """SMILES of small molecules with C, H, N, O and F, not all of them in QM9."""
 

@@ -124,6 +124,23 @@ def test_what_ships_is_small_and_closed():
     assert {number for molecule in molecules for number in molecule.atomic_numbers} == {1, 6, 7, 8, 9}
 
 
+def test_the_molecules_that_ship_have_properties_of_minima():
+    """Water as in the archive, and of all: what must be positive, negative or larger than another."""
+    data = read_reference_data(qm9_like.SHIPPED_FILE)
+    names = data.provenance.settings["molecules"]
+    assert len(data) == len(names) >= 55
+    assert len(names) + len(data.provenance.settings["left_out"]) == len(qm9_like.SHIPPED)
+    (oxygen_alone,) = (group for group in data.groups if sorted(group.qm_atomic_numbers) == [1, 1, 8])
+    for name, tolerance in TOLERANCE.items():
+        assert oxygen_alone.targets[name][0] / COLUMNS[name] == pytest.approx(PUBLISHED[name], abs=tolerance)
+    for group in data.groups:
+        found = group.targets
+        np.testing.assert_allclose(found["gap"], found["lumo"] - found["homo"])
+        assert np.all((found["h"] < found["u"]) & (found["u"] < found["u0"]) & (found["u0"] < 0.0))  # atoms move more than a molecule
+        assert np.all((found["g"] > found["h"]) & (found["zpve"] > 0.0))  # and have more entropy
+        assert np.all((found["homo"] < 0.0) & (found["mu"] >= 0.0) & (found["alpha"] > 0.0))
+
+
 def test_the_archive_is_compared(quick, tmp_path):
     source = folder(tmp_path / "members")
     result = run("check", source, "--member", 3, "--folder", tmp_path / "parts", "--workers", 1)

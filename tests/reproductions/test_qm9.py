@@ -11,11 +11,13 @@ from amp_tf import units
 from amp_tf.data.hdf5 import write_reference_data
 from amp_tf.data.reference_data import FrameGroup, Provenance
 from amp_tf.errors import AmpTFError, DataFileError, InputError
+from amp_tf.models import load_potential
 from amp_tf.targets import TARGET_UNITS
 from amp_tf.training import make_config
 from common import paper
 from figures.table3 import draw
 from reproductions import qm9, shipped_qm9, table3
+from reproductions.folders import RESULTS
 from tests.training.test_targets import NUMBERS, POSITIONS
 
 PROVENANCE = Provenance(engine="test", engine_version="1", level_of_theory="test", builder_command="", random_seed=0, energy_reference="0")
@@ -101,6 +103,25 @@ def test_what_ships_answers_on_molecules_that_did_not_train_it(weights, molecule
     text = shipped_qm9.table(answered["rows"])
     assert "computed now, 20 of 60 in" in text
     assert text.count("not shipped: RETRAIN=1 trains it") == 1
+
+
+def test_the_potentials_that_ship(tmp_path):
+    """Their recorded errors are those of the result file, and they know small molecules better than the null model."""
+    trained = json.loads((RESULTS / "table3.laptop.json").read_text())["rows"]
+    answered = json.loads(shipped_qm9.answer(None, results=tmp_path).read_text())
+    found = {(row["target"], row["part"], row["metric"]): row["value"] for row in answered["rows"] if row["value"] is not None}
+    assert {target for target, *_ in found} == set(qm9.CURVE_TARGETS)
+    for target in qm9.CURVE_TARGETS:
+        who = {"target": target, "model": "AMP(3)", "n_train": 18_000, "metric": "test_mae"}
+        recorded = next(row["value"] for row in trained if who.items() <= row.items())
+        assert found[target, shipped_qm9.FULL, "test_mae"] == pytest.approx(recorded, rel=0.02)
+        errors = (found[target, shipped_qm9.SHIPPED, metric] for metric in ("test_mae", "null_model_test_mae"))
+        assert next(errors) < next(errors)
+    potential = load_potential(shipped_qm9.FOLDER / "mu.keras")
+    water = potential.compute([8, 1, 1], [[0.0, 0.0, 0.12], [0.0, 0.76, -0.47], [0.0, -0.76, -0.47]])
+    assert set(water) >= {"mu", "unit"}
+    assert "qm_gradients" not in water
+    assert water["mu"] / units.DEBYE == pytest.approx(1.85, abs=0.8)
 
 
 def test_where_nothing_ships_it_says_so(molecules, tmp_path):
