@@ -49,34 +49,41 @@ def reproduce(
     Measures of the same potential that are not asked for stay in the file.
 
     Raises:
-        InputError: for a preset that there is not.
+        InputError: for a preset that there is not, and where the file is of another potential and not all measures are taken.
         EngineError: without the program xtb or OpenMM.
     """
     task, began = prepared(preset, retrain, runs, engine), time.perf_counter()
     sha256 = sha256_of(task.path)
+    known = _known(results, preset, sha256, measures)
     for name in measures:
         started = time.perf_counter()
         rows, drawn = MEASURES[name](task)
-        known, measured = _known(results, preset, sha256), {"commit": commit(), "wall_seconds": round(time.perf_counter() - started, 1)}
+        measured = {"commit": commit(), "wall_seconds": round(time.perf_counter() - started, 1)}
         others = [entry for entry in known["rows"] if entry["part"] != name]
         rows = sorted([*others, *({"part": name, **entry} for entry in rows)], key=lambda entry: list(MEASURES).index(entry["part"]))
         data = {"file": task.data.name, "sha256": read_reference_data(task.data).sha256} if name in OF_REFERENCE else known["data"]
+        measured |= {"data_sha256": data["sha256"]} if name in OF_REFERENCE else {}
         written = write_result(
             "dynamics", preset, rows, began, results, seeds=[0], data=data, differs=DIFFERS, measured=known["measured"] | {name: measured},
             potential_data_sha256=task.potential.provenance["data_sha256"], potential_sha256=sha256,
             **{key: known[key] for key in DRAWN if key in known} | drawn,
         )  # fmt: skip
+        known = json.loads(written.read_text())
     return written
 
 
-def _known(results: Path, preset: str, sha256: str) -> dict[str, Any]:
-    """The result file of this potential, or an empty one; tells where that of another is given up."""
+def _known(results: Path, preset: str, sha256: str, measures: Sequence[str]) -> dict[str, Any]:
+    """The result file of this potential, or an empty one.
+
+    Raises:
+        InputError: where there is one of another potential, and not all measures are taken anew.
+    """
     path = results / f"dynamics.{preset}.json"
     found = json.loads(path.read_text()) if path.is_file() else {}
     if found.get("potential_sha256") == sha256 and "measured" in found:
         return found
-    if found:
-        print(f"{path} was of another potential ({found['potential_sha256'][:8]}...), whose measures are given up.", flush=True)
+    if found and len(measures) < len(MEASURES):
+        raise InputError(f"{path} is of another potential, or of an earlier version; take all measures, or move it away.")
     return {"rows": [], "measured": {}, "data": None}
 
 

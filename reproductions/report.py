@@ -9,7 +9,7 @@ from statistics import median
 from typing import Any
 
 from amp_tf.files import write_text
-from benchmarks import embedding, qmmm, step_time, streaming
+from benchmarks import embedding, far_charges, qmmm, step_time, streaming
 from common.results import format_table
 from reproductions import (
     amp_bms,
@@ -86,6 +86,7 @@ BLOCKS: dict[str, tuple[Path, Callable[[dict[str, Any]], str]]] = {
     "physnet-speed": (step_time.RESULTS / "physnet.float32.json", lambda result: step_time.table(result["rows"])),
     "embedding": (step_time.RESULTS / "embedding.float32.json", _embedding),
     "qmmm": (step_time.RESULTS / "qmmm.float32.json", lambda result: qmmm.table(result["rows"])),
+    "far-charges": (step_time.RESULTS / "far_charges.float32.json", lambda result: far_charges.table(result["rows"])),
     "streaming": (step_time.RESULTS / "streaming.float32.json", lambda result: streaming.table(result["rows"])),
 }
 """By name: the result file, and the text that is made of it."""

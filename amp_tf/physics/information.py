@@ -1,4 +1,4 @@
-"""What is told without a verdict: arrangements that some descriptors confuse, the total charge, and charges around a molecule."""
+"""Arrangements that some descriptors confuse and the total charge, told without a verdict; charges around a molecule, with one."""
 
 from collections.abc import Iterator
 
