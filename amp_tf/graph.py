@@ -117,7 +117,7 @@ def build_graph(
 
 
 def join_graphs(graphs: Sequence[MolecularGraph], float_dtype: str = "float64") -> MolecularGraph:
-    """Concatenate graphs of NumPy arrays, shifting the numbers of atoms, MM particles and systems.
+    """Concatenate graphs of NumPy arrays, shifting the numbers of atoms, MM particles and systems; one graph alone keeps its arrays.
 
     Raises:
         InputError: if there is no graph.

@@ -58,11 +58,12 @@ def reproduce(
     for name in measures:
         started = time.perf_counter()
         rows, drawn = MEASURES[name](task)
-        measured = {"commit": commit(), "wall_seconds": round(time.perf_counter() - started, 1)}
+        seconds, data = round(time.perf_counter() - started, 1), known["data"]
+        if name in OF_REFERENCE:
+            data = {"file": task.data.name, "sha256": read_reference_data(task.data).sha256}
+        measured = {"commit": commit(), "wall_seconds": seconds, "data": data if name in OF_REFERENCE else None}
         others = [entry for entry in known["rows"] if entry["part"] != name]
         rows = sorted([*others, *({"part": name, **entry} for entry in rows)], key=lambda entry: list(MEASURES).index(entry["part"]))
-        data = {"file": task.data.name, "sha256": read_reference_data(task.data).sha256} if name in OF_REFERENCE else known["data"]
-        measured |= {"data_sha256": data["sha256"]} if name in OF_REFERENCE else {}
         written = write_result(
             "dynamics", preset, rows, began, results, seeds=[0], data=data, differs=DIFFERS, measured=known["measured"] | {name: measured},
             potential_data_sha256=task.potential.provenance["data_sha256"], potential_sha256=sha256,

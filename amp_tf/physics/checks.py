@@ -52,7 +52,7 @@ CHECKS = {
     "cosan": Check(cosan.cosan, "pes", "Ligands of a sandwich turn as no complex does.", "5.3.1"),
     "homometric": Check(information.homometric, "information", "", "notes"),
     "charge": Check(information.charge, "information", "Results of one charge are given for another."),
-    "embedding": Check(information.embedding, "information", "Forces in QM/MM are no gradient or have a net sum, or uncharged atoms act."),
+    "embedding": Check(information.embedding, "information", "QM/MM forces are no gradient or do not cancel, or uncharged particles act."),
 }  # fmt: skip
 """By name, in the order in which they run."""
 

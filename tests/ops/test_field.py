@@ -145,7 +145,7 @@ def test_single_precision_holds_far_from_the_origin(random):
 
 @pytest.mark.parametrize("products_at_once", [field.CHUNK, 10_000])
 def test_the_potential_in_single_precision_does_not_depend_on_the_order_of_the_particles(random, monkeypatch, products_at_once):
-    """Of waters sorted by charge the first two thirds make 40 times the potential of all."""
+    """Sorted by charge, large sums of either sign cancel at the end."""
     monkeypatch.setattr(field, "CHUNK", products_at_once)
     charges, places = waters(random, 1000)
     positions = random.normal(size=(1, 3, 3)).astype(np.float32)
