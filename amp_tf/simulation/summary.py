@@ -17,6 +17,8 @@ from amp_tf.simulation.scene import Scene
 BROKEN = 1.5
 """A bond longer than this part of its first length is called broken."""
 
+BINS_TOGETHER = 4
+"""Of distribution functions, in the figure: a short run tells no more."""
 
 NEAR_PEAK = 0.15
 """A peak's parabola goes through the bins so close to the highest one, angstrom."""
@@ -90,6 +92,12 @@ def first_peak(distances: np.ndarray, values: np.ndarray) -> dict[str, float] | 
     return None
 
 
+def _coarse(values: np.ndarray) -> np.ndarray:
+    """Means of :data:`BINS_TOGETHER` neighbours each."""
+    n = len(values) // BINS_TOGETHER
+    return values[: n * BINS_TOGETHER].reshape(n, BINS_TOGETHER).mean(axis=1)
+
+
 def _draw(path: Path, table: dict[str, np.ndarray], lengths: np.ndarray, names: list[str], curves: Curves) -> None:
     figure, axes = plt.subplots(2, 2, figsize=(9.0, 6.0), layout="constrained")
     times = table["time_ps"]
@@ -103,9 +111,11 @@ def _draw(path: Path, table: dict[str, np.ndarray], lengths: np.ndarray, names: 
     for name, of_bond in zip(names, lengths.T, strict=True):
         axes[1, 0].plot(times, of_bond, linewidth=0.6, label=name)
     axes[1, 0].set(xlabel="time (ps)", ylabel="bond lengths (Å)")
-    for key, (distances, values) in curves.items():
-        axes[1, 1].plot(distances, values, linewidth=1.0, label=key.replace("-", "–"))
-    axes[1, 1].set(xlabel="distance (Å)", ylabel="g(r), solute – water")
+    for key, curve in curves.items():
+        kind, _, site = key.partition("-")
+        if site == "O":
+            axes[1, 1].plot(*(_coarse(values) for values in curve), linewidth=1.0, label=kind)
+    axes[1, 1].set(xlabel="distance (Å)", ylabel="g(r), solute – oxygen of water")
     axes[1, 1].set_visible(bool(curves))  # a molecule alone has none
     for axis in axes.flat:
         if 0 < len(axis.get_legend_handles_labels()[0]) <= 8:
