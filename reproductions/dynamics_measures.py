@@ -86,7 +86,7 @@ def gas_rows(task: Task) -> tuple[list[Row], dict[str, Any]]:
                                       task.solute, task.size.xla, settings | {"seed": seed} | task.size.dynamics)
             for seed in range(n_seeds)
         )  # fmt: skip
-        ends = joblib.Parallel(n_jobs=min(os.cpu_count() or 1, n_seeds))(calls)
+        ends = joblib.Parallel(n_jobs=min(joblib.cpu_count(), n_seeds))(calls)
         who = {"measure": f"gas, {temperature:g} K, {n_seeds} seeds, {task.size.gas_time:g} ps"}
         rows.append(row("runs_whole", "", sum(is_whole for is_whole, _ in ends), None, **who))
         rows.append(row("shortest_run", "ps", min(time for _, time in ends), None, **who))

@@ -1,12 +1,12 @@
 """What the reproduction of dynamics measures: a potential, shipped or trained, and the QM/MM dynamics that its data come from."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
 
 from amp_tf.data.hdf5 import read_reference_data
@@ -91,7 +91,7 @@ def data_file(preset: str, engine: EmbeddingEngine, runs: Path = RUNS) -> Path:
     chosen, path = PRESETS[preset], runs / f"{SOLUTE}-dynamics{'' if preset == 'laptop' else f'-{preset}'}.h5"
     if not path.is_file():
         command = f"python -m datasets.qmmm_solutes sample {SOLUTE} --for-dynamics --frames {chosen.n_frames} --output {path}"
-        sample(path, solute_by_name(SOLUTE), engine, _sampling(preset), os.cpu_count() or 1, command, for_dynamics=True)
+        sample(path, solute_by_name(SOLUTE), engine, _sampling(preset), joblib.cpu_count(), command, for_dynamics=True)
     return path
 
 

@@ -3,13 +3,13 @@
 The tails of Figures 5 and 6 (Unke and Meuwly, J. Chem. Theory Comput. 15, 3678, 2019) on ions of four kinds, and on a neutral pair.
 """
 
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
+import joblib
 import numpy as np
 import typer
 from ase import Atoms
@@ -110,7 +110,7 @@ def data_file(system: str, reach: float, n_frames: int, runs: Path = RUNS) -> Pa
         path.parent.mkdir(parents=True, exist_ok=True)
         print(f"{system}: building {n_frames} frames within {reach:g} angstrom, {path}", flush=True)
         command = f"python -m datasets.ions build {system} --frames {n_frames} --reach {reach:g} --output {path.name}"
-        _, left_out = ions.build(system, n_frames, path, command, os.cpu_count() or 1, reach)
+        _, left_out = ions.build(system, n_frames, path, command, joblib.cpu_count(), reach)
         print(f"{system}: {len(left_out)} frames left out", flush=True)
     return path
 

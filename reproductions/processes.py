@@ -20,12 +20,12 @@ def in_processes(
         calls: the arguments of each.
         title: of the progress bar.
         tell: a line about a result, which is printed.
-        workers: processes; by default one a core.
+        workers: processes; by default one a core that this process may use (LOKY_MAX_CPU_COUNT sets fewer).
     """
     tasks = [joblib.delayed(in_worker)(os.getpid(), _with_one_thread, compute, *arguments) for arguments in calls]
     bar = progress_bar(total=len(tasks), unit="run", desc=title)
     with bar:
-        for result in joblib.Parallel(n_jobs=workers or os.cpu_count(), return_as="generator_unordered")(tasks):
+        for result in joblib.Parallel(n_jobs=workers or joblib.cpu_count(), return_as="generator_unordered")(tasks):
             bar.write(tell(result))
             bar.update()
             yield result

@@ -1,10 +1,10 @@
 """The runs on solutes in water: their data are built, they are trained or loaded, and their errors are taken down."""
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import joblib
 import numpy as np
 
 from amp_tf.data.hdf5 import read_reference_data
@@ -66,7 +66,7 @@ def data_file(system: str, preset: str, files: Mapping[str, Path], runs: Path = 
             return path
         print(f"{system}: {DFT_FRAMES} frames of {source}, {path}", flush=True)
         command += f" relabel {source} {path} --frames {DFT_FRAMES} --method {DFT_METHOD[0]} --basis {DFT_METHOD[1]}"
-        _, failures = relabel(spread(geometries, DFT_FRAMES), path, engine, os.cpu_count() or 1, command)
+        _, failures = relabel(spread(geometries, DFT_FRAMES), path, engine, joblib.cpu_count(), command)
     else:
         n_frames, n_found = FRAMES[preset][name], 0
         if found is not None:
@@ -81,7 +81,7 @@ def data_file(system: str, preset: str, files: Mapping[str, Path], runs: Path = 
         print(f"{system}: building {n_frames} frames, {path}", flush=True)
         engine = make_engine("xtb", None, None, 1)
         command += f" sample {name} --frames {n_frames}"
-        _, failures = sample(path, solute_by_name(name), engine, Sampling(n_frames), os.cpu_count() or 1, command)
+        _, failures = sample(path, solute_by_name(name), engine, Sampling(n_frames), joblib.cpu_count(), command)
     for failure in failures:
         print(f"left out: {failure}", flush=True)
     return path

@@ -7,5 +7,5 @@ import pytest
 def in_this_process():
     """Reproductions compute in this process, whose TensorFlow is loaded, and not in workers that load it anew beside those of pytest."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("os.cpu_count", lambda: 1)
+        patch.setenv("LOKY_MAX_CPU_COUNT", "1")
         yield
