@@ -9,6 +9,9 @@ from datasets.engines.base import Calculation, CalculationError
 from datasets.engines.embedding import EmbeddedResult, EmbeddingEngine
 from datasets.engines.pyscf_errors import sentences
 
+STORED_ORBITALS, SUBSPACE = 300, 12
+"""The integrals of density fitting are kept up to so many basis functions (half a gigabyte); vectors of the DIIS (PySCF's eight stall)."""
+
 
 class PySCFDFTEngine(EmbeddingEngine):
     """Restricted Kohn–Sham with PySCF; Mulliken charges.
@@ -24,6 +27,7 @@ class PySCFDFTEngine(EmbeddingEngine):
 
     def __init__(self, method: str = "pbe", basis: str | None = "def2-svp", n_threads: int = 1):
         super().__init__(method, basis or "def2-svp", n_threads)
+        self._last: tuple[tuple, np.ndarray] | None = None
 
     @property
     def level_of_theory(self) -> str:
@@ -47,19 +51,33 @@ class PySCFDFTEngine(EmbeddingEngine):
             return float(self._converged(pyscf, calculation, 3e-5).e_tot) * units.HARTREE  # variational: the error is that squared
 
     def _converged(self, pyscf, calculation: Calculation, orbital_gradient: float):
-        """The self-consistent field of a calculation, to an energy within 1e-10 hartree and this orbital gradient."""
+        """The self-consistent field of a calculation, to an energy within 1e-10 hartree and this orbital gradient.
+
+        It starts on a coarse grid, from the density of the same atoms at the same places in another field where that was the last one.
+        """
         with sentences("functional, basis and charge"):
             places = zip(calculation.atomic_numbers, calculation.positions_bohr, strict=True)
             atoms = [(int(number), tuple(place)) for number, place in places]
             cores = core_potentials(pyscf, self.basis, calculation.atomic_numbers)
             molecule = pyscf.M(atom=atoms, unit="Bohr", basis=self.basis, ecp=cores, charge=calculation.charge, verbose=0)
             state = pyscf.dft.RKS(molecule, xc=self.method).density_fit()
+            if molecule.nao <= STORED_ORBITALS:
+                state.with_df.build()  # otherwise computed anew in every cycle
             if _has_field(calculation):
                 state = pyscf.qmmm.mm_charge(state, calculation.mm_positions_bohr, np.asarray(calculation.mm_charges), unit="Bohr")
+            state.diis_space = SUBSPACE
+            same = (calculation.charge, *atoms)
+            density = self._last[1] if self._last and self._last[0] == same else None
+            fine, state.grids.level = state.grids.level, 1
+            state.conv_tol, state.conv_tol_grad = 1e-6, 1e-3
+            state.kernel(density)
+            density, state.grids.level = state.make_rdm1(), fine
+            state.grids.reset()
             state.conv_tol, state.conv_tol_grad = 1e-10, orbital_gradient
-            state.kernel()
+            state.kernel(density)
         if not state.converged:
             raise CalculationError(f"PySCF: {self.level_of_theory} did not converge; look at the geometry.")
+        self._last = same, state.make_rdm1()
         return state
 
     def embedded(self, calculation: Calculation) -> EmbeddedResult:

@@ -82,6 +82,7 @@ def test_gradients_of_every_engine_are_derivatives_of_its_energy(make, settings)
     assert result.charges.sum() == pytest.approx(0.0, abs=1e-5)
     isolated = Calculation(MONOMER_NUMBERS, monomer_positions())
     assert engine.energy(isolated) == pytest.approx(engine.embedded(isolated).energy, abs=1e-5)
+    assert make().energy(isolated) == pytest.approx(engine.energy(isolated), abs=1e-5)  # whatever was computed before
     assert abs(engine.energy(isolated) - result.energy) > 0.1
 
     def energy(kind, row, axis, sign):
