@@ -28,6 +28,7 @@ from datasets.parts import in_worker
 from datasets.qmmm_sampling import Trajectory, embedded_zone
 from reproductions.bond_scans import Scan, barrier_error, bonds_to_hydrogen, deepest_hole, scans, water_on_bond
 from reproductions.dynamics_task import SOLUTE, Task
+from reproductions.own_frames import errors_on_own_frames
 
 THREADS = os.environ.get("TF_NUM_INTRAOP_THREADS", "all cores")
 """Of TensorFlow in this process, as it reads them at its start."""
@@ -37,6 +38,9 @@ QUARTERS = 4
 
 DONORS, WATER_DISTANCES = ("N", "O"), (1.7, 1.8, 1.9, 2.0, 2.1, 2.2, 2.4, 2.7, 3.0, 3.5, 4.0, 5.0)
 """Partners of hydrogen atoms that a water molecule is put on, and where, angstrom."""
+
+OWN_FRAMES = 200
+"""Of the run in water, which are labelled."""
 
 BARRIER_LENGTH, HOLES_BETWEEN = 1.9, (0.7, 2.5)
 """Where barriers are compared, and holes looked for, angstrom."""
@@ -119,6 +123,7 @@ def water_rows(task: Task) -> tuple[list[Row], dict[str, Any]]:
         row("longest_bond", "", summary["longest_bond_by_its_start"], None, **who),
         row("solute_temperature", "K", summary["solute_temperature_k"], None, **who),
         row("water_temperature", "K", summary["surroundings_temperature_k"], None, **who),
+        *errors_on_own_frames(task, run, OWN_FRAMES),
         row("reference_length", "ps", picoseconds, None, measure="QM/MM dynamics of the reference"),
     ]
     curves = {}

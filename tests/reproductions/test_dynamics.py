@@ -1,6 +1,7 @@
 """The measurements of dynamics from end to end with an engine of springs, and what their numbers mean."""
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,7 +14,7 @@ from amp_tf.simulation.solutes import Solute, solute_by_name
 from amp_tf.simulation.water_box import NM, WATER_CHARGES, force_field_system, import_openmm, water_topology
 from datasets.engines import Calculation, EmbeddedResult, EmbeddingEngine
 from figures import dynamics as figure
-from reproductions import dynamics, dynamics_measures, dynamics_task
+from reproductions import dynamics, dynamics_measures, dynamics_task, own_frames
 from reproductions.bond_scans import Scan, barrier_error, bonds_to_hydrogen, deepest_hole, scans, stretched_to, water_on_bond, with_water
 from reproductions.folders import WEIGHTS
 
@@ -123,6 +124,38 @@ def test_windows_of_a_run_are_whole_and_as_long_as_they_should_be(monkeypatch):
     assert dynamics_measures.window_curves(run, 0.03) == [list(range(first, first + 30)) for first in (0, 30, 60)]
 
 
+def test_forces_on_the_nearest_water_tell_how_far_it_would_move(monkeypatch):
+    """The label pulls each oxygen atom by 3 kJ/mol/angstrom towards hydrogen on nitrogen, alternately 1.8 and 2.0 angstrom away."""
+    nitrogens = [partner for _, partner in bonds_to_hydrogen(START) if START.atomic_numbers[partner] == 7]
+    hydrogen = next(hydrogen for hydrogen, partner in bonds_to_hydrogen(START) if partner == nitrogens[0])
+    along = START.positions[hydrogen] - START.positions[nitrogens[0]]
+    along /= np.linalg.norm(along)
+    far = WATER.positions + 30.0
+    waters = [np.concatenate([START.positions[hydrogen] + length * along + np.array([[0.0], [0.5], [0.7]]) * along, far])
+              for length in (1.8, 2.0) * 5]  # fmt: skip
+
+    class Pulls(Springs):
+        def embedded(self, calculation):
+            result, pull = super().embedded(calculation), np.zeros((6, 3))
+            pull[0] = 3.0 * along  # gradients: the force is towards the hydrogen atom
+            return result if calculation.mm_charges is None else replace(result, energy=result.energy + 7.0, mm_gradients=pull)
+
+    ours = {"energy": [5.0], "qm_gradients": [np.full((12, 3), 0.5)], "mm_gradients": [np.zeros((6, 3))]}
+    potential = SimpleNamespace(compute_systems=lambda _: ours)
+    monkeypatch.setattr(own_frames, "_frames", lambda run, n_frames: ((START.positions, water) for water in waters[:n_frames]))
+    task = SimpleNamespace(solute=START, engine=Pulls(), potential=potential)
+    rows = own_frames.errors_on_own_frames(task, SimpleNamespace(dynamics=SimpleNamespace(temperature=300.0)), 10)
+    found = {(entry["measure"], entry["metric"]): entry for entry in rows}
+    values = {key: entry["value"] for key, entry in found.items()}
+    assert values["10 frames of the run in water", "energy_mae"] == pytest.approx(2.0)
+    assert values["10 frames of the run in water", "qm_gradients_mae"] == pytest.approx(0.5)
+    assert values["10 frames of the run in water", "mm_gradients_mae"] == pytest.approx(np.abs(along).sum() * 3.0 / 18)
+    assert {measure for measure, _ in values} == {"10 frames of the run in water", "water nearest to H(N)"}
+    assert values["water nearest to H(N)", "mean_force_error"] == pytest.approx(3.0)
+    assert found["water nearest to H(N)", "mean_force_error"]["uncertainty"] == pytest.approx(0.0, abs=1e-6)
+    assert values["water nearest to H(N)", "shift_by_it"] == pytest.approx(3.0 * 0.01 / (0.0083145 * 300.0), rel=1e-3)
+
+
 @pytest.fixture(scope="module")
 def result(tmp_path_factory):
     folder = tmp_path_factory.mktemp("dynamics")
@@ -141,6 +174,7 @@ def test_every_measure_has_its_rows(result):
         "deepest_hole",
         "hydrogen_bond_error",
         "longest_bond",
+        "mm_gradients_mae",
         "solute_temperature",
         "nve_drift",
         "step_ratio",
