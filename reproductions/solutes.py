@@ -8,7 +8,7 @@ from typing import Any
 from amp_tf.data.hdf5 import read_reference_data
 from amp_tf.errors import InputError
 from common.solute_model import MODEL, PAPER_SETTINGS, SOLUTES
-from reproductions.folders import RUNS
+from reproductions.folders import RUNS, WEIGHTS
 
 FORMULAS = {"Uracil": "C4H4N2O2", "RA": "C20H28O2", "SAM": "C18H29N7O7S2", "Uracil-PBE": "C4H4N2O2"}
 """In Hill's order."""
@@ -77,8 +77,8 @@ PRESETS = {
 
 BATCH = {"Uracil": 5, "RA": 1, "SAM": 1, DFT: 5}
 ORDERINGS = {"unshuffled": "ordered", "shuffled": "random", "fine-tuned": "ordered"}
-"""How each kind of run splits the frames. A fine-tuned one starts from uracil's unshuffled run, which has not seen its test frames either:
-both test on the last tenth in the order of time."""
+"""How each kind of run splits the frames. A fine-tuned one starts from an unshuffled run of uracil, which has not seen its test frames
+either: both test on the last tenth in the order of time, or their frames are of different trajectories."""
 
 FINE_TUNING = {"start_at_zero": False, "learning_rate": 3e-4}
 CUTOFFS = (30.0, 50.0)
@@ -105,7 +105,7 @@ class Job:
     cutoff: float = 50.0
 
 
-START = Job(1, "Uracil", "unshuffled")
+START, SHIPPED_START = Job(1, "Uracil", "unshuffled"), WEIGHTS / "solutes" / "uracil-unshuffled.keras"
 
 
 def orderings_of(system: str) -> tuple[str, str]:
@@ -130,11 +130,13 @@ def run_folder(job: Job, preset: str, sha256: str, runs: Path = RUNS) -> Path:
 
 
 def start_of(job: Job, preset: str, data: Path, runs: Path = RUNS) -> Path | None:
-    """The potential that a fine-tuned run starts from, None for the others: :data:`START` on the data that its own were relabelled from."""
+    """The potential that a fine-tuned run starts from, None for the others: that of :data:`START` on the data that its own were relabelled
+    from, or, where there is none, the one that ships, which has seen no frame of them."""
     if job.ordering != "fine-tuned":
         return None
     found = read_reference_data(data)
-    return run_folder(START, preset, found.provenance.settings.get("geometries_sha256", found.sha256), runs) / "potential.keras"
+    own = run_folder(START, preset, found.provenance.settings.get("geometries_sha256", found.sha256), runs) / "potential.keras"
+    return SHIPPED_START if preset == "laptop" and not own.is_file() else own
 
 
 def jobs_of(table: int, systems: Sequence[str], preset: str) -> list[Job]:

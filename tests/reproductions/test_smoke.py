@@ -413,6 +413,16 @@ def test_a_fine_tuned_run_without_its_start_is_refused(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_fine_tuned_run_starts_from_the_potential_that_ships_where_there_is_no_own(tmp_path):
+    tuned = solutes.Job(1, solutes.DFT, "fine-tuned")
+    assert solutes.start_of(tuned, "laptop", qmmm_solutes.SHIPPED_FILE, tmp_path) == solutes.SHIPPED_START
+    assert load_potential(solutes.SHIPPED_START).provenance["training"]["split"]["kind"] == "ordered"
+    own = solutes.run_folder(solutes.START, "laptop", read_reference_data(qmmm_solutes.SHIPPED_FILE).sha256, tmp_path) / "potential.keras"
+    own.parent.mkdir(parents=True)
+    own.touch()
+    assert solutes.start_of(tuned, "laptop", qmmm_solutes.SHIPPED_FILE, tmp_path) == own
+
+
 @pytest.mark.slow
 def test_table2(folders):
     result = json.loads(table2.reproduce("smoke", ["Uracil"], {}, folders[1], folders[0]).read_text())
