@@ -313,7 +313,13 @@ def md(
     time: Annotated[float, typer.Option(help="ps; more than before makes a finished run longer.")] = 100.0,
     temperature: Annotated[float, typer.Option(help="K.")] = 300.0,
     time_step: Annotated[float, typer.Option(help="fs.")] = 0.5,
-    interval: Annotated[int, typer.Option(help="Steps between two frames.")] = 50,
+    mm_time_step: Annotated[
+        float | None,
+        typer.Option(
+            help="Of the force field, a multiple of --time-step, fs: 2 with rigid water, about twice as fast; by default --time-step."
+        ),
+    ] = None,
+    interval: Annotated[int, typer.Option(help="Steps between two frames.")] = 40,
     zone: Annotated[float, typer.Option(help="Water within this of the solute is seen by the potential, angstrom.")] = 14.0,
     seed: Annotated[int, typer.Option(help="Of velocities and thermostat.")] = 0,
     committee: Annotated[list[Path] | None, typer.Option(help="Further ones, named likewise; the mean of all moves the atoms.")] = None,
@@ -334,8 +340,8 @@ def md(
 
     import_openmm()
     dynamics = Dynamics(
-        ensemble=ensemble, picoseconds=time, temperature=temperature, time_step=time_step, interval=interval, zone=zone, seed=seed,
-        margin=margin,
+        ensemble=ensemble, picoseconds=time, temperature=temperature, time_step=time_step, mm_time_step=mm_time_step, interval=interval,
+        zone=zone, seed=seed, margin=margin,
     )  # fmt: skip
     is_prepared = solute.endswith((".pdb", ".cif"))
     given = {"--system": system, "--force-field": force_field, "--qm": qm}

@@ -39,6 +39,9 @@ QUARTERS = 4
 DONORS, WATER_DISTANCES = ("N", "O"), (1.7, 1.8, 1.9, 2.0, 2.1, 2.2, 2.4, 2.7, 3.0, 3.5, 4.0, 5.0)
 """Partners of hydrogen atoms that a water molecule is put on, and where, angstrom."""
 
+MM_TIME_STEP = 2.0
+"""Of the force field in the run in water, fs."""
+
 OWN_FRAMES = 200
 """Of the run in water, which are labelled."""
 
@@ -114,7 +117,7 @@ def water_rows(task: Task) -> tuple[list[Row], dict[str, Any]]:
 
     The uncertainty of a peak is what windows of our run scatter that are as long as the reference.
     """
-    summary, run = simulate(task, "water", picoseconds=task.size.water)
+    summary, run = simulate(task, "water", picoseconds=task.size.water, mm_time_step=MM_TIME_STEP)
     ours, (reference, picoseconds) = run.curves, reference_curves(task.reference)
     windows = window_curves(run, picoseconds)
     who = {"measure": f"water, 300 K, {task.size.water:g} ps"}

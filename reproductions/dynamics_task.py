@@ -73,7 +73,7 @@ PRESETS = {
         10, 2, (1.0, 1.9), {300.0: 1}, 0.005, 0.005, 0.005, 2,
         {"model": MODEL | {"max_order": 1, "n_layers": 1, "n_features": 8, "n_radial_weights": 4}, "xla": False},
         {"equilibration": 0.02, "qm_equilibration": 2, "stride": 2, "block": 5, "zone": 4.0},
-        {"equilibration": 0.02, "relaxation": 0.002, "interval": 2, "zone": 4.0, "margin": np.inf},
+        {"equilibration": 0.02, "relaxation": 0.002, "interval": 4, "zone": 4.0, "margin": np.inf},
         most_relaxation_steps=2, xla=False,
     ),
     "laptop": Preset(

@@ -66,6 +66,8 @@ class Dynamics:
         picoseconds: length of the run.
         temperature: K; of ``"nve"`` at its start.
         time_step: fs.
+        mm_time_step: of the force field's forces, fs: a whole multiple of ``time_step``, at which those of the potential act (r-RESPA:
+            Tuckerman, Berne and Martyna, J. Chem. Phys. 97, 1990, 1992); None: as ``time_step``.
         interval: steps between two frames.
         equilibration: of the water around the frozen solute, ps.
         relaxation: with the potential, before the first frame, strongly coupled to the thermostat, ps.
@@ -79,7 +81,8 @@ class Dynamics:
     picoseconds: float = 100.0
     temperature: float = 300.0
     time_step: float = 0.5
-    interval: int = 50
+    mm_time_step: float | None = None
+    interval: int = 40
     equilibration: float = 10.0
     relaxation: float = 0.5
     zone: float = 14.0
@@ -97,9 +100,22 @@ class Dynamics:
         for name in ("equilibration", "relaxation", "seed"):
             if not 0 <= getattr(self, name) < np.inf:
                 raise InputError(f"{name} must not be negative, got {getattr(self, name)!r}.")
+        if self.mm_time_step is not None and not (np.isfinite(self.mm_time_step) and self.n_inner >= 1 and self._is_multiple):
+            raise InputError(f"mm_time_step must be a multiple of time_step, {self.time_step:g} fs, got {self.mm_time_step!r}.")
+        if self.interval % self.n_inner:
+            raise InputError(f"interval must be a multiple of {self.n_inner}, the steps of time_step in one of mm_time_step.")
         if not self.margin >= 0:
             raise InputError(f"margin must not be negative, got {self.margin!r}.")
         Zone(self.zone, self.switch)  # complains
+
+    @property
+    def n_inner(self) -> int:
+        """Steps of the potential in one of the force field."""
+        return 1 if self.mm_time_step is None else round(self.mm_time_step / self.time_step)
+
+    @property
+    def _is_multiple(self) -> bool:
+        return abs(self.mm_time_step - self.n_inner * self.time_step) < 1e-6 * self.time_step
 
     @property
     def n_frames(self) -> int:
@@ -159,7 +175,7 @@ class Run:
 
     def _take_folder(self) -> None:
         settings = {
-            "dynamics": {key: value for key, value in asdict(self.dynamics).items() if key not in CHANGEABLE},
+            "dynamics": {key: value for key, value in asdict(self.dynamics).items() if key not in CHANGEABLE and value is not None},
             "potentials": [hashlib.sha256(path.read_bytes()).hexdigest() for path in self.potentials],
             "system": self.setup.record(),
         }
@@ -228,18 +244,23 @@ class Run:
     def _simulation(self, system, state: dict[str, np.ndarray], is_production: bool) -> Simulation:
         openmm, chosen = import_openmm(), self.dynamics
         step = int(state.get("step", 0))
-        if chosen.ensemble != "nve" or not is_production:
-            friction = chosen.friction if is_production else STRONG_FRICTION
-            integrator = openmm.LangevinMiddleIntegrator(chosen.temperature, friction, 1e-3 * chosen.time_step)
-            integrator.setRandomNumberSeed(self._seed(10 + step, self._n_stops))
+        n_inner = chosen.n_inner if is_production else 1
+        time_step, is_nve = 1e-3 * n_inner * chosen.time_step, chosen.ensemble == "nve" and is_production
+        thermostat = () if is_nve else (chosen.temperature, chosen.friction if is_production else STRONG_FRICTION)
+        if n_inner > 1:
+            slow = {force.getForceGroup() for force in system.getForces()} - {POTENTIAL_GROUP}
+            groups = [*((group, 1) for group in sorted(slow)), (POTENTIAL_GROUP, n_inner)]
+            integrator = (openmm.MTSIntegrator if is_nve else openmm.MTSLangevinIntegrator)(*thermostat, time_step, groups)
         else:
-            integrator = openmm.VerletIntegrator(1e-3 * chosen.time_step)
+            integrator = (openmm.VerletIntegrator if is_nve else openmm.LangevinMiddleIntegrator)(*thermostat, time_step)
+        if not is_nve:
+            integrator.setRandomNumberSeed(self._seed(10 + step, self._n_stops))
         integrator.setConstraintTolerance(1e-7)
         for force in system.getForces():
             if isinstance(force, openmm.MonteCarloBarostat):
-                force.setFrequency(BAROSTAT_INTERVAL if is_production else 0)
+                force.setFrequency(max(1, BAROSTAT_INTERVAL // n_inner) if is_production else 0)
                 force.setRandomNumberSeed(self._seed(11 + step, self._n_stops))
-        simulation = on_cpu(system, integrator, state["positions"], state["box"] if self._is_periodic else None, self.n_threads)
+        simulation = on_cpu(system, integrator, state["positions"], state["box"] if self._is_periodic else None, self.n_threads, n_inner)
         simulation.context.setTime(1e-3 * step * chosen.time_step if is_production else -chosen.relaxation)
         if "velocities" in state:
             simulation.context.setVelocities(state["velocities"] / NM)

@@ -127,14 +127,15 @@ def force_field_system(topology, solute: Solute, charges: np.ndarray, frozen: bo
 
 @dataclass
 class Simulation:
-    """An OpenMM context with its integrator."""
+    """An OpenMM context with its integrator, one step of which is ``n_inner`` of ours."""
 
     context: Any
     integrator: Any
+    n_inner: int = 1
 
     def step(self, n_steps: int) -> None:
         """Move on."""
-        self.integrator.step(n_steps)
+        self.integrator.step(n_steps // self.n_inner)
 
     def positions(self) -> np.ndarray:
         """[n, 3], angstrom."""
@@ -192,7 +193,9 @@ def equilibrated(
     return simulation.positions(), float(state.getPeriodicBoxVectors(asNumpy=True)._value[0, 0] * NM)
 
 
-def on_cpu(system, integrator, positions: np.ndarray, box: np.ndarray | None, n_threads: int | None) -> Simulation:
+def on_cpu(
+    system, integrator, positions: np.ndarray, box: np.ndarray | None, n_threads: int | None, n_inner: int = 1
+) -> Simulation:  # fmt: skip
     """A simulation on the CPU; ``positions`` and ``box``, the vectors [3, 3] of the periodic box, in angstrom.
 
     Without ``n_threads`` OpenMM takes OPENMM_CPU_THREADS of the environment, or all cores.
@@ -203,4 +206,4 @@ def on_cpu(system, integrator, positions: np.ndarray, box: np.ndarray | None, n_
     if box is not None:
         context.setPeriodicBoxVectors(*(box / NM))
     context.setPositions(positions / NM)
-    return Simulation(context, integrator)
+    return Simulation(context, integrator, n_inner)

@@ -22,6 +22,7 @@ import mdtraj
 from amp_tf import cli, units
 from amp_tf.errors import AmpTFError, DataFileError, EngineError, InputError, SimulationError
 from amp_tf.models.ranges import training_ranges
+from amp_tf.simulation import dynamics
 from amp_tf.simulation.collect import Collection
 from amp_tf.simulation.dynamics import Dynamics, Run
 from amp_tf.simulation.observables import RDF_BINS, RDF_RANGE, RadialDistributions, bond_lengths, temperature
@@ -308,6 +309,37 @@ def test_energy_is_conserved_without_a_thermostat(springs, tmp_path):
     assert np.std(table["kinetic_energy_kj_per_mol"]) > 2.0
 
 
+def test_forces_of_the_field_in_longer_steps(springs, monkeypatch, tmp_path):
+    """From the same checkpoint in steps of two and of four nearly the same trajectory, energies conserved to second order."""
+    integrators, on_cpu = [], dynamics.on_cpu
+
+    def kept(system, integrator, *rest):
+        integrators.append(type(integrator).__name__)
+        return on_cpu(system, integrator, *rest)
+
+    monkeypatch.setattr(dynamics, "on_cpu", kept)
+    settings = {"ensemble": "nve", "time_step": 0.5, "interval": 8, "relaxation": 0.05}
+    run(tmp_path / "two", springs, picoseconds=0.004, mm_time_step=1.0, **settings)
+    shutil.copytree(tmp_path / "two", tmp_path / "four")
+    record = tmp_path / "four" / "settings.json"
+    record.write_text(record.read_text().replace('"mm_time_step": 1.0', '"mm_time_step": 2.0'))
+    for name, step in (("two", 1.0), ("four", 2.0)):
+        run(tmp_path / name, springs, picoseconds=0.1, mm_time_step=step, **settings)
+    assert integrators == ["LangevinMiddleIntegrator", *["MTSIntegrator"] * 3]
+    two, four = (table_of(tmp_path / name) for name in ("two", "four"))
+    np.testing.assert_allclose(four["time_ps"], two["time_ps"])
+    for column in ("potential_energy_kj_per_mol", "solute_energy_kj_per_mol"):
+        np.testing.assert_allclose(four[column], two[column], atol=0.1 * np.ptp(two[column]), err_msg=column)
+    noises = [np.std(table["total_energy_kj_per_mol"]) for table in (two, four)]
+    assert noises[1] < 0.01 * np.ptp(four["potential_energy_kj_per_mol"])
+    assert 2.0 < noises[1] / noises[0] < 8.0  # of second order in the longer step
+    usual, longer = (
+        run(tmp_path / f"nvt{step}", springs, picoseconds=0.1, mm_time_step=step, **settings | {"ensemble": "nvt"}) for step in (None, 2.0)
+    )
+    assert integrators[-1] == "MTSLangevinIntegrator"
+    assert longer["surroundings_temperature_k"] == pytest.approx(usual["surroundings_temperature_k"], rel=0.1)
+
+
 def test_temperature_of_maxwell_boltzmann_velocities():
     random = np.random.default_rng(0)
     masses = np.repeat([16.0, 1.0], 50_000)
@@ -354,6 +386,10 @@ def test_a_peak_is_found_between_bins(at, random):
         ({"time_step": float("nan")}, "time_step must be positive"),
         ({"picoseconds": float("inf")}, "picoseconds must be positive"),
         ({"seed": -1}, "seed must not be negative"),
+        ({"mm_time_step": 0.7}, "mm_time_step must be a multiple of time_step, 0.5 fs, got 0.7"),
+        ({"mm_time_step": 0.2}, "mm_time_step must be a multiple of time_step"),
+        ({"mm_time_step": float("nan")}, "mm_time_step must be a multiple of time_step"),
+        ({"mm_time_step": 2.0, "interval": 50}, "interval must be a multiple of 4"),
         ({"zone": 1.0}, "0 < width < radius is needed"),
     ],
 )
