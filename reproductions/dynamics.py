@@ -90,9 +90,9 @@ def _known(results: Path, preset: str, sha256: str, measures: Sequence[str]) -> 
 
 DIFFERS = (
     "Beyond the paper, which has no dynamics. Reference: GFN2-xTB, as the labels of the potential; RDFs of it from its own QM/MM dynamics, "
-    "with a zone of 14 angstrom that ends abruptly, of the potential with charges switched off between 12 and 14 angstrom, and with forces of the force field every "
-    "2 fs, those of the potential every 0.5 fs. Uncertainties "
-    "of peaks: the scatter of windows of our run as long as the reference."
+    "with a zone of 14 angstrom that ends abruptly, of the potential with charges switched off between 12 and 14 angstrom, and with forces "
+    "of the force field every 2 fs, those of the potential every 0.5 fs. Uncertainties of peaks: the scatter of windows of our run as long "
+    "as the reference."
 )
 
 
