@@ -236,7 +236,7 @@ def test_finished_simulations_are_not_run_again(result):
     engine = Springs()
     engine.embedded(Calculation(START.atomic_numbers, START.positions))
     task = dynamics_task.prepared("smoke", False, folder / "runs", engine)
-    dynamics_measures.simulate(task, "water", picoseconds=0.005)
+    dynamics_measures.simulate(task, "water", picoseconds=0.005, mm_time_step=dynamics_measures.MM_TIME_STEP)
     assert [path.stat().st_mtime_ns for path in checkpoints] == times
 
 
