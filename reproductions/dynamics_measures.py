@@ -85,18 +85,20 @@ def gas_rows(task: Task) -> tuple[list[Row], dict[str, Any]]:
     """Independent runs, as many at a time as there are cores, a thread each."""
     for pool in ("INTRAOP", "INTEROP"):
         os.environ.setdefault(f"TF_NUM_{pool}_THREADS", "1")  # of the processes to come
+    runs = [(temperature, seed) for temperature, n_seeds in task.size.gas.items() for seed in range(n_seeds)]
+    settings = {"picoseconds": task.size.gas_time, "interval": 100} | task.size.dynamics
+    calls = (
+        joblib.delayed(in_worker)(os.getpid(), _gas_run, task.folder(f"gas-{temperature:g}-{seed}"), task.path, task.solute, task.size.xla,
+                                  settings | {"temperature": temperature, "seed": seed})
+        for temperature, seed in runs
+    )  # fmt: skip
+    ends = dict(zip(runs, joblib.Parallel(n_jobs=min(joblib.cpu_count(), len(runs)))(calls), strict=True))
     rows = []
     for temperature, n_seeds in task.size.gas.items():
-        settings = {"picoseconds": task.size.gas_time, "temperature": temperature, "interval": 100}
-        calls = (
-            joblib.delayed(in_worker)(os.getpid(), _gas_run, task.folder(f"gas-{temperature:g}-{seed}"), task.path,
-                                      task.solute, task.size.xla, settings | {"seed": seed} | task.size.dynamics)
-            for seed in range(n_seeds)
-        )  # fmt: skip
-        ends = joblib.Parallel(n_jobs=min(joblib.cpu_count(), n_seeds))(calls)
+        of_temperature = [ends[temperature, seed] for seed in range(n_seeds)]
         who = {"measure": f"gas, {temperature:g} K, {n_seeds} seeds, {task.size.gas_time:g} ps"}
-        rows.append(row("runs_whole", "", sum(is_whole for is_whole, _ in ends), None, **who))
-        rows.append(row("shortest_run", "ps", min(time for _, time in ends), None, **who))
+        rows.append(row("runs_whole", "", sum(is_whole for is_whole, _ in of_temperature), None, **who))
+        rows.append(row("shortest_run", "ps", min(time for _, time in of_temperature), None, **who))
     return rows, {}
 
 
