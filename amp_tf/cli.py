@@ -315,9 +315,7 @@ def md(
     time_step: Annotated[float, typer.Option(help="fs.")] = 0.5,
     mm_time_step: Annotated[
         float | None,
-        typer.Option(
-            help="Of the force field, a multiple of --time-step, fs: 2 with rigid water, up to 1.8 times as fast; by default --time-step."
-        ),
+        typer.Option(help="Of the force field, a multiple of --time-step, fs: 2 with rigid water is faster; by default --time-step."),
     ] = None,
     interval: Annotated[int, typer.Option(help="Steps between two frames.")] = 40,
     zone: Annotated[float, typer.Option(help="Water within this of the solute is seen by the potential, angstrom.")] = 14.0,

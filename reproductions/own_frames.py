@@ -27,6 +27,7 @@ def errors_on_own_frames(task: Task, run: Run, n_frames: int) -> list[Row]:
     """
     solute, engine = task.solute, task.engine
     zero = engine.energy(Calculation(solute.atomic_numbers, solute.positions, charge=solute.charge))
+    kinds = kinds_of_atoms(solute)
     energies, qm_gradients, mm_gradients = [], [], []
     forces: dict[str, list[float]] = {}
     lengths: dict[str, list[float]] = {}
@@ -39,7 +40,7 @@ def errors_on_own_frames(task: Task, run: Run, n_frames: int) -> list[Row]:
         qm_gradients.append(np.abs(ours["qm_gradients"][0] - label.qm_gradients).mean())
         mm_gradients.append(np.abs(mm_differences).mean())
         off = -mm_differences.reshape(-1, 3, 3).sum(axis=1)
-        for place, kind in enumerate(kinds_of_atoms(solute)):
+        for place, kind in enumerate(kinds):
             apart = mm[::3] - qm[place]
             distances = np.linalg.norm(apart, axis=1)
             nearest = int(np.argmin(distances))

@@ -68,7 +68,7 @@ class Dynamics:
         time_step: fs.
         mm_time_step: of the force field's forces, fs: a whole multiple of ``time_step``, at which those of the potential act (r-RESPA:
             Tuckerman, Berne and Martyna, J. Chem. Phys. 97, 1990, 1992); None: as ``time_step``. Temperatures are then those of
-            velocities at whole steps, low by (ω ``mm_time_step``)²/4 in a mode of frequency ω: water at 300 K reads 298 K with 2 fs.
+            velocities at whole steps, low by (ω ``mm_time_step``)²/4 in a mode of frequency ω, such as the libration of water.
         interval: steps between two frames.
         equilibration: of the water around the frozen solute, ps.
         relaxation: with the potential, before the first frame, strongly coupled to the thermostat, ps.

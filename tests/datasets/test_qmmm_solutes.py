@@ -401,6 +401,18 @@ def test_heavy_elements_have_the_core_potentials_of_their_basis():
     assert core_potentials(engine._import(), "def2-svp", np.array([1, 17])) == {}
 
 
+def test_the_coarse_grid_is_only_where_pyscf_starts():
+    """Energies in a field and, from that density, alone are those of PySCF's own settings."""
+    engine, bohr = PySCFDFTEngine(), monomer_positions() / units.BOHR
+    pyscf = engine._import()
+    atoms = [(int(number), tuple(place)) for number, place in zip(MONOMER_NUMBERS, bohr, strict=True)]
+    state = pyscf.dft.RKS(pyscf.M(atom=atoms, unit="Bohr", basis="def2-svp", verbose=0), xc="pbe").density_fit()
+    embedded = pyscf.qmmm.mm_charge(state.copy(), MM_POSITIONS / units.BOHR, MM_CHARGES, unit="Bohr")
+    field = Calculation(MONOMER_NUMBERS, monomer_positions(), mm_positions=MM_POSITIONS, mm_charges=MM_CHARGES)
+    assert engine.embedded(field).energy == pytest.approx(embedded.kernel() * units.HARTREE, abs=1e-4)
+    assert engine.energy(Calculation(MONOMER_NUMBERS, monomer_positions())) == pytest.approx(state.kernel() * units.HARTREE, abs=1e-4)
+
+
 def test_relabel_takes_frames_that_are_spread_evenly(sampled, tmp_path):
     source = read_reference_data(sampled[0])
     chosen = qmmm_solutes.spread(source, 3)

@@ -318,13 +318,17 @@ def test_forces_of_the_field_in_longer_steps(springs, monkeypatch, tmp_path):
         return on_cpu(system, integrator, *rest)
 
     monkeypatch.setattr(dynamics, "on_cpu", kept)
+    asked, compute = [], FlexibleWater.compute_systems
+    monkeypatch.setattr(FlexibleWater, "compute_systems", lambda *arguments: asked.append(1) or compute(*arguments))
     settings = {"ensemble": "nve", "time_step": 0.5, "interval": 8, "relaxation": 0.05}
     run(tmp_path / "two", springs, picoseconds=0.004, mm_time_step=1.0, **settings)
     shutil.copytree(tmp_path / "two", tmp_path / "four")
     record = tmp_path / "four" / "settings.json"
     record.write_text(record.read_text().replace('"mm_time_step": 1.0', '"mm_time_step": 2.0'))
     for name, step in (("two", 1.0), ("four", 2.0)):
+        asked.clear()
         run(tmp_path / name, springs, picoseconds=0.1, mm_time_step=step, **settings)
+        assert 192 <= len(asked) < 1.1 * 192  # the potential at every step of half a femtosecond
     assert integrators == ["LangevinMiddleIntegrator", *["MTSIntegrator"] * 3]
     two, four = (table_of(tmp_path / name) for name in ("two", "four"))
     np.testing.assert_allclose(four["time_ps"], two["time_ps"])
