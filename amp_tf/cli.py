@@ -317,7 +317,7 @@ def md(
         float | None,
         typer.Option(help="Of the force field, a multiple of --time-step, fs: 2 with rigid water is faster; by default --time-step."),
     ] = None,
-    interval: Annotated[int, typer.Option(help="Steps between two frames.")] = 40,
+    interval: Annotated[int, typer.Option(help="Steps between two frames, a multiple of those in --mm-time-step.")] = 50,
     zone: Annotated[float, typer.Option(help="Water within this of the solute is seen by the potential, angstrom.")] = 14.0,
     seed: Annotated[int, typer.Option(help="Of velocities and thermostat.")] = 0,
     committee: Annotated[list[Path] | None, typer.Option(help="Further ones, named likewise; the mean of all moves the atoms.")] = None,

@@ -119,7 +119,7 @@ def water_rows(task: Task) -> tuple[list[Row], dict[str, Any]]:
 
     The uncertainty of a peak is what windows of our run scatter that are as long as the reference.
     """
-    summary, run = simulate(task, "water", picoseconds=task.size.water, mm_time_step=MM_TIME_STEP)
+    summary, run = simulate(task, "water", picoseconds=task.size.water, mm_time_step=MM_TIME_STEP, interval=40)
     ours, (reference, picoseconds) = run.curves, reference_curves(task.reference)
     windows = window_curves(run, picoseconds)
     who = {"measure": f"water, 300 K, {task.size.water:g} ps"}

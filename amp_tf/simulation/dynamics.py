@@ -83,7 +83,7 @@ class Dynamics:
     temperature: float = 300.0
     time_step: float = 0.5
     mm_time_step: float | None = None
-    interval: int = 40
+    interval: int = 50
     equilibration: float = 10.0
     relaxation: float = 0.5
     zone: float = 14.0
@@ -104,7 +104,10 @@ class Dynamics:
         if self.mm_time_step is not None and not (np.isfinite(self.mm_time_step) and self.n_inner >= 1 and self._is_multiple):
             raise InputError(f"mm_time_step must be a multiple of time_step, {self.time_step:g} fs, got {self.mm_time_step!r}.")
         if self.interval % self.n_inner:
-            raise InputError(f"interval must be a multiple of {self.n_inner}, the steps of time_step in one of mm_time_step.")
+            nearest = max(1, self.interval // self.n_inner) * self.n_inner
+            raise InputError(
+                f"interval must be a multiple of the {self.n_inner} steps in one of mm_time_step, such as {nearest}, got {self.interval}."
+            )
         if not self.margin >= 0:
             raise InputError(f"margin must not be negative, got {self.margin!r}.")
         Zone(self.zone, self.switch)  # complains

@@ -319,7 +319,7 @@ def test_forces_of_the_field_in_longer_steps(springs, monkeypatch, tmp_path):
 
     monkeypatch.setattr(dynamics, "on_cpu", kept)
     asked, compute = [], FlexibleWater.compute_systems
-    monkeypatch.setattr(FlexibleWater, "compute_systems", lambda *arguments: asked.append(1) or compute(*arguments))
+    monkeypatch.setattr(FlexibleWater, "compute_systems", lambda *given, **named: asked.append(1) or compute(*given, **named))
     settings = {"ensemble": "nve", "time_step": 0.5, "interval": 8, "relaxation": 0.05}
     run(tmp_path / "two", springs, picoseconds=0.004, mm_time_step=1.0, **settings)
     shutil.copytree(tmp_path / "two", tmp_path / "four")
@@ -393,7 +393,7 @@ def test_a_peak_is_found_between_bins(at, random):
         ({"mm_time_step": 0.7}, "mm_time_step must be a multiple of time_step, 0.5 fs, got 0.7"),
         ({"mm_time_step": 0.2}, "mm_time_step must be a multiple of time_step"),
         ({"mm_time_step": float("nan")}, "mm_time_step must be a multiple of time_step"),
-        ({"mm_time_step": 2.0, "interval": 50}, "interval must be a multiple of 4"),
+        ({"mm_time_step": 2.0, "interval": 50}, "interval must be a multiple of the 4 steps in one of mm_time_step, such as 48, got 50"),
         ({"zone": 1.0}, "0 < width < radius is needed"),
     ],
 )
