@@ -142,10 +142,10 @@ def _sums_at_atoms(positions, mm_positions, moments, max_order: int):
     n_systems, n_atoms = ops.shape(positions)[:2]
 
     def of_chunk(mm_positions, moments):
-        products = _products(positions, mm_positions, max_order + source_order)
+        inverse, *products = _products(positions, mm_positions, max_order + source_order)
         # in single precision the sum over 1/r, of large terms that cancel, would depend on the order of the particles
-        potentials = ops.matmul(ops.cast(products[:, :n_atoms], "float64"), ops.cast(moments, "float64"))
-        return ops.concatenate([potentials, ops.cast(ops.matmul(products, moments)[:, n_atoms:], "float64")], axis=1)
+        potentials = ops.matmul(ops.cast(inverse, "float64"), ops.cast(moments, "float64"))
+        return ops.concatenate([potentials, *(ops.cast(ops.matmul(degree, moments), "float64") for degree in products)], axis=1)
 
     n_products, n_moments, _ = weights.shape
     shape = (n_systems, n_products * n_atoms, n_moments)
@@ -161,11 +161,13 @@ def _sums_at_particles(positions, mm_positions, responses, source_order: int):
     n_systems, n_atoms = ops.shape(positions)[:2]
     combined = ops.matmul(responses, ops.reshape(ops.transpose(weights, (2, 1, 0)), (n_tensors, -1)))
     combined = ops.transpose(ops.reshape(combined, (n_systems, n_atoms, n_moments, n_products)), (0, 2, 3, 1))
-    combined = ops.reshape(combined, (n_systems, n_moments, n_products * n_atoms))
+    highest = order_of_monomials(responses) + source_order
+    of_degrees = safe.split(combined, [(degree + 1) * (degree + 2) // 2 for degree in range(highest + 1)], axis=2)
 
     def of_chunk(mm_positions):
-        products = _products(positions, mm_positions, order_of_monomials(responses) + source_order)
-        return ops.transpose(ops.matmul(combined, products), (0, 2, 1))
+        pairs = zip(of_degrees, _products(positions, mm_positions, highest), strict=True)
+        tensors = sum(ops.matmul(ops.reshape(factors, (n_systems, n_moments, -1)), products) for factors, products in pairs)
+        return ops.transpose(tensors, (0, 2, 1))
 
     chunks = safe.in_chunks(of_chunk, _particles_at_once(n_systems * n_atoms * n_products), mm_positions)
     joined = ops.reshape(ops.transpose(chunks, (1, 0, 2, 3)), (n_systems, -1, n_moments))
@@ -178,7 +180,8 @@ def _particles_at_once(n_products):
 
 
 def _products(positions, mm_positions, max_order: int):
-    """The monomials of r/r² up to ``max_order`` times 1/r, r from atom to particle: [n_systems, n_monomials * n_atoms, n_mm]."""
+    """The monomials of r/r² times 1/r, r from atom to particle, by their degrees up to ``max_order``, each
+    [n_systems, monomials of this degree * n_atoms, n_mm]: in one array they would be copied."""
     vectors = [mm_positions[:, None, None, :, axis] - positions[:, None, :, axis, None] for axis in range(3)]
     squared = ops.maximum(sum(ops.square(vector) for vector in vectors), SMALLEST_DISTANCE**2)
     inverse = ops.rsqrt(squared)
@@ -187,9 +190,8 @@ def _products(positions, mm_positions, max_order: int):
     for degree in range(1, max_order + 1):  # in the order of multipoles.monomials
         lower = degrees[-1]
         degrees.append(ops.concatenate([x * lower, y * lower[:, -degree:], z * lower[:, -1:]], axis=1))
-    products = ops.concatenate(degrees, axis=1)
-    n_systems, _, n_atoms, n_mm = ops.shape(products)
-    return ops.reshape(products, (n_systems, products.shape[1] * n_atoms, n_mm))
+    n_systems, _, n_atoms, n_mm = ops.shape(inverse)
+    return [ops.reshape(degree, (n_systems, degree.shape[1] * n_atoms, n_mm)) for degree in degrees]
 
 
 SMALLEST_DISTANCE = 0.1
