@@ -48,7 +48,7 @@ class Scan:
 
 
 def scans(
-    solute: Solute, potential: Potential, engine: EmbeddingEngine, frame: Calculation, lengths: Sequence[float], most_steps: int = 60
+    solute: Solute, potential: Potential, engine: EmbeddingEngine, frame: Calculation, lengths: Sequence[float], most_steps: int | None = 60
 ) -> list[Scan]:
     """Every bond to hydrogen of a relaxed solute, alone and in frozen water, rigid and with all relaxed but the bond and its angle.
 
@@ -61,7 +61,7 @@ def scans(
         engine: of the labels.
         frame: a snapshot in water; molecules in the way of the stretched bond are left out.
         lengths: of the bond, angstrom.
-        most_steps: of each relaxation.
+        most_steps: of each relaxation; None: rigid alone.
     """
     found = []
     for hydrogen, partner in bonds_to_hydrogen(solute):
@@ -73,8 +73,9 @@ def scans(
             surfaces = [_of_potential(potential, solute, around), _of_engine(engine, solute, around)]
             energies = [_rigid(surface, start, hydrogen, partner, lengths) for surface in surfaces]
             found.append(_scan(name, where, "rigid", lengths, energies))
-            energies = [_relaxed(surface, solute, start, hydrogen, partner, lengths, most_steps) for surface in surfaces]
-            found.append(_scan(name, where, "relaxed", lengths, energies))
+            if most_steps is not None:
+                energies = [_relaxed(surface, solute, start, hydrogen, partner, lengths, most_steps) for surface in surfaces]
+                found.append(_scan(name, where, "relaxed", lengths, energies))
     return found
 
 

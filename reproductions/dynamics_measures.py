@@ -27,7 +27,7 @@ from datasets.engines import Calculation
 from datasets.parts import in_worker
 from datasets.qmmm_sampling import Trajectory, embedded_zone
 from reproductions.bond_scans import Scan, barrier_error, bonds_to_hydrogen, deepest_hole, scans, water_on_bond
-from reproductions.dynamics_task import SOLUTE, Task
+from reproductions.dynamics_task import SOLUTE, THEORIES, Task
 from reproductions.own_frames import errors_on_own_frames
 
 THREADS = os.environ.get("TF_NUM_INTRAOP_THREADS", "all cores")
@@ -42,9 +42,6 @@ DONORS, WATER_DISTANCES = ("N", "O"), (1.7, 1.8, 1.9, 2.0, 2.1, 2.2, 2.4, 2.7, 3
 MM_TIME_STEP = 2.0
 """Of the force field in the run in water, fs."""
 
-OWN_FRAMES = 200
-"""Of the run in water, which are labelled."""
-
 BARRIER_LENGTH, HOLES_BETWEEN = 1.9, (0.7, 2.5)
 """Where barriers are compared, and holes looked for, angstrom."""
 
@@ -52,7 +49,8 @@ BARRIER_LENGTH, HOLES_BETWEEN = 1.9, (0.7, 2.5)
 def scan_rows(task: Task) -> tuple[list[Row], dict[str, Any]]:
     """Bonds to hydrogen, stretched, and a water molecule on those of donors, of potential and labels."""
     frame = next(iter(task.reference.calculations().values()))
-    found = scans(task.solute, task.potential, task.engine, frame, task.size.lengths, task.size.most_relaxation_steps)
+    most_steps = task.size.most_relaxation_steps if THEORIES[task.theory].relaxes else None
+    found = scans(task.solute, task.potential, task.engine, frame, task.size.lengths, most_steps)
     rows = []
     for scan in found:
         who = {"measure": f"{scan.bond}, {scan.where}, {scan.how}"}
@@ -120,18 +118,22 @@ def water_rows(task: Task) -> tuple[list[Row], dict[str, Any]]:
     The uncertainty of a peak is what windows of our run scatter that are as long as the reference.
     """
     summary, run = simulate(task, "water", picoseconds=task.size.water, mm_time_step=MM_TIME_STEP, interval=40)
-    ours, (reference, picoseconds) = run.curves, reference_curves(task.reference)
-    windows = window_curves(run, picoseconds)
     who = {"measure": f"water, 300 K, {task.size.water:g} ps"}
     rows = [
         row("runs_whole", "", int(summary["whole"]), None, **who),
         row("longest_bond", "", summary["longest_bond_by_its_start"], None, **who),
         row("solute_temperature", "K", summary["solute_temperature_k"], None, **who),
         row("water_temperature", "K", summary["surroundings_temperature_k"], None, **who),
-        *errors_on_own_frames(task, run, OWN_FRAMES),
-        row("reference_length", "ps", picoseconds, None, measure="QM/MM dynamics of the reference"),
+        *errors_on_own_frames(task, run, THEORIES[task.theory].own_frames),
     ]
-    curves = {}
+    return _structure(task, run, rows) if THEORIES[task.theory].samples else (rows, {})
+
+
+def _structure(task: Task, run: Run, rows: list[Row]) -> tuple[list[Row], dict[str, Any]]:
+    """``rows``, those of the peaks of water around the solute, and what is drawn of it."""
+    ours, (reference, picoseconds) = run.curves, reference_curves(task.reference)
+    windows, curves = window_curves(run, picoseconds), {}
+    rows = [*rows, row("reference_length", "ps", picoseconds, None, measure="QM/MM dynamics of the reference")]
     for key, (distances, values) in ours.items():
         scatter = np.std([of_window[key][1] for of_window in windows], axis=0, ddof=1) if len(windows) > 1 else np.zeros(len(values))
         drawn = {"ours": values, "reference": reference[key][1], "scatter": scatter}

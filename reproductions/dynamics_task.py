@@ -1,4 +1,7 @@
-"""What the reproduction of dynamics measures: a potential, shipped or trained, and the QM/MM dynamics that its data come from."""
+"""What the reproduction of dynamics measures: a potential, shipped or trained, and the QM/MM dynamics that its data come from.
+
+There is one at each of :data:`THEORIES`: GFN2-xTB, which samples too, and a density functional, whose potential goes on from that one.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,11 +21,42 @@ from amp_tf.simulation.solutes import Solute, solute_by_name
 from datasets.engines import EmbeddingEngine, XTBEngine
 from datasets.parts import Parts
 from datasets.qmmm_sampling import Sampling, Trajectory, relaxed, sampling_record
-from datasets.qmmm_solutes import make_engine, sample, solute_identity
+from datasets.qmmm_solutes import make_engine, relabel, sample, solute_identity, spread
 from reproductions.folders import RUNS, copy_compressed
+from reproductions.solutes import DFT_METHOD, FINE_TUNING
 
-SHIPPED = FOLDER / "uracil.keras"
 SOLUTE = "uracil"
+
+
+@dataclass(frozen=True)
+class Theory:
+    """What a potential was trained on, and how much of it is measured.
+
+    Attributes:
+        shipped: where the potential ships.
+        engine: of the labels, what :func:`datasets.qmmm_solutes.make_engine` takes: name, method, basis.
+        relabelled: so many frames of each kind, of those that GFN2-xTB sampled, have these labels; None: all, GFN2-xTB's own.
+        relaxes: whether stretched bonds are relaxed too.
+        own_frames: of the run in water, which are labelled.
+    """
+
+    shipped: Path
+    engine: tuple[str, str | None, str | None]
+    relabelled: int | None
+    relaxes: bool
+    own_frames: int
+
+    @property
+    def samples(self) -> bool:
+        """Whether the QM/MM dynamics that the data come from are of this theory."""
+        return self.relabelled is None
+
+
+GFN2 = "gfn2"
+THEORIES = {
+    GFN2: Theory(FOLDER / "uracil.keras", ("xtb", None, None), None, True, 200),
+    "pbe": Theory(FOLDER / "uracil-pbe.keras", ("pyscf", *DFT_METHOD), 100, False, 20),
+}
 
 
 @dataclass(frozen=True)
@@ -31,7 +65,7 @@ class Preset:
 
     Attributes:
         n_frames: snapshots of QM/MM dynamics at 300 K; as many more are distorted.
-        steps: of the training.
+        steps, steps_on: of the training, and of one that goes on with other labels.
         lengths: of the stretched bonds, angstrom.
         gas: temperatures (K) by number of seeds, and ps.
         water, conservation: ps of the runs in water, NVT and NVE.
@@ -45,6 +79,7 @@ class Preset:
 
     n_frames: int
     steps: int
+    steps_on: int
     lengths: Sequence[float]
     gas: dict[float, int]
     gas_time: float
@@ -70,14 +105,15 @@ SETTINGS = {
 
 PRESETS = {
     "smoke": Preset(
-        10, 2, (1.0, 1.9), {300.0: 1}, 0.005, 0.005, 0.005, 2,
+        10, 2, 2, (1.0, 1.9), {300.0: 1}, 0.005, 0.005, 0.005, 2,
         {"model": MODEL | {"max_order": 1, "n_layers": 1, "n_features": 8, "n_radial_weights": 4}, "xla": False},
         {"equilibration": 0.02, "qm_equilibration": 2, "stride": 2, "block": 5, "zone": 4.0},
         {"equilibration": 0.02, "relaxation": 0.002, "interval": 4, "zone": 4.0, "margin": np.inf},
         most_relaxation_steps=2, xla=False,
     ),
     "laptop": Preset(
-        2000, 120_000, tuple(np.round(np.arange(0.7, 2.51, 0.1), 2)), {300.0: 10, 500.0: 10}, 50.0, 100.0, 20.0, 200, {"model": MODEL}
+        2000, 120_000, 40_000, tuple(np.round(np.arange(0.7, 2.51, 0.1), 2)), {300.0: 10, 500.0: 10}, 50.0, 100.0, 20.0, 200,
+        {"model": MODEL},
     ),
 }  # fmt: skip
 
@@ -86,21 +122,41 @@ def _sampling(preset: str) -> Sampling:
     return Sampling(PRESETS[preset].n_frames, **PRESETS[preset].sampling)
 
 
-def data_file(preset: str, engine: EmbeddingEngine, runs: Path = RUNS) -> Path:
+def sampled_file(preset: str, sampler: EmbeddingEngine, runs: Path = RUNS) -> Path:
     """Snapshots and distorted frames; built, or gone on with, where they are missing."""
     chosen, path = PRESETS[preset], runs / f"{SOLUTE}-dynamics{'' if preset == 'laptop' else f'-{preset}'}.h5"
     if not path.is_file():
         command = f"python -m datasets.qmmm_solutes sample {SOLUTE} --for-dynamics --frames {chosen.n_frames} --output {path}"
-        sample(path, solute_by_name(SOLUTE), engine, _sampling(preset), joblib.cpu_count(), command, for_dynamics=True)
+        sample(path, solute_by_name(SOLUTE), sampler, _sampling(preset), joblib.cpu_count(), command, for_dynamics=True)
     return path
 
 
-def trained(preset: str, data: Path, runs: Path = RUNS) -> Path:
-    """The potential of the preset's training on the data; finished ones are found, killed ones go on."""
+def data_file(preset: str, theory: str, sampler: EmbeddingEngine, engine: EmbeddingEngine, runs: Path = RUNS) -> Path:
+    """The sampled frames, or some of them with the labels of another theory."""
+    source = sampled_file(preset, sampler, runs)
+    n_frames = THEORIES[theory].relabelled
+    if n_frames is None:
+        return source
+    path, geometries = source.with_name(f"{source.stem}-{theory}.h5"), read_reference_data(source)
+    if not path.is_file() or read_reference_data(path).provenance.settings.get("geometries_sha256") != geometries.sha256:
+        _, method, basis = THEORIES[theory].engine
+        command = f"python -m datasets.qmmm_solutes relabel {source} {path} --frames {n_frames} --method {method} --basis {basis}"
+        relabel(spread(geometries, n_frames), path, engine, joblib.cpu_count(), command)
+    return path
+
+
+def trained(preset: str, theory: str, sampler: EmbeddingEngine, engine: EmbeddingEngine, runs: Path = RUNS) -> Path:
+    """The potential of the preset's training; finished ones are found, killed ones go on. That of other labels than the sampling's goes on
+    from the one of these."""
     from amp_tf.training import make_config, train
 
-    chosen = PRESETS[preset]
-    values = {"data": data, "steps": chosen.steps, "interval": max(1, chosen.steps // 20), **SETTINGS, **chosen.settings}
+    chosen, data = PRESETS[preset], data_file(preset, theory, sampler, engine, runs)
+    values = {"data": data, "steps": chosen.steps, **SETTINGS, **chosen.settings}
+    if not THEORIES[theory].samples:
+        shipped = THEORIES[GFN2].shipped
+        start = shipped if preset == "laptop" and shipped.is_file() else trained(preset, GFN2, sampler, sampler, runs)
+        values |= {"steps": chosen.steps_on, "start_from": start, **FINE_TUNING}
+    values["interval"] = max(1, values["steps"] // 20)
     folder = runs / "dynamics" / preset / f"training-{read_reference_data(data).sha256[:8]}"
     train(make_config(values), folder)
     return folder / "potential.keras"
@@ -112,17 +168,21 @@ class Task:
 
     Attributes:
         preset: name of the preset.
+        theory: of :data:`THEORIES`.
         path, potential: the potential that is judged.
         engine: of its labels.
+        sampler: the engine of the QM/MM dynamics.
         solute: at its minimum with the engine.
         solute_charges: of its atoms there, e.
         runs: where data and simulations are kept.
     """
 
     preset: str
+    theory: str
     path: Path
     potential: Potential
     engine: EmbeddingEngine
+    sampler: EmbeddingEngine
     solute: Solute
     solute_charges: np.ndarray
     runs: Path
@@ -130,15 +190,15 @@ class Task:
     @cached_property
     def data(self) -> Path:
         """Snapshots of the reference, and frames distorted from them; sampled where they are missing."""
-        return data_file(self.preset, self.engine, self.runs)
+        return sampled_file(self.preset, self.sampler, self.runs)
 
     @cached_property
     def reference(self) -> Trajectory:
         """The QM/MM dynamics that the data come from."""
-        data, sampling = self.data, _sampling(self.preset)
-        method = {"engine": self.engine.name, "version": self.engine.version(), "level_of_theory": self.engine.level_of_theory}
+        data, sampling, sampler = self.data, _sampling(self.preset), self.sampler
+        method = {"engine": sampler.name, "version": sampler.version(), "level_of_theory": sampler.level_of_theory}
         record = sampling_record(sampling, None) | method | {"solute": solute_identity(solute_by_name(SOLUTE))}
-        driver = XTBEngine(keep_orbitals=True) if isinstance(self.engine, XTBEngine) else self.engine
+        driver = XTBEngine(keep_orbitals=True) if isinstance(sampler, XTBEngine) else sampler
         parts = Parts(data.with_name(f"{data.name}.trajectory"), record)
         return Trajectory(self.solute, self.solute_charges, driver, sampling, parts)
 
@@ -152,28 +212,39 @@ class Task:
         return self.runs / "dynamics" / self.preset / sha256_of(self.path)[:8] / name
 
 
-def prepared(preset: str, retrain: bool, runs: Path = RUNS, engine: EmbeddingEngine | None = None) -> Task:
+def prepared(preset: str, retrain: bool, runs: Path = RUNS, engine: EmbeddingEngine | None = None, theory: str = GFN2) -> Task:
     """What the measurements take; the potential is trained where it is to be or does not ship, its data are built where they are missing.
 
+    Args:
+        preset: of :data:`PRESETS`.
+        retrain: whether to train the potential that ships.
+        runs: where data, trainings and simulations are kept.
+        engine: that samples and labels, for tests; None: GFN2-xTB samples, the theory's labels.
+        theory: of :data:`THEORIES`.
+
     Raises:
-        InputError: for a preset that there is not, and where no potential ships.
+        InputError: for a preset or theory that there is not, and where no potential ships.
         EngineError: without the engine's program.
     """
     if preset not in PRESETS:
         raise InputError(f"there is no PRESET={preset} of the dynamics; choose {' or '.join(PRESETS)}.")
-    is_shipped = preset == "laptop" and not retrain
-    if is_shipped and not SHIPPED.is_file():
-        raise InputError(f"{SHIPPED} is not there; train it with RETRAIN=1, which takes hours.")
-    engine = engine or make_engine("xtb", None, None, 1)
-    engine.version()  # complains where it is not installed
-    path = SHIPPED if is_shipped else trained(preset, data_file(preset, engine, runs), runs)
+    if theory not in THEORIES:
+        raise InputError(f"there is no theory {theory!r}; choose {' or '.join(THEORIES)}.")
+    shipped, is_shipped = THEORIES[theory].shipped, preset == "laptop" and not retrain
+    if is_shipped and not shipped.is_file():
+        raise InputError(f"{shipped} is not there; train it with RETRAIN=1, which takes hours.")
+    sampler = engine or make_engine(*THEORIES[GFN2].engine, 1)
+    engine = engine or (sampler if THEORIES[theory].samples else make_engine(*THEORIES[theory].engine, 1))
+    for needed in (sampler, engine):
+        needed.version()  # complains where it is not installed
+    path = shipped if is_shipped else trained(preset, theory, sampler, engine, runs)
     if preset == "laptop" and retrain:
-        path = ship(path)
+        path = ship(path, shipped)
     solute, _, charges = relaxed(solute_by_name(SOLUTE), engine)
-    return Task(preset, path, load_potential(path), engine, solute, charges, runs)
+    return Task(preset, theory, path, load_potential(path), engine, sampler, solute, charges, runs)
 
 
-def ship(path: Path, target: Path = SHIPPED) -> Path:
+def ship(path: Path, target: Path) -> Path:
     """The potential where it ships. A file of the same weights stays as it is: simulations know a potential by the bytes of its file."""
     weights = load_potential(path).get_weights()
     if target.is_file():

@@ -9,6 +9,7 @@ import pytest
 
 pytest.importorskip("openmm", reason="OpenMM is not installed: pip install 'amp_tf[openmm]'")
 
+from amp_tf.data.hdf5 import read_reference_data
 from amp_tf.errors import InputError, SimulationError
 from amp_tf.simulation.solutes import Solute, solute_by_name
 from amp_tf.simulation.water_box import NM, WATER_CHARGES, force_field_system, import_openmm, water_topology
@@ -187,6 +188,26 @@ def test_every_measure_has_its_rows(result):
     assert found["scans"][0]["bond"].endswith(tuple(f"H{number}" for number in range(9, 13)))
 
 
+def test_a_potential_of_another_theory_goes_on_from_the_first(result, tmp_path):
+    """On some of its frames; with measures and a file of its own."""
+    found, folder = result
+    path = dynamics.reproduce("smoke", False, tmp_path, folder / "runs", Springs(), ["scans", "water"], "pbe")
+    other = json.loads(path.read_text())
+    assert path.name == "dynamics-pbe.smoke.json"
+    assert other["potential_sha256"] != found["potential_sha256"]
+    assert {scan["how"] for scan in other["scans"]} == {"rigid"}
+    metrics = {entry["metric"] for entry in other["rows"]}
+    assert {"barrier_error", "runs_whole", "energy_mae"} <= metrics
+    assert not {"reference_length", "peak_shift"} & metrics
+    data = read_reference_data(folder / "runs" / "uracil-dynamics-smoke-pbe.h5")
+    assert data.sha256 == other["potential_data_sha256"]
+    assert data.provenance.settings["geometries_sha256"] == found["potential_data_sha256"]
+    with pytest.raises(InputError, match="there is no measure 'speed'; choose of scans, gas, water, conservation"):
+        dynamics.chosen_measures("speed", "pbe")
+    with pytest.raises(InputError, match="there is no theory 'b3lyp'; choose gfn2 or pbe"):
+        dynamics.reproduce("smoke", False, tmp_path, tmp_path, Springs(), theory="b3lyp")
+
+
 def test_its_figure(result, tmp_path):
     pictures = figure.draw(result[0], tmp_path)
     assert [picture.name for picture in pictures] == ["dynamics.smoke.png", "dynamics.smoke.pdf"]
@@ -229,8 +250,8 @@ def test_measures_that_are_not_asked_for_stay(result, tmp_path, monkeypatch):
 
 
 def test_finished_simulations_are_not_run_again(result):
-    _, folder = result
-    checkpoints = sorted((folder / "runs").rglob("checkpoint.npz"))
+    found, folder = result
+    checkpoints = sorted((folder / "runs" / "dynamics" / "smoke" / found["potential_sha256"][:8]).rglob("checkpoint.npz"))
     times = [path.stat().st_mtime_ns for path in checkpoints]
     assert len(checkpoints) == 3
     engine = Springs()
@@ -246,7 +267,8 @@ def test_another_preset():
 
 
 def test_without_a_potential_nothing_is_begun(monkeypatch, tmp_path):
-    monkeypatch.setattr(dynamics_task, "SHIPPED", tmp_path / "none.keras")
+    missing = replace(dynamics_task.THEORIES["gfn2"], shipped=tmp_path / "none.keras")
+    monkeypatch.setitem(dynamics_task.THEORIES, "gfn2", missing)
     with pytest.raises(InputError, match="is not there; train it with RETRAIN=1"):
         dynamics.reproduce("laptop", False, tmp_path, tmp_path, Springs())
     assert list(tmp_path.iterdir()) == []
