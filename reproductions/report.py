@@ -74,7 +74,6 @@ BLOCKS: dict[str, tuple[Path, Callable[[dict[str, Any]], str]]] = {
     "table5": (RESULTS / "table5.laptop.json", lambda result: table5.table(result["rows"])),
     "table6": (RESULTS / "table6.laptop.json", lambda result: table6.table(result["rows"])),
     "figure4": (RESULTS / "figure4.laptop.json", lambda result: figure4.table(result["rows"])),
-    "dynamics-now": (RESULTS / "dynamics-4f1cb2db.laptop.json", _with_differences(dynamics_table.table)),
     "dynamics": (RESULTS / "dynamics.laptop.json", _with_differences(dynamics_table.table)),
     "dipeptide": (RESULTS / "dipeptide.laptop.json", _with_differences(dynamics_table.dipeptide_table)),
     "interfaces": (RESULTS / "interfaces.laptop.json", _with_differences(interfaces.table)),
