@@ -68,6 +68,7 @@ BLOCKS: dict[str, tuple[Path, Callable[[dict[str, Any]], str]]] = {
     "orders": (RESULTS / "orders.laptop.json", _with_differences(orders.table)),
     "terms": (RESULTS / "figure3.laptop.json", _terms),
     "table1": (RESULTS / "table1-Uracil-RA-SAM.laptop.json", _with_differences(table1.table)),
+    "table1-pbe": (RESULTS / "table1-Uracil-PBE.laptop.json", _with_differences(table1.table)),
     "table2": (RESULTS / "table2.laptop.json", _with_differences(table2.table)),
     "table3": (RESULTS / "table3.laptop.json", _with_differences(table3.table)),
     "table4": (RESULTS / "table4.laptop.json", lambda result: table4.table(result["rows"])),
