@@ -166,10 +166,13 @@ def _sample(
 
 
 def relabel(
-    source: ReferenceData, output: Path, engine: EmbeddingEngine, workers: int, command: str, dask: str | None = None
-) -> tuple[str, list[str]]:
-    """The geometries of ``source`` with the labels of another method; energies relative to the isolated molecule in its first frame (the
-    first that did not fail), one zero for all groups of one composition and charge.
+    source: ReferenceData, output: Path, engine: EmbeddingEngine, workers: int, command: str, dask: str | None = None,
+    relaxed_energy: float | None = None,
+) -> tuple[str, list[str]]:  # fmt: skip
+    """The geometries of ``source`` with the labels of another method.
+
+    Energies are relative to ``relaxed_energy``, that of the isolated molecule at its minimum, kJ/mol; where it is not given, to the
+    isolated molecule in its first frame (the first that did not fail), one zero for all groups of one composition and charge.
 
     Returns:
         As :func:`sample`.
@@ -199,7 +202,8 @@ def relabel(
         if good := [name for name in calculations if name in results]:
             first = calculations[good[0]]
             molecule = (*np.sort(first.atomic_numbers).tolist(), first.charge)
-            references[group] = zeros.setdefault(molecule, float(results[good[0]]["isolated_energy"]))
+            first_energy = float(results[good[0]]["isolated_energy"])
+            references[group] = zeros.setdefault(molecule, first_energy) if relaxed_energy is None else relaxed_energy
             groups.append(make_group(group, [calculations[name] for name in good], [results[name] for name in good], references[group]))
     old = source.provenance
     provenance = Provenance(
@@ -208,8 +212,8 @@ def relabel(
         level_of_theory=engine.level_of_theory,
         builder_command=command,
         random_seed=old.random_seed,
-        energy_reference="the isolated molecule in the geometry of its first frame; the charges' energy among themselves and all "
-        "Lennard-Jones terms are left out",
+        energy_reference=f"the isolated molecule {'in the geometry of its first frame' if relaxed_energy is None else 'at its minimum'}; "
+        "the charges' energy among themselves and all Lennard-Jones terms are left out",
         settings={
             "geometries_sha256": source.sha256,
             "geometries_level_of_theory": old.level_of_theory,

@@ -196,7 +196,7 @@ def water_on_bond(
     solute: Solute, potential: Potential, engine: EmbeddingEngine, hydrogen: int, partner: int, distances: Sequence[float]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Energies over the solute alone of potential and engine, kJ/mol, with the charges of one water molecule that accepts a hydrogen bond,
-    its oxygen atom on the line of the bond at ``distances`` [n] (angstrom) from the hydrogen atom."""
+    its oxygen atom on the line of the bond at ``distances`` [n] (angstrom) from the hydrogen atom; nan where a calculation failed."""
     alone = Calculation(solute.atomic_numbers, solute.positions, charge=solute.charge)
     along = solute.positions[hydrogen] - solute.positions[partner]
     along /= np.linalg.norm(along)
@@ -209,8 +209,15 @@ def water_on_bond(
     systems = [System(solute.atomic_numbers, solute.positions, float(solute.charge))]
     systems += [replace(systems[0], mm_positions=place, mm_charges=np.array(WATER_CHARGES)) for place in places]
     of_potential = np.concatenate([potential.compute_systems([system], gradients=False)["energy"] for system in systems])
-    of_engine = np.array([engine.embedded(calculation).energy for calculation in (alone, *around)])
+    of_engine = np.array([_energy_of(engine, calculation) for calculation in (alone, *around)])
     return of_potential[1:] - of_potential[0], of_engine[1:] - of_engine[0]
+
+
+def _energy_of(engine: EmbeddingEngine, calculation: Calculation) -> float:
+    try:
+        return engine.embedded(calculation).energy
+    except CalculationError:
+        return np.nan
 
 
 def barrier_error(scan: Scan, length: float) -> float:

@@ -22,7 +22,7 @@ from reproductions.folders import RESULTS, RUNS
 
 MEASURES = {"scans": scan_rows, "gas": gas_rows, "water": water_rows, "conservation": conservation_rows, "speed": speed_rows}
 OF_REFERENCE = ("scans", "water", "speed")
-"""Those that need the data of the reference."""
+"""Those that need the data of the reference; water that of a theory which samples."""
 
 DRAWN = ("scans", "distances", "distributions", "conservation")
 """Keys of the result file that the figure needs."""
@@ -48,17 +48,17 @@ def chosen_measures(words: str | None, theory: str = GFN2) -> list[str]:
 
 def reproduce(
     preset: str, retrain: bool, results: Path = RESULTS, runs: Path = RUNS, engine: EmbeddingEngine | None = None,
-    measures: Sequence[str] | None = None, theory: str = GFN2,
+    measures: Sequence[str] | None = None, theory: str = GFN2, sampler: EmbeddingEngine | None = None,
 ) -> Path:  # fmt: skip
     """Sample and train where asked to, simulate (each run goes on where it was killed), compare, and write the result file.
 
     Measures of the same potential that are not asked for stay in the file.
 
     Raises:
-        InputError: for a preset that there is not, and where the file is of another potential and not all measures are taken.
-        EngineError: without the program xtb or OpenMM.
+        InputError: for a preset or theory that there is not, and where the file is of another potential and not all measures are taken.
+        EngineError: without xtb, OpenMM, or what labels.
     """
-    task, began = prepared(preset, retrain, runs, engine, theory), time.perf_counter()
+    task, began = prepared(preset, retrain, runs, engine, theory, sampler), time.perf_counter()
     sha256, result_name = sha256_of(task.path), "dynamics" if theory == GFN2 else f"dynamics-{theory}"
     chosen = measures_of(theory) if measures is None else measures
     known = _known(results / f"{result_name}.{preset}.json", sha256, set(chosen) == set(measures_of(theory)))
@@ -66,9 +66,10 @@ def reproduce(
         started = time.perf_counter()
         rows, drawn = MEASURES[name](task)
         seconds, data = round(time.perf_counter() - started, 1), known["data"]
-        if name in OF_REFERENCE:
+        compares = name in OF_REFERENCE and (name != "water" or THEORIES[theory].samples)
+        if compares:
             data = {"file": task.data.name, "sha256": read_reference_data(task.data).sha256}
-        measured = {"commit": commit(), "wall_seconds": seconds, "data": data if name in OF_REFERENCE else None}
+        measured = {"commit": commit(), "wall_seconds": seconds, "data": data if compares else None}
         others = [entry for entry in known["rows"] if entry["part"] != name]
         rows = sorted([*others, *({"part": name, **entry} for entry in rows)], key=lambda entry: list(MEASURES).index(entry["part"]))
         written = write_result(

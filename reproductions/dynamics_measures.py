@@ -63,7 +63,7 @@ def scan_rows(task: Task) -> tuple[list[Row], dict[str, Any]]:
             ours, labels = water_on_bond(solute, task.potential, task.engine, hydrogen, partner, WATER_DISTANCES)
             span = f"{WATER_DISTANCES[0]:g} to {WATER_DISTANCES[-1]:g} angstrom"
             who = {"measure": f"charges of a water molecule {span} from {name}{partner + 1}-H{hydrogen + 1}"}
-            rows.append(row("hydrogen_bond_error", "kJ/mol", float(np.abs(ours - labels).max()), None, **who))
+            rows.append(row("hydrogen_bond_error", "kJ/mol", float(np.nanmax(np.abs(ours - labels))), None, **who))
     return rows, {"scans": [_as_json(scan) for scan in found]}
 
 

@@ -19,6 +19,7 @@ from amp_tf.models import Potential, load_potential
 from amp_tf.shipped import FOLDER
 from amp_tf.simulation.solutes import Solute, solute_by_name
 from datasets.engines import EmbeddingEngine, XTBEngine
+from datasets.engines.kept import KeptEngine
 from datasets.parts import Parts
 from datasets.qmmm_sampling import Sampling, Trajectory, relaxed, sampling_record
 from datasets.qmmm_solutes import make_engine, relabel, sample, solute_identity, spread
@@ -141,23 +142,29 @@ def data_file(preset: str, theory: str, sampler: EmbeddingEngine, engine: Embedd
     if not path.is_file() or read_reference_data(path).provenance.settings.get("geometries_sha256") != geometries.sha256:
         _, method, basis = THEORIES[theory].engine
         command = f"python -m datasets.qmmm_solutes relabel {source} {path} --frames {n_frames} --method {method} --basis {basis}"
-        relabel(spread(geometries, n_frames), path, engine, joblib.cpu_count(), command)
+        _, energy, _ = relaxed(solute_by_name(SOLUTE), engine)
+        relabel(spread(geometries, n_frames), path, engine, joblib.cpu_count(), command, relaxed_energy=energy)
     return path
 
 
 def trained(preset: str, theory: str, sampler: EmbeddingEngine, engine: EmbeddingEngine, runs: Path = RUNS) -> Path:
-    """The potential of the preset's training; finished ones are found, killed ones go on. That of other labels than the sampling's goes on
-    from the one of these."""
+    """The potential of the preset's training; finished ones are found, killed ones go on.
+
+    That of other labels than the sampling's goes on from the one of these. Where that one was trained on the same sampling, and not on
+    another as the one that ships was, geometries of test frames are not new to it.
+    """
     from amp_tf.training import make_config, train
 
     chosen, data = PRESETS[preset], data_file(preset, theory, sampler, engine, runs)
+    name = f"training-{read_reference_data(data).sha256[:8]}"
     values = {"data": data, "steps": chosen.steps, **SETTINGS, **chosen.settings}
     if not THEORIES[theory].samples:
         shipped = THEORIES[GFN2].shipped
         start = shipped if preset == "laptop" and shipped.is_file() else trained(preset, GFN2, sampler, sampler, runs)
         values |= {"steps": chosen.steps_on, "start_from": start, **FINE_TUNING}
+        name += f"-from-{sha256_of(start)[:8]}"
     values["interval"] = max(1, values["steps"] // 20)
-    folder = runs / "dynamics" / preset / f"training-{read_reference_data(data).sha256[:8]}"
+    folder = runs / "dynamics" / preset / name
     train(make_config(values), folder)
     return folder / "potential.keras"
 
@@ -212,15 +219,19 @@ class Task:
         return self.runs / "dynamics" / self.preset / sha256_of(self.path)[:8] / name
 
 
-def prepared(preset: str, retrain: bool, runs: Path = RUNS, engine: EmbeddingEngine | None = None, theory: str = GFN2) -> Task:
+def prepared(
+    preset: str, retrain: bool, runs: Path = RUNS, engine: EmbeddingEngine | None = None, theory: str = GFN2,
+    sampler: EmbeddingEngine | None = None,
+) -> Task:  # fmt: skip
     """What the measurements take; the potential is trained where it is to be or does not ship, its data are built where they are missing.
 
     Args:
         preset: of :data:`PRESETS`.
         retrain: whether to train the potential that ships.
         runs: where data, trainings and simulations are kept.
-        engine: that samples and labels, for tests; None: GFN2-xTB samples, the theory's labels.
+        engine: of the labels; None: the theory's.
         theory: of :data:`THEORIES`.
+        sampler: the engine of the QM/MM dynamics; None: ``engine`` where its theory samples, GFN2-xTB otherwise.
 
     Raises:
         InputError: for a preset or theory that there is not, and where no potential ships.
@@ -233,13 +244,15 @@ def prepared(preset: str, retrain: bool, runs: Path = RUNS, engine: EmbeddingEng
     shipped, is_shipped = THEORIES[theory].shipped, preset == "laptop" and not retrain
     if is_shipped and not shipped.is_file():
         raise InputError(f"{shipped} is not there; train it with RETRAIN=1, which takes hours.")
-    sampler = engine or make_engine(*THEORIES[GFN2].engine, 1)
-    engine = engine or (sampler if THEORIES[theory].samples else make_engine(*THEORIES[theory].engine, 1))
+    engine = engine or make_engine(*THEORIES[theory].engine, 1)
+    sampler = sampler or (engine if THEORIES[theory].samples else make_engine(*THEORIES[GFN2].engine, 1))
     for needed in (sampler, engine):
         needed.version()  # complains where it is not installed
     path = shipped if is_shipped else trained(preset, theory, sampler, engine, runs)
     if preset == "laptop" and retrain:
         path = ship(path, shipped)
+    if not THEORIES[theory].samples:
+        engine = KeptEngine(engine, runs / "dynamics" / preset / f"labels-{theory}")
     solute, _, charges = relaxed(solute_by_name(SOLUTE), engine)
     return Task(preset, theory, path, load_potential(path), engine, sampler, solute, charges, runs)
 

@@ -11,7 +11,7 @@ from amp_tf.simulation.observables import kinds_of_atoms, read_trajectory
 from amp_tf.simulation.water_box import WATER_CHARGES
 from amp_tf.systems import System
 from common.results import Row, row
-from datasets.engines import Calculation
+from datasets.engines import Calculation, CalculationError
 from datasets.qmmm_sampling import embedded_zone
 from reproductions.dynamics_task import Task
 
@@ -33,7 +33,11 @@ def errors_on_own_frames(task: Task, run: Run, n_frames: int) -> list[Row]:
     lengths: dict[str, list[float]] = {}
     for qm, mm in _frames(run, n_frames):
         charges = np.tile(WATER_CHARGES, len(mm) // 3)
-        label = engine.embedded(Calculation(solute.atomic_numbers, qm, charge=solute.charge, mm_positions=mm, mm_charges=charges))
+        try:
+            label = engine.embedded(Calculation(solute.atomic_numbers, qm, charge=solute.charge, mm_positions=mm, mm_charges=charges))
+        except CalculationError as error:
+            print(f"left out: a frame of the run in water ({error})", flush=True)
+            continue
         ours = task.potential.compute_systems([System(solute.atomic_numbers, qm, float(solute.charge), mm, charges)])
         mm_differences = ours["mm_gradients"][0] - label.mm_gradients
         energies.append(abs(ours["energy"][0] - (label.energy - zero)))

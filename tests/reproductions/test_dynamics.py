@@ -11,9 +11,11 @@ pytest.importorskip("openmm", reason="OpenMM is not installed: pip install 'amp_
 
 from amp_tf.data.hdf5 import read_reference_data
 from amp_tf.errors import InputError, SimulationError
+from amp_tf.models import load_potential
 from amp_tf.simulation.solutes import Solute, solute_by_name
 from amp_tf.simulation.water_box import NM, WATER_CHARGES, force_field_system, import_openmm, water_topology
-from datasets.engines import Calculation, EmbeddedResult, EmbeddingEngine
+from datasets.engines import Calculation, CalculationError, EmbeddedResult, EmbeddingEngine
+from datasets.engines.kept import KeptEngine
 from figures import dynamics as figure
 from reproductions import dynamics, dynamics_measures, dynamics_task, own_frames
 from reproductions.bond_scans import Scan, barrier_error, bonds_to_hydrogen, deepest_hole, scans, stretched_to, water_on_bond, with_water
@@ -188,24 +190,75 @@ def test_every_measure_has_its_rows(result):
     assert found["scans"][0]["bond"].endswith(tuple(f"H{number}" for number in range(9, 13)))
 
 
-def test_a_potential_of_another_theory_goes_on_from_the_first(result, tmp_path):
-    """On some of its frames; with measures and a file of its own."""
+class HalfSprings(Springs):
+    """Another theory; its molecules alone are 7 kJ/mol higher."""
+
+    name = "half springs"
+
+    def embedded(self, calculation):
+        found = super().embedded(calculation)
+        return replace(found, energy=0.5 * found.energy + 7.0, qm_gradients=0.5 * found.qm_gradients)
+
+
+def test_a_potential_of_another_theory_goes_on_from_the_first(result, tmp_path, monkeypatch):
+    """On two frames of each kind; with measures and a file of its own."""
     found, folder = result
-    path = dynamics.reproduce("smoke", False, tmp_path, folder / "runs", Springs(), ["scans", "water"], "pbe")
+    monkeypatch.setitem(dynamics_task.THEORIES, "pbe", replace(dynamics_task.THEORIES["pbe"], relabelled=2))
+    sampler = Springs()
+    sampler.embedded(Calculation(START.atomic_numbers, START.positions))
+    path = dynamics.reproduce("smoke", False, tmp_path, folder / "runs", HalfSprings(), ["scans", "water"], "pbe", sampler)
     other = json.loads(path.read_text())
     assert path.name == "dynamics-pbe.smoke.json"
     assert other["potential_sha256"] != found["potential_sha256"]
     assert {scan["how"] for scan in other["scans"]} == {"rigid"}
+    label, first = (next(scan for scan in of["scans"] if scan["how"] == "rigid")["label"] for of in (other, found))
+    np.testing.assert_allclose(label, 0.5 * np.array(first), atol=0.02)
+    assert other["measured"]["water"]["data"] is None
     metrics = {entry["metric"] for entry in other["rows"]}
     assert {"barrier_error", "runs_whole", "energy_mae"} <= metrics
     assert not {"reference_length", "peak_shift"} & metrics
-    data = read_reference_data(folder / "runs" / "uracil-dynamics-smoke-pbe.h5")
-    assert data.sha256 == other["potential_data_sha256"]
-    assert data.provenance.settings["geometries_sha256"] == found["potential_data_sha256"]
+    runs = folder / "runs"
+    source, data = (read_reference_data(runs / f"uracil-dynamics-smoke{which}.h5") for which in ("", "-pbe"))
+    assert (source.sha256, data.sha256) == (found["potential_data_sha256"], other["potential_data_sha256"])
+    assert data.provenance.engine == "half springs"
+    for group in data.groups:
+        before = next(one for one in source.groups if one.name == group.name)
+        assert len(group) == min(2, len(before))
+        assert group.energies[0] == pytest.approx(0.5 * before.energies[0], abs=1e-6)  # both zero at the minimum
+    (trained,) = (runs / "dynamics" / "smoke").glob(f"training-{data.sha256[:8]}-from-{found['potential_sha256'][:8]}/potential.keras")
+    assert load_potential(trained).provenance["started_from"][0]["data_sha256"] == source.sha256
     with pytest.raises(InputError, match="there is no measure 'speed'; choose of scans, gas, water, conservation"):
         dynamics.chosen_measures("speed", "pbe")
     with pytest.raises(InputError, match="there is no theory 'b3lyp'; choose gfn2 or pbe"):
         dynamics.reproduce("smoke", False, tmp_path, tmp_path, Springs(), theory="b3lyp")
+
+
+def test_a_kept_engine_is_asked_once(tmp_path):
+    class Counting(Springs):
+        asked = 0
+
+        def embedded(self, calculation):
+            self.asked += 1
+            if len(calculation.positions) == 1:
+                raise CalculationError("no bond")
+            return super().embedded(calculation)
+
+    engine, water = Counting(), Calculation(WATER.atomic_numbers, WATER.positions)
+    charged = replace(water, mm_positions=WATER.positions + 5.0, mm_charges=np.array(WATER_CHARGES))
+    for _ in range(2):
+        kept = KeptEngine(engine, tmp_path / "labels")
+        for calculation in (water, charged, replace(water, charge=2)):
+            n_mm = 0 if calculation.mm_charges is None else 3
+            assert kept.embedded(calculation).mm_gradients.shape == (n_mm, 3)
+        assert isinstance(kept.embedded(water).energy, float)
+        assert engine.asked == 3
+    alone = Calculation(np.array([1]), np.zeros((1, 3)))
+    for _ in range(2):
+        with pytest.raises(CalculationError, match="no bond"):
+            kept.embedded(alone)
+    assert engine.asked == 5
+    with pytest.raises(InputError, match="holds parts of another engine, version or setting"):
+        KeptEngine(HalfSprings(), tmp_path / "labels")
 
 
 def test_its_figure(result, tmp_path):
