@@ -127,7 +127,8 @@ def _train(config: TrainingConfig, folder: Path, progress: bool, start: Start | 
     _fit(potential, config, batches, folder, progress, loss_weights(config, labels))
     history = read_history(folder / "history.jsonl")
     potential = potential.copy_for_inference()
-    null_energy = None if has_reference(potential) else float(np.mean(splits["train"].energies))
+    of_atoms = has_reference(potential) and not (config.start_from and config.energy_reference == "mean")
+    null_energy = None if of_atoms else float(np.mean(splits["train"].energies))
     metrics = [{"split": name, **row} for name, frames in splits.items() for row in evaluate(potential, frames, null_energy)]
     seconds = history[-1]["seconds"] if history else 0.0  # where its rows were damaged and removed
     potential.provenance |= {"training_seconds": round(seconds, 1), "errors": metrics}
@@ -181,7 +182,8 @@ def make_potential(config: TrainingConfig, data: ReferenceData, training_frames:
         molecule = molecule.merged(training_molecule(start.potential.provenance))
     if molecule:
         provenance["molecule"] = molecule.model_dump(mode="json")
-    if config.energy_reference == "lowest":  # far below the mean, which the null model is to predict
+    # what the null model sums, where the potential's own atomic energies do not fit the training set: they are lower, or beside a start's
+    if config.energy_reference == "lowest" or (start is not None and config.energy_reference != "mean"):
         symbols = start.potential.elements if start is not None else _elements(config, data)
         provenance[NULL_MODEL] = fit_atomic_energies(training_frames, symbols)
     if start is not None:

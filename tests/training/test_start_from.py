@@ -100,6 +100,18 @@ def test_the_fit_takes_the_mean_of_what_the_start_leaves_over(start_file, data_f
         assert errors(result)[split] == pytest.approx(expected, rel=1e-6)
 
 
+@pytest.mark.parametrize("reference", ["fit", "lowest", "mean", "none"])
+def test_the_null_model_is_that_of_the_data_and_not_of_what_is_left_over(reference, start_file, data_file, tmp_path):
+    """Of a level of theory whose energies are others."""
+    path = shifted(data_file, tmp_path / "other.h5", 40.0)
+    result = train(config_of(path, start_from=str(start_file), energy_reference=reference), tmp_path / "run", progress=False)
+    frames = Frames.from_reference_data(read_reference_data(path))
+    parts = Split(kind="alternating").assign(["all"] * len(frames))
+    for row in result.metrics:
+        expected = np.mean(np.abs(frames.energies[parts[row["split"]]] - np.mean(frames.energies[parts["train"]])))
+        assert row["null_model"] == pytest.approx(expected, rel=1e-6)
+
+
 def test_the_lowest_frame_is_that_of_the_data_and_not_of_what_is_left_over(start_file, data_file, tmp_path):
     start = amp_tf.load_potential(start_file)
     energies = np.concatenate([group.energies for group in read_reference_data(data_file).groups])
