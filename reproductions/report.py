@@ -156,6 +156,14 @@ LINES = (
     _solute("uracil in water", "Uracil"),
     _solute("retinoic acid", "RA"),
     _solute("SAM and cysteine", "SAM"),
+    Line(
+        "Table 1, uracil by PBE, in the order of time, fine-tuned",
+        "table1-Uracil-PBE",
+        {"system": "Uracil-PBE", "ordering": "fine-tuned", "part": "test"},
+        ("energy_mae", "qm_gradients_mae", "mm_gradients_mae"),
+        "make reproduce-table1",
+        {"ordering": "fine-tuned"},
+    ),
     _property("Table 3, QM9, 18 000 molecules: AMP(3), HOMO, meV", "HOMO"),
     _property("Table 3, QM9, 18 000 molecules: AMP(3), U0, meV", "U0"),
     Line(

@@ -23,6 +23,7 @@ from reproductions.solutes import (
     LABELS,
     NEAR_AND_FAR,
     ORDERINGS,
+    START,
     TITLES,
     Job,
     configuration,
@@ -104,8 +105,9 @@ def _ship_card(system: str, data: ReferenceData, run: Path, target: Path) -> Pat
     metrics = json.loads((run / "metrics.json").read_text())
     settings = data.provenance.settings
     sampling = settings.get("geometries_settings", settings)
+    title = SOLUTES[START.system if system == DFT else system]
     card = Path(__file__).with_name("model_card.md").read_text().format(
-        title=path.stem, file=f"{path.stem}.keras", frames=len(data), data=provenance["data"], sha256=provenance["data_sha256"][:12],
+        title=title, file=f"{path.stem}.keras", frames=len(data), data=provenance["data"], sha256=provenance["data_sha256"][:12],
         trained=_how_far(metrics),
         errors=", ".join(_test_error(entry) for entry in metrics if entry["split"] == "test"),
         level_of_theory=provenance["level_of_theory"], dynamics=settings.get("geometries_level_of_theory", provenance["level_of_theory"]),
