@@ -16,7 +16,7 @@ from amp_tf.files import write_text
 from common.results import Row, format_table, row, write_result
 from common.solute_model import SOLUTES
 from reproductions.folders import AT_ONCE, RUNS, WEIGHTS, copy_compressed
-from reproductions.solute_tables import data_record, differs, now, short_number
+from reproductions.solute_tables import data_record, differs, now, short_number, with_file_names
 from reproductions.solutes import (
     DFT,
     FORMULAS,
@@ -151,7 +151,8 @@ def _ship_frames(system: str, data: ReferenceData, preset: str, target: Path) ->
         "binary_digits_of_mm_positions_and_gradients": BINARY_DIGITS,
     }
     groups = tuple(_compact(group.subset(numbers), name) for name, numbers in frames.items())
-    write_reference_data(path, data.provenance.model_copy(update={"settings": settings}), groups)
+    command = with_file_names(data.provenance.builder_command)
+    write_reference_data(path, data.provenance.model_copy(update={"settings": settings, "builder_command": command}), groups)
     return path
 
 

@@ -1,5 +1,6 @@
 """Tables, records and learning curves of the runs on solutes in water."""
 
+import shlex
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -126,9 +127,14 @@ def data_record(data: ReferenceData) -> dict[str, Any]:
     zone = {"zone": float(sampled["zone"])} if "zone" in sampled else {}
     return geometries | zone | {
         "file": Path(data.source).name, "sha256": data.sha256, "level_of_theory": provenance.level_of_theory,
-        "engine": f"{provenance.engine} {provenance.engine_version}", "builder_command": provenance.builder_command,
+        "engine": f"{provenance.engine} {provenance.engine_version}", "builder_command": with_file_names(provenance.builder_command),
         "formulas": sorted({str(Symbols(group.qm_atomic_numbers).get_chemical_formula("hill")) for group in data.groups}),
     }  # fmt: skip
+
+
+def with_file_names(command: str) -> str:
+    """A command, files of this machine by their names alone, as it leaves the machine."""
+    return shlex.join(Path(word).name if Path(word).is_absolute() else word for word in shlex.split(command))
 
 
 def curves(found: Sequence[Outcome]) -> list[dict[str, Any]]:

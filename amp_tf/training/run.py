@@ -176,16 +176,12 @@ def make_potential(config: TrainingConfig, data: ReferenceData, training_frames:
         "training": _with_file_names(config),
         "versions": {name: version(name) for name in ("amp_tf", "keras", "tensorflow", "numpy")},
     }
-    ranges = training_ranges(training_frames.systems)
-    molecule = only_molecule(training_frames.systems)
-    if molecule and start is not None:
-        molecule = molecule.merged(training_molecule(start.potential.provenance))
-    if molecule:
-        provenance["molecule"] = molecule.model_dump(mode="json")
-    # what the null model sums, where the potential's own atomic energies do not fit the training set: they are lower, or beside a start's
+    provenance |= _molecule(training_frames, start)
     if config.energy_reference == "lowest" or (start is not None and config.energy_reference != "mean"):
+        # the potential's own atomic energies do not fit the training set: they are lower, or beside what the network of a start gives
         symbols = start.potential.elements if start is not None else _elements(config, data)
         provenance[NULL_MODEL] = fit_atomic_energies(training_frames, symbols)
+    ranges = training_ranges(training_frames.systems)
     if start is not None:
         before = start.potential.training_ranges
         seen = {"ranges": (ranges if before is None else ranges.merged(before)).model_dump(), "started_from": start.chain()}
@@ -213,6 +209,14 @@ def make_potential(config: TrainingConfig, data: ReferenceData, training_frames:
     if not config.start_at_zero:
         potential.start_charges(charges_of_ions(data.groups, elements))
     return potential
+
+
+def _molecule(frames: Frames, start: Start | None) -> dict[str, Any]:
+    """The provenance of the molecule that all data are of, those of the start too; empty where they are of several."""
+    molecule = only_molecule(frames.systems)
+    if molecule and start is not None:
+        molecule = molecule.merged(training_molecule(start.potential.provenance))
+    return {"molecule": molecule.model_dump(mode="json")} if molecule else {}
 
 
 def _elements(config: TrainingConfig, data: ReferenceData) -> tuple[str, ...]:

@@ -110,6 +110,30 @@ def test_a_water_molecule_accepts_the_hydrogen_bond(random):
     assert asked[0].mm_charges is None
 
 
+def test_a_label_that_fails_is_no_end_of_the_measure(monkeypatch):
+    class Fails(Springs):
+        """With water 3 angstrom away."""
+
+        def embedded(self, calculation):
+            if calculation.mm_positions is not None and np.linalg.norm(calculation.mm_positions[0] - START.positions[hydrogen]) > 2.5:
+                raise CalculationError("does not converge")
+            return super().embedded(calculation)
+
+    class Zero:
+        def compute_systems(self, systems, gradients=True):
+            zeros = [np.zeros((len(system.mm_charges), 3)) for system in systems]
+            return {"energy": np.zeros(len(systems)), "qm_gradients": [np.zeros((12, 3))] * len(systems), "mm_gradients": zeros}
+
+    hydrogen, partner = bonds_to_hydrogen(START)[0]
+    _, labels = water_on_bond(START, Zero(), Fails(), hydrogen, partner, (1.7, 3.0))
+    np.testing.assert_array_equal(np.isnan(labels), [False, True])
+    waters = [START.positions[hydrogen] + WATER.positions + [distance, 0.0, 0.0] for distance in (2.0, 3.0, 2.2)]
+    monkeypatch.setattr(own_frames, "_frames", lambda run, n_frames: ((START.positions, water) for water in waters))
+    task = SimpleNamespace(solute=START, engine=Fails(), potential=Zero())
+    rows = own_frames.errors_on_own_frames(task, SimpleNamespace(dynamics=SimpleNamespace(temperature=300.0)), 3)
+    assert rows[0]["measure"] == "2 frames of the run in water"
+
+
 def test_windows_of_a_run_are_whole_and_as_long_as_they_should_be(monkeypatch):
     """Frames come fifty at a time, which windows do not follow."""
 

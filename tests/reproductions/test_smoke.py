@@ -358,6 +358,11 @@ def table1_result(folders):
     return json.loads(table1.reproduce("smoke", ["Uracil", "Uracil-PBE"], {}, folders[1], folders[0]).read_text())
 
 
+def test_commands_leave_the_machine_without_its_folders():
+    command = "python -m datasets.qmmm_solutes relabel /home/me/runs/uracil.h5 runs/new.h5 --frames 400"
+    assert solute_tables.with_file_names(command) == "python -m datasets.qmmm_solutes relabel uracil.h5 runs/new.h5 --frames 400"
+
+
 def test_table1(table1_result, folders):
     result = table1_result
     assert set(result) >= PROVENANCE_KEYS
