@@ -373,12 +373,15 @@ def serve(
     folder: Annotated[
         str, typer.Option(help="In which the program orca is made, to be put in front of PATH where sander runs.")
     ] = "amp_tf_orca",
+    margin: Annotated[
+        float, typer.Option(help="sander is stopped where distances are farther than this outside the training data, angstrom; inf: never.")
+    ] = 0.1,
 ) -> None:
     """For AMBER's sander: a program orca that a potential answers, for qm_theory='EXTERN' with a namelist &orc; ends with Ctrl-C."""
     from amp_tf.interfaces.sander import serve as run
     from amp_tf.models import load_potential
 
-    run(load_potential(potential), as_folder(folder), tell=lambda line: print(line, flush=True))
+    run(load_potential(potential), as_folder(folder), tell=lambda line: print(line, flush=True), margin=margin)
 
 
 @app.command("check-physics", rich_help_panel=TRAINING, epilog="Example: amp-tf check-physics uracil --preset quick --report uracil.html")

@@ -37,6 +37,7 @@ class Scan:
         how: ``"rigid"`` or ``"relaxed"``.
         lengths: [n], angstrom.
         potential, label: energies over that at the length where the label is lowest, [n], kJ/mol; nan where a calculation failed.
+        unrelaxed: lengths at which a relaxation of either took all of its steps, angstrom.
     """
 
     bond: str
@@ -45,10 +46,11 @@ class Scan:
     lengths: np.ndarray
     potential: np.ndarray
     label: np.ndarray
+    unrelaxed: Sequence[float] = ()
 
 
 def scans(
-    solute: Solute, potential: Potential, engine: EmbeddingEngine, frame: Calculation, lengths: Sequence[float], most_steps: int | None = 60
+    solute: Solute, potential: Potential, engine: EmbeddingEngine, frame: Calculation, lengths: Sequence[float], most_steps: int | None
 ) -> list[Scan]:
     """Every bond to hydrogen of a relaxed solute, alone and in frozen water, rigid and with all relaxed but the bond and its angle.
 
@@ -74,8 +76,9 @@ def scans(
             energies = [_rigid(surface, start, hydrogen, partner, lengths) for surface in surfaces]
             found.append(_scan(name, where, "rigid", lengths, energies))
             if most_steps is not None:
-                energies = [_relaxed(surface, solute, start, hydrogen, partner, lengths, most_steps) for surface in surfaces]
-                found.append(_scan(name, where, "relaxed", lengths, energies))
+                relaxed = [_relaxed(surface, solute, start, hydrogen, partner, lengths, most_steps) for surface in surfaces]
+                unrelaxed = np.array(lengths)[np.any([is_unrelaxed for _, is_unrelaxed in relaxed], axis=0)]
+                found.append(_scan(name, where, "relaxed", lengths, [energies for energies, _ in relaxed], unrelaxed))
     return found
 
 
@@ -85,10 +88,12 @@ def bonds_to_hydrogen(solute: Solute) -> list[tuple[int, int]]:
     return [(int(atom), int(np.flatnonzero(bonded[atom])[0])) for atom in np.flatnonzero(solute.atomic_numbers == 1)]
 
 
-def _scan(name: str, where: str, how: str, lengths: Sequence[float], energies: Sequence[np.ndarray]) -> Scan:
+def _scan(
+    name: str, where: str, how: str, lengths: Sequence[float], energies: Sequence[np.ndarray], unrelaxed: Sequence[float] = ()
+) -> Scan:
     """Energies over the label's lowest point, for both at that length."""
     lowest = int(np.nanargmin(energies[1]))
-    return Scan(name, where, how, np.array(lengths), *(values - values[lowest] for values in energies))
+    return Scan(name, where, how, np.array(lengths), *(values - values[lowest] for values in energies), unrelaxed)
 
 
 def _of_potential(potential: Potential, solute: Solute, around: Calculation) -> Surface:
@@ -148,11 +153,12 @@ def _energy(surface: Surface, positions: np.ndarray) -> float:
 
 def _relaxed(
     surface: Surface, solute: Solute, start: np.ndarray, hydrogen: int, partner: int, lengths: Sequence[float], most_steps: int
-) -> np.ndarray:
-    """Outwards and inwards from the bond's own length, each point from the geometry of the one before."""
+) -> tuple[np.ndarray, np.ndarray]:
+    """Energies and whether the steps did not suffice; outwards and inwards from the bond's own length, each point from the geometry of the
+    one before."""
     own = float(np.linalg.norm(start[hydrogen] - start[partner]))
     neighbours = [int(atom) for atom in np.flatnonzero(bonds(solute.atomic_numbers, start)[partner]) if atom != hydrogen]
-    energies = np.full(len(lengths), np.nan)
+    energies, is_unrelaxed = np.full(len(lengths), np.nan), np.zeros(len(lengths), dtype=bool)
     order = np.argsort(np.abs(np.array(lengths) - own))
     for side in (order[np.array(lengths)[order] >= own], order[np.array(lengths)[order] < own]):
         positions = start
@@ -165,12 +171,12 @@ def _relaxed(
             atoms.set_constraint(FixInternals(**fixed))
             atoms.calc = OnSurface(surface)
             try:
-                BFGS(atoms, logfile=None).run(FORCE_TOLERANCE, most_steps)
+                is_unrelaxed[number] = not BFGS(atoms, logfile=None).run(FORCE_TOLERANCE, most_steps)
                 energies[number] = atoms.get_potential_energy() * units.EV
             except CalculationError:
                 break
             positions = atoms.positions
-    return energies
+    return energies, is_unrelaxed
 
 
 class OnSurface(Calculator):

@@ -120,7 +120,7 @@ def main(
     run_reproduction(
         preset,
         lambda preset: reproduce(preset, retrain, measures=chosen_measures(measures, theory), theory=theory),
-        draw if theory == GFN2 else lambda _: [],
+        draw,
         table,
     )
 

@@ -16,7 +16,7 @@ from amp_tf.errors import SimulationError
 from amp_tf.interfaces.zone import Zone, compute_embedded
 from amp_tf.simulation.dynamics import Dynamics, Run
 from amp_tf.simulation.observables import CHUNK, Curves, RadialDistributions, read_trajectory
-from amp_tf.simulation.run_files import COLUMNS
+from amp_tf.simulation.run_files import COLUMNS, STOPPED
 from amp_tf.simulation.scene import SoluteInWater
 from amp_tf.simulation.solutes import Solute
 from amp_tf.simulation.summary import first_peak
@@ -56,6 +56,8 @@ def scan_rows(task: Task) -> tuple[list[Row], dict[str, Any]]:
         who = {"measure": f"{scan.bond}, {scan.where}, {scan.how}"}
         rows.append(row("barrier_error", "", barrier_error(scan, BARRIER_LENGTH), None, **who))
         rows.append(row("deepest_hole", "kJ/mol", deepest_hole(scan, HOLES_BETWEEN), None, **who))
+        if scan.how == "relaxed":
+            rows.append(row("points_not_relaxed", f"of {len(scan.lengths)}", len(scan.unrelaxed), None, **who))
     solute = task.solute
     for hydrogen, partner in bonds_to_hydrogen(solute):
         name = chemical_symbols[solute.atomic_numbers[partner]]
@@ -68,7 +70,7 @@ def scan_rows(task: Task) -> tuple[list[Row], dict[str, Any]]:
 
 
 def _as_json(scan: Scan) -> dict[str, Any]:
-    curves = {name: numbers(getattr(scan, name), 2) for name in ("lengths", "potential", "label")}
+    curves = {name: numbers(getattr(scan, name), 2) for name in ("lengths", "potential", "label", "unrelaxed")}
     return {"bond": scan.bond, "where": scan.where, "how": scan.how, **curves}
 
 
@@ -101,15 +103,19 @@ def gas_rows(task: Task) -> tuple[list[Row], dict[str, Any]]:
 
 
 def _gas_run(folder: Path, path: Path, solute: Solute, xla: bool, settings: dict[str, Any]) -> tuple[bool, float]:
-    """Whether the molecule was whole to the end, and how far the run came, ps: less where it left the range of the training data."""
+    """Whether the molecule was whole to the end, and how far the run came, ps: less where it left the range of the training data.
+
+    A run that has stopped there does not go on with other random numbers.
+    """
     run = Run(folder, [path], SoluteInWater(solute, gas=True), Dynamics(**settings), xla, n_threads=1)
-    try:
-        summary = run.run(progress=False)
-    except SimulationError as error:
-        print(f"{folder.name}: {error}", flush=True)
-        rows = run.energies.read_text().splitlines()[1:] if run.energies.is_file() else []
-        return False, float(rows[-1].split(",")[COLUMNS.index("time_ps")]) if rows else 0.0
-    return summary["whole"], summary["picoseconds"]
+    if not (folder / STOPPED).is_file():
+        try:
+            summary = run.run(progress=False)
+            return summary["whole"], summary["picoseconds"]
+        except SimulationError as error:
+            print(f"{folder.name}: {error}", flush=True)
+    rows = run.energies.read_text().splitlines()[1:] if run.energies.is_file() else []
+    return False, float(rows[-1].split(",")[COLUMNS.index("time_ps")]) if rows else 0.0
 
 
 def water_rows(task: Task) -> tuple[list[Row], dict[str, Any]]:
@@ -120,7 +126,7 @@ def water_rows(task: Task) -> tuple[list[Row], dict[str, Any]]:
     summary, run = simulate(task, "water", picoseconds=task.size.water, mm_time_step=MM_TIME_STEP, interval=40)
     who = {"measure": f"water, 300 K, {task.size.water:g} ps"}
     rows = [
-        row("runs_whole", "", int(summary["whole"]), None, **who),
+        row("runs_whole", "", int(summary["whole"] and not summary["stops"]), None, **who),
         row("longest_bond", "", summary["longest_bond_by_its_start"], None, **who),
         row("solute_temperature", "K", summary["solute_temperature_k"], None, **who),
         row("water_temperature", "K", summary["surroundings_temperature_k"], None, **who),
@@ -140,9 +146,12 @@ def _structure(task: Task, run: Run, rows: list[Row]) -> tuple[list[Row], dict[s
         curves[key] = {name: np.round(of_curve, 3).tolist() for name, of_curve in drawn.items()}
         kind, _, site = key.partition("-")
         peaks = first_peak(distances, values), first_peak(*reference[key])
-        if kind.strip("()")[-1] != "C" and kind != "C" and all(peaks):
+        about = {"measure": f"first peak of water's {site} around {kind}"}
+        if kind != "C" and not all(peaks):
+            which = " and ".join(name for name, peak in zip(("the run", "the reference"), peaks, strict=True) if not peak)
+            rows.append(row("peak_shift", f"angstrom (no peak in {which})", None, None, **about))
+        elif kind != "C":
             of_windows = [peak for of_window in windows if (peak := first_peak(*of_window[key]))]
-            about = {"measure": f"first peak of water's {site} around {kind}"}
             far, high = peaks[0]["angstrom"] - peaks[1]["angstrom"], peaks[0]["g"] / peaks[1]["g"] - 1.0
             places, heights = ([peak[name] for peak in of_windows] for name in ("angstrom", "g"))
             rows.append(row("peak_shift", "angstrom", far, None, **about, uncertainty=_scatter(places)))

@@ -90,7 +90,7 @@ class Preset:
     settings: dict[str, Any]
     sampling: dict[str, Any] = field(default_factory=dict)
     dynamics: dict[str, Any] = field(default_factory=dict)
-    most_relaxation_steps: int = 60
+    most_relaxation_steps: int = 200
     xla: bool = True
 
 

@@ -1,5 +1,6 @@
 """Figure 2: the torsion of the water dimer in three cut-off regimes. ``make reproduce-figure2``."""
 
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +14,7 @@ from common.results import Row, format_table, row, write_result
 from figures.figure2 import draw
 from reproductions.entry import check_preset, run_reproduction
 from reproductions.folders import RESULTS, RUNS
-from reproductions.water_dimer import DATA, PAPER_SETTINGS, PRESETS, Outcome, data_record, differs, now, runs_for, train_all
+from reproductions.water_dimer import DATA, PAPER_SETTINGS, PRESETS, Outcome, data_record, differs, runs_for, train_all
 
 PANELS = {"A": ("AMP(1)", "AMP(2)"), "B": ("AMP(1)", "AMP(2)"), "C": ("AMP(2)", "AMP(2)-DP")}
 MANY_SEEDS = {("B", "AMP(2)"), ("C", "AMP(2)-DP")}
@@ -56,7 +57,7 @@ def table(rows: list[Row]) -> str:
 
 def reproduce(preset: str, runs_folder: Path = RUNS, results: Path = RESULTS) -> Path:
     """Train or load all runs of the figure and write ``figure2.<preset>.json``."""
-    started, chosen = now(), PRESETS[check_preset(preset)]
+    started, chosen = time.perf_counter(), PRESETS[check_preset(preset)]
     counts = {
         (panel, model): chosen.many_seeds if (panel, model) in MANY_SEEDS else chosen.few_seeds
         for panel, models in PANELS.items()

@@ -4,6 +4,7 @@ Tables 7 and 8 are its numbers, so :func:`run` serves them too.
 """
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
@@ -27,7 +28,7 @@ from reproductions.cluster_tables import (
 )
 from reproductions.entry import run_reproduction
 from reproductions.folders import AT_ONCE, RESULTS, RUNS, read_result
-from reproductions.water_clusters import PRESETS, data_file, differs, now, outcomes
+from reproductions.water_clusters import PRESETS, data_file, differs, outcomes
 
 Retrain = Annotated[bool, typer.Option(envvar="RETRAIN", help="Do not use the weights that ship; go on with the runs in runs/.")]
 PresetName = Annotated[str, typer.Option("--preset", help="smoke, laptop or paper.")]
@@ -35,7 +36,7 @@ PresetName = Annotated[str, typer.Option("--preset", help="smoke, laptop or pape
 
 def reproduce(preset: str, retrain: bool = False, results: Path = RESULTS, runs: Path = RUNS) -> Path:
     """Train or load, evaluate, write the result file."""
-    started = now()
+    started = time.perf_counter()
     found, data = outcomes(preset, retrain, runs), read_reference_data(data_file(preset, runs))
     rows = error_rows(found, data) + distance_rows(found, data) + size_rows(found) + term_rows(found, data)
     seeds = {model: list(PRESETS[preset].seeds_of(model)) for model in PRESETS[preset].sizes}
@@ -46,7 +47,7 @@ def reproduce_table(
     name: str, label: str, preset: str, retrain: bool = False, results: Path = RESULTS, runs: Path = RUNS, tables: Path = AT_ONCE
 ) -> Path:
     """Figure 3, and in ``tables`` the rows of one of its labels as the result file of a table, which has no numbers of its own."""
-    started = now()
+    started = time.perf_counter()
     result = json.loads(reproduce(preset, retrain, results, runs).read_text())
     rows = [entry for entry in result["rows"] if entry["metric"] in (f"{label}_mae", f"mean_{label}_mae")]
     return write_result(name, preset, rows, started, tables, seeds=result["seeds"], data=result["data"], differs=result["differs"])

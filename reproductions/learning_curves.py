@@ -1,5 +1,6 @@
 """What Figures 5 and 6 share: runs of one panel of Figure 2, with their learning curves."""
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,12 +9,12 @@ import numpy as np
 from common.results import Row, format_table, row, write_result
 from reproductions.entry import check_preset
 from reproductions.folders import RESULTS, RUNS
-from reproductions.water_dimer import PAPER_SETTINGS, PRESETS, data_record, differs, now, runs_for, train_all
+from reproductions.water_dimer import PAPER_SETTINGS, PRESETS, data_record, differs, runs_for, train_all
 
 
 def reproduce(name: str, panel: str, models: Sequence[str], preset: str, runs_folder: Path = RUNS, results: Path = RESULTS) -> Path:
     """Train or load the runs and write ``<name>.<preset>.json``; runs of Figure 2 serve again."""
-    started, chosen = now(), PRESETS[check_preset(preset)]
+    started, chosen = time.perf_counter(), PRESETS[check_preset(preset)]
     outcomes = train_all([run for model in models for run in runs_for(panel, model, chosen.many_seeds)], preset, runs_folder)
     rows = []
     for model in models:

@@ -4,6 +4,7 @@ The paper finds AMP(2) to extrapolate best (4.2). ``make reproduce-orders`` asks
 cluster, and how they depend on the near cut-off.
 """
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,7 @@ from reproductions import water_clusters
 from reproductions.cluster_tables import DISTANCE_STEPS, NULL_MODEL, distance_rows, error_rows, time_row
 from reproductions.entry import run_reproduction
 from reproductions.folders import RESULTS, RUNS
-from reproductions.water_clusters import evaluate, now, print_errors
+from reproductions.water_clusters import evaluate, print_errors
 
 MODELS = ("AMP(2)", "AMP(3)")
 LARGEST = max(paper.CLUSTER_SIZES)
@@ -91,7 +92,7 @@ def configuration(setting: Setting, model: str, seed: int, data: Path | str) -> 
 
 def reproduce(preset: str, results: Path = RESULTS, runs: Path = RUNS) -> Path:
     """Train every run that is not finished and does not ship, evaluate, write the result file."""
-    started, data = now(), read_reference_data(water_clusters.data_file(preset, runs))
+    started, data = time.perf_counter(), read_reference_data(water_clusters.data_file(preset, runs))
     rows = [
         row
         for setting in PRESETS[preset]

@@ -1,6 +1,7 @@
 """The potentials of Tables 1 and 2 that ship, with test frames of their data: shipping them, and the tables that they answer at once."""
 
 import json
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from amp_tf.files import write_text
 from common.results import Row, format_table, row, write_result
 from common.solute_model import SOLUTES
 from reproductions.folders import AT_ONCE, RUNS, WEIGHTS, copy_compressed
-from reproductions.solute_tables import data_record, differs, now, short_number, with_file_names
+from reproductions.solute_tables import data_record, differs, short_number, with_file_names
 from reproductions.solutes import (
     DFT,
     FORMULAS,
@@ -271,11 +272,11 @@ def answers(jobs: Sequence[Job], published: Callable[[Job], Any], folder: Path =
     """
     rows, records = [], {}
     for job in jobs:
-        shipped, started = Shipped.load(job, folder), now()
+        shipped, started = Shipped.load(job, folder), time.perf_counter()
         rows += shipped.rows(published(job))
         if shipped.potential is not None:
             records.setdefault(job.system, shipped.record())
-            print(f"{potential_name(job)}: {now() - started:.0f} s", flush=True)
+            print(f"{potential_name(job)}: {time.perf_counter() - started:.0f} s", flush=True)
     return rows, records
 
 

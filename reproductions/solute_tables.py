@@ -1,7 +1,6 @@
 """Tables, records and learning curves of the runs on solutes in water."""
 
 import shlex
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from amp_tf.data.reference_data import ReferenceData
 from common.results import Row, format_table, row
 from reproductions.folders import RUNS
 from reproductions.solute_runs import Outcome, data_file
-from reproductions.solutes import FORMULAS, LABELS, NEAR_AND_FAR, PRESETS, TITLES, Job, configuration, shown_cutoff
+from reproductions.solutes import DFT, FINE_TUNING, FORMULAS, LABELS, NEAR_AND_FAR, PRESETS, TITLES, Job, configuration, shown_cutoff
 
 
 def error_rows(found: Sequence[Outcome], published: Any, parts: Sequence[str]) -> list[Row]:
@@ -95,7 +94,10 @@ def differs(preset: str, data: Mapping[str, dict[str, Any]]) -> str:
     for system, record in data.items():
         if record["formulas"] != [expected := FORMULAS[system]]:
             origins += f"; what is called {system} is {', '.join(record['formulas'])}, the published errors are of {expected}"
-    return f"Differs from the paper: the data ({origins}; the paper's are DFT); one seed; {PRESETS[preset].differs}."
+    told = [f"Differs from the paper: the data ({origins}; the paper's are DFT)", "one seed", PRESETS[preset].differs]
+    if DFT in data:
+        told.append(f"a fine-tuned run starts from the potential of GFN2-xTB, with a learning rate from {FINE_TUNING['learning_rate']:g}")
+    return f"{'; '.join(told)}."
 
 
 def settings_record(jobs: Sequence[Job], preset: str) -> dict[str, Any]:
@@ -164,8 +166,3 @@ def extrapolated(steps: Sequence[int], errors: Sequence[float], at: int) -> floa
         return None
     slope, offset = np.polyfit(*np.log(np.array(chosen)).T, 1)
     return float(np.exp(offset + slope * np.log(at))) if slope < 0 else None
-
-
-def now() -> float:
-    """The clock that result files measure with."""
-    return time.perf_counter()

@@ -1,6 +1,5 @@
 """The eight potentials on water clusters that Figure 3 and Tables 7 and 8 share: trained in turn, or loaded from the weights that ship."""
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -260,11 +259,6 @@ def ship_weights(folder: Path = RUNS) -> list[Path]:
         copy_compressed(source, target)
         shipped.append(target)
     return shipped
-
-
-def now() -> float:
-    """The clock that result files measure with."""
-    return time.perf_counter()
 
 
 if __name__ == "__main__":

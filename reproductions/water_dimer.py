@@ -1,6 +1,5 @@
 """The training runs on the water dimer that Figures 2, 5 and 6 share; a run that one figure made serves the others."""
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -182,8 +181,3 @@ def data_record() -> dict[str, str]:
         "level_of_theory": data.provenance.level_of_theory,
         "engine": data.provenance.engine,
     }
-
-
-def now() -> float:
-    """The clock that result files measure with."""
-    return time.perf_counter()

@@ -11,7 +11,7 @@ from ase.outputs import Properties
 
 from amp_tf import units
 from amp_tf.errors import InputError
-from amp_tf.interfaces.zone import WHOLE_CHARGE, Zone, check_embeds, compute_embedded, warn_of_jumps
+from amp_tf.interfaces.zone import WHOLE_CHARGE, Zone, check_embeds, check_ranges, compute_embedded, warn_of_jumps
 from amp_tf.models import Potential, load_potential
 from amp_tf.models.ensemble import members_of
 from amp_tf.systems import System
@@ -32,6 +32,8 @@ class AMPCalculator(Calculator):
         charge: total charge, e, of atoms that do not tell their own.
         xla: compile, which takes seconds and is then faster: for dynamics.
         zone: the molecules around the QM atoms that the potential sees in :meth:`embed`.
+        margin: how far beyond the distances of its training data a potential may be asked, angstrom, before an error stops dynamics; None:
+            a warning, once.
 
     Raises:
         DataFileError: for a path that is no potential.
@@ -47,13 +49,14 @@ class AMPCalculator(Calculator):
         charge: float = 0.0,
         xla: bool = False,
         zone: Zone | None = None,
+        margin: float | None = None,
     ):
         super().__init__()
         members = [potentials] if isinstance(potentials, Potential | Path | str) else list(potentials)
         if not members:
             raise InputError("AMPCalculator needs at least one potential.")
         self.members = [one for member in members for one in members_of(_in_precision(member, dtype))]
-        self.charge, self.xla, self.zone = float(charge), xla, zone or Zone()
+        self.charge, self.xla, self.zone, self.margin = float(charge), xla, zone or Zone(), margin
         self.point_charges: PointCharges | None = None
         self._computed_charge: float | None = None
 
@@ -71,7 +74,12 @@ class AMPCalculator(Calculator):
         return float(atoms.info.get("charge", self.charge))
 
     def calculate(self, atoms: Atoms | None = None, properties: Sequence[str] = ("energy",), system_changes: Sequence[str] = all_changes):
-        """Fill ``results``; ``properties`` are computed together."""
+        """Fill ``results``; ``properties`` are computed together.
+
+        Raises:
+            InputError: for atoms that the potential does not know, or periodic ones.
+            SimulationError: beyond ``margin`` of the training data.
+        """
         super().calculate(atoms, properties, system_changes)
         if self.point_charges is not None:
             self.results = self.point_charges.calculate(self, self.atoms)
@@ -79,6 +87,8 @@ class AMPCalculator(Calculator):
             raise InputError("the potential knows no periodic images; set atoms.pbc = False.")
         else:
             charge = self.total_charge(self.atoms)
+            if self.margin is not None:
+                check_ranges(self.members, System(self.atoms.numbers, self.atoms.positions, charge), self.margin)
             of_members = [
                 member.compute(self.atoms.numbers, self.atoms.positions, total_charge=charge, xla=self.xla) for member in self.members
             ]
@@ -104,7 +114,7 @@ class AMPCalculator(Calculator):
             member.check_charges([System(atoms.numbers, atoms.positions, charge)])
         around = self.zone.surroundings(atoms.positions, mm_positions, mm_charges, molecules, cell)
         system = System(atoms.numbers, atoms.positions, charge, around.positions, around.charges)
-        return in_ev(compute_embedded(self.members, system, around, len(mm_charges), self.xla))
+        return in_ev(compute_embedded(self.members, system, around, len(mm_charges), self.xla, self.margin))
 
     def export_properties(self) -> Properties:
         """Those of the results that ASE knows; it refuses others, such as the deviations of a committee."""
@@ -112,6 +122,8 @@ class AMPCalculator(Calculator):
 
     def embed(self, charges, sites_per_molecule: int = 3, cell=None) -> "PointCharges":
         """What :class:`ase.calculators.qmmm.EIQMMM` asks for: an object that it tells the positions of the MM sites, and asks for forces.
+
+        From then on the calculator is that of the embedded molecule; take another one for the molecule alone.
 
         Args:
             charges: of all MM sites, e.

@@ -19,11 +19,15 @@ from ase.data import atomic_numbers as NUMBER_OF_SYMBOL
 from amp_tf import units
 from amp_tf.data.text import plain_count, plain_number, read_lines
 from amp_tf.errors import AmpTFError, DataFileError, InputError
-from amp_tf.files import as_folder, write_text
+from amp_tf.files import as_folder, locked, write_text
+from amp_tf.interfaces.zone import check_ranges
 from amp_tf.models import Potential
+from amp_tf.models.ranges import MARGIN
+from amp_tf.systems import System
 from amp_tf.targets import require_energy
 
 JOB, ATOMS, CHARGES = "orc_job.inp", "inpfile.xyz", "ptchrg.xyz"
+RESULTS = ENERGY, MM_GRADIENTS = "orc_job.engrad", "orc_job.pcgrad"
 
 SECONDS_TO_ASK = 10.0
 """So long may a client take to say what it wants."""
@@ -50,7 +54,7 @@ if failed:
 """The program ``orca``: it imports nothing of ours, so that it starts within milliseconds."""
 
 
-def serve(potential: Potential, folder: Path, xla: bool = True, tell: Callable[[str], None] = print) -> None:
+def serve(potential: Potential, folder: Path, xla: bool = True, tell: Callable[[str], None] = print, margin: float = MARGIN) -> None:
     """Answer sander until it is interrupted.
 
     Args:
@@ -58,6 +62,7 @@ def serve(potential: Potential, folder: Path, xla: bool = True, tell: Callable[[
         folder: in which the program ``orca`` and the socket are made; put it in front of ``PATH`` where sander runs.
         xla: compile the potential, which takes seconds at the first step.
         tell: is told what to do, and of calculations that failed.
+        margin: how far beyond the distances of its training data the potential may be asked, angstrom, before sander is stopped.
 
     Raises:
         InputError: if another server works in the folder, or its path is too long for a socket.
@@ -66,8 +71,7 @@ def serve(potential: Potential, folder: Path, xla: bool = True, tell: Callable[[
     folder = as_folder(folder).resolve()
     folder.mkdir(parents=True, exist_ok=True)
     address = folder / "socket"
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    with listener:
+    with locked(folder), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
         _bind(listener, address)
         program = folder / "orca"
         write_text(program, CLIENT.format(python=sys.executable, socket=str(address)))
@@ -78,7 +82,7 @@ def serve(potential: Potential, folder: Path, xla: bool = True, tell: Callable[[
             while True:
                 connection, _ = listener.accept()
                 with connection:
-                    _answer(potential, connection, xla, tell)
+                    _answer(potential, connection, xla, tell, margin)
         except KeyboardInterrupt:
             tell("stopped")
         finally:
@@ -86,11 +90,7 @@ def serve(potential: Potential, folder: Path, xla: bool = True, tell: Callable[[
 
 
 def _bind(listener: socket.socket, address: Path) -> None:
-    if address.exists():
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-            if probe.connect_ex(str(address)) == 0:
-                raise InputError(f"{address.parent} is served already; choose another folder.")
-        address.unlink()  # of a server that was killed
+    address.unlink(missing_ok=True)  # of a server that was killed
     before = os.umask(0o077)
     try:
         listener.bind(str(address))
@@ -100,7 +100,7 @@ def _bind(listener: socket.socket, address: Path) -> None:
         os.umask(before)
 
 
-def _answer(potential: Potential, connection: socket.socket, xla: bool, tell: Callable[[str], None]) -> None:
+def _answer(potential: Potential, connection: socket.socket, xla: bool, tell: Callable[[str], None], margin: float) -> None:
     """Compute in the folder that a client names."""
     connection.settimeout(SECONDS_TO_ASK)
     try:
@@ -108,10 +108,8 @@ def _answer(potential: Potential, connection: socket.socket, xla: bool, tell: Ca
             name = question.readline().rstrip("\n")
     except (OSError, ValueError):  # who connected left, or says nothing
         return
-    if not name:  # another server asked whether this one is there
-        return
     try:
-        answer = f"done\n{run_job(potential, Path(name), xla)}"
+        answer = f"done\n{run_job(potential, Path(name), xla, margin)}"
     except (AmpTFError, OSError) as error:
         answer = f"failed\nerror: {error}\n"
         tell(f"{name}: {error}")
@@ -121,13 +119,18 @@ def _answer(potential: Potential, connection: socket.socket, xla: bool, tell: Ca
         tell(f"{name}: sander did not wait for the answer")
 
 
-def run_job(potential: Potential, folder: Path, xla: bool = False) -> str:
+def run_job(potential: Potential, folder: Path, xla: bool = False, margin: float | None = None) -> str:
     """Read sander's files in a folder, write what it reads there, and return what ORCA would print.
+
+    Results of the step before are removed first, so that sander never reads them again.
 
     Raises:
         DataFileError: for a file that is missing or damaged.
         InputError: for an open shell, or what the potential cannot compute.
+        SimulationError: beyond ``margin`` (angstrom) of the training data; without one, a warning.
     """
+    for name in RESULTS:
+        (folder / name).unlink(missing_ok=True)
     job = "\n".join(read_lines(folder / JOB))
     found = re.search(r"^\s*\*\s*xyzfile\s+([-+]?\d+)\s+(\d+)", job, re.IGNORECASE | re.MULTILINE)
     if not found:
@@ -144,15 +147,17 @@ def run_job(potential: Potential, folder: Path, xla: bool = False) -> str:
         charges, mm_positions = _read(folder / CHARGES, first_is_symbol=False)
         around = {"mm_positions": mm_positions, "mm_charges": np.array(charges)}
     numbers = np.array([NUMBER_OF_SYMBOL[symbol.capitalize()] for symbol in symbols])
+    if margin is not None:
+        check_ranges([potential], System(numbers, positions, float(charge), **around), margin)
     result = potential.compute(numbers, positions, total_charge=float(charge), xla=xla, **around)
     energy = result["energy"] / units.HARTREE
     per_bohr = units.BOHR / units.HARTREE
     gradients = "\n".join(f"{value:22.12f}" for value in np.ravel(result["qm_gradients"]) * per_bohr)
     header = f"#\n# Number of atoms\n#\n {len(numbers)}\n#\n# The current total energy in Eh\n#\n"
-    (folder / "orc_job.engrad").write_text(f"{header}{energy:22.12f}\n#\n# The current gradient in Eh/bohr\n#\n{gradients}\n")
+    (folder / ENERGY).write_text(f"{header}{energy:22.12f}\n#\n# The current gradient in Eh/bohr\n#\n{gradients}\n")
     if around:
         rows = "\n".join("".join(f"{value:18.12f}" for value in row) for row in result["mm_gradients"] * per_bohr)
-        (folder / "orc_job.pcgrad").write_text(f"{len(charges)}\n{rows}\n")
+        (folder / MM_GRADIENTS).write_text(f"{len(charges)}\n{rows}\n")
     dipole = result.get("dipole", np.zeros(3)) / units.BOHR
     return (
         f"FINAL SINGLE POINT ENERGY {energy:22.12f}\n"

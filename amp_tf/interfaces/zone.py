@@ -33,7 +33,10 @@ class Zone:
 
     def __post_init__(self):
         if not (np.isfinite(self.radius) and 0.0 < self.width < self.radius):
-            raise InputError(f"zone: 0 < width < radius is needed, got a radius of {self.radius!r} and a width of {self.width!r} angstrom.")
+            raise InputError(
+                f"zone: a radius of {self.radius!r} angstrom is not larger than the width {self.width!r} over which charges are switched "
+                "off, or this is not positive; 14 and 2 are usual."
+            )
 
     def surroundings(self, positions, mm_positions, mm_charges, molecules, cell=None, references=None) -> "Surroundings":
         """The charges that a potential sees.
@@ -183,6 +186,19 @@ def compute_embedded(
     return results
 
 
+def check_ranges(members: Sequence[Potential], system: System, margin: float | None, particles: np.ndarray | None = None) -> None:
+    """Warn, once, or refuse where a system is outside the training data; arguments and error as of :func:`compute_alone`."""
+    for member in members:
+        ranges = member.training_ranges
+        if margin is None:
+            member.warn_of_ranges([system])
+        elif ranges is not None and (complaint := ranges.geometry_complaint(system, margin, particles)):
+            raise SimulationError(
+                f"{complaint}, and the potential is not to be asked more than {margin:g} angstrom beyond; train it on such frames, or "
+                "widen the margin."
+            )
+
+
 def compute_alone(
     members: Sequence[Potential], system: System, xla: bool, margin: float | None = None, particles: np.ndarray | None = None
 ) -> list[dict[str, Any]]:
@@ -196,15 +212,7 @@ def compute_alone(
     Raises:
         SimulationError: if the system is farther outside the training data, naming the atoms.
     """
-    for member in members:
-        ranges = member.training_ranges
-        if margin is None:
-            member.warn_of_ranges([system])
-        elif ranges is not None and (complaint := ranges.geometry_complaint(system, margin, particles)):
-            raise SimulationError(
-                f"{complaint}, and the potential is not to be asked more than {margin:g} angstrom beyond; train it on such frames, or "
-                "widen the margin."
-            )
+    check_ranges(members, system, margin, particles)
     has_mm = len(system.mm_charges) > 0
     results = [member.compute_systems([system], mm_potentials=has_mm, xla=xla) for member in members]
     return [{name: values[0] for name, values in result.items() if name != "energy_terms"} for result in results]

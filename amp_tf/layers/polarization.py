@@ -3,13 +3,13 @@
 import keras
 from keras import ops
 
-from amp_tf.layers.anisotropic import RadialWeights, anisotropic_features, expanded, outer_features
+from amp_tf.layers.anisotropic import RadialWeights, expanded, outer_features
 from amp_tf.layers.dense import REGISTERED, PairPerceptron, Perceptron
 from amp_tf.layers.edges import weighted
 from amp_tf.ops import multipoles as multipole_ops
 from amp_tf.ops import safe
 from amp_tf.ops.field import SMALLEST_DISTANCE, packed_field
-from amp_tf.ops.interactions import n_interaction_terms, projections
+from amp_tf.ops.interactions import n_interaction_terms
 
 FIELD_RADIUS = 3.0
 """Unit of length of the field, angstrom, about the distance of the first neighbours."""
@@ -21,13 +21,12 @@ FIELD_NORM_WIDTH = 0.01
 
 @REGISTERED
 class DirectPolarization(keras.layers.Layer):
-    """M_i^k ← M_i^k + Σ_j c_ij^k R_ij^k for k >= 1 with c_ij = scale · φ_MMM(h_i, a_ij), the sum over external sources j (Eq. 10).
+    """M_i^k ← M_i^k + Σ_j c_ij^k R_ij^k for k >= 1 with c_ij = scale · φ_MMM(h_i, a_ij), the sum over external charges j (Eq. 10).
 
-    a_ij couples the multipoles of the atom i with the moments of the source j through radial weights of its own.
+    a_ij couples the multipoles of the atom i with the charge j through radial weights of its own.
 
     Args:
         max_order: highest multipole order k of the atoms, at least 1.
-        source_order: highest order of the sources' moments; 0 for charges.
         n_features: size of h and of every hidden layer.
         n_elements: size of the one-hot element vector.
         n_radial: number of Bessel functions of the long-range cut-off.
@@ -38,7 +37,7 @@ class DirectPolarization(keras.layers.Layer):
         features: h [n_atoms, n_features].
         one_hot: [n_atoms, n_elements].
         multipoles: of the atoms, packed (:mod:`amp_tf.ops.multipoles`): [n_atoms, n_components].
-        source_moments: of the sources, packed: [n_sources, n_components(source_order)]; charges are [n_sources, 1].
+        charges: of the sources, e: [n_sources].
         edges: atoms (receivers) and sources (senders), :class:`amp_tf.layers.edges.Edges`.
 
     Returns:
@@ -46,43 +45,26 @@ class DirectPolarization(keras.layers.Layer):
     """
 
     def __init__(
-        self,
-        max_order: int,
-        source_order: int,
-        n_features: int,
-        n_elements: int,
-        n_radial: int,
-        n_radial_weights: int,
-        coefficient_scale: float,
-        **kwargs,
+        self, max_order: int, n_features: int, n_elements: int, n_radial: int, n_radial_weights: int, coefficient_scale: float, **kwargs
     ):
         super().__init__(**kwargs)
-        self.max_order, self.source_order, self.n_features, self.n_elements = max_order, source_order, n_features, n_elements
+        self.max_order, self.n_features, self.n_elements = max_order, n_features, n_elements
         self.n_radial, self.n_radial_weights, self.coefficient_scale = n_radial, n_radial_weights, coefficient_scale
-        self.radial_weights = RadialWeights(
-            n_radial_weights, n_elements, n_radial, with_sender=False, dtype=self.dtype_policy, name="radial_weights"
-        )
-        pair_size = n_radial_weights * n_interaction_terms(max_order, source_order)
-        self.coefficients = PairPerceptron(
-            n_features, pair_size, (n_features, n_features), max_order, with_sender=False, dtype=self.dtype_policy, name="coefficients"
-        )
+        policy, hidden = self.dtype_policy, (n_features, n_features)
+        self.radial_weights = RadialWeights(n_radial_weights, n_elements, n_radial, with_sender=False, dtype=policy, name="radial_weights")
+        pair_size = n_radial_weights * n_interaction_terms(max_order, 0)
+        self.coefficients = PairPerceptron(n_features, pair_size, hidden, max_order, with_sender=False, dtype=policy, name="coefficients")
         self.built = True
 
-    def call(self, features, one_hot, multipoles, source_moments, edges):
+    def call(self, features, one_hot, multipoles, charges, edges):
         products = multipole_ops.monomials(edges.unit_vectors, self.max_order)
-        at_senders = safe.gather(source_moments, edges.senders)
-        radial_weights = self.radial_weights(one_hot, edges)
-        if self.source_order == 0:
-            pair_features = charge_features(radial_weights, multipoles, products, at_senders, edges)
-        else:
-            of_atoms = projections(safe.gather(multipoles, edges.receivers), edges.unit_vectors)
-            pair_features = anisotropic_features(radial_weights, of_atoms, projections(at_senders, edges.unit_vectors))
+        at_senders = safe.gather(charges, edges.senders)[:, None]
+        pair_features = charge_features(self.radial_weights(one_hot, edges), multipoles, products, at_senders, edges)
         return expanded(self, features, pair_features, products, edges)
 
     def get_config(self):
         return super().get_config() | {
             "max_order": self.max_order,
-            "source_order": self.source_order,
             "n_features": self.n_features,
             "n_elements": self.n_elements,
             "n_radial": self.n_radial,

@@ -1,6 +1,7 @@
 """AMP(k) and its variants -D, -P, -DP: anisotropic message passing (Thürlemann & Riniker, ICLR 2023)."""
 
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 from ase.data import covalent_radii
@@ -33,6 +34,9 @@ from amp_tf.targets import DIPOLE_MOMENT, ENERGY
 
 EXPANSION_ORDER = order_for(tolerance=1e-6, ratio=EXPANSION_RATIO)
 """Of the field of particles far from all atoms, where these are many; the tolerance is that of the potential."""
+
+LONG_RANGE_CUTOFF = 50.0
+"""Of the paper's direct polarization, angstrom."""
 
 
 @REGISTERED
@@ -76,7 +80,7 @@ class AMP(MessagePassingPotential):
     def __init__(
         self, elements: Sequence[str], max_order: int = 2, cutoff: float = 5.0, n_layers: int = 3, n_features: int = 128,
         n_radial_weights: int = 16, direct_polarization: bool = False, pairwise_coulomb: bool = False, long_range_partners: str = "mm",
-        long_range_cutoff: float = 50.0, n_long_range_weights: int = 8, near_cutoff: float | None = None,
+        long_range_cutoff: float = LONG_RANGE_CUTOFF, n_long_range_weights: int = 8, near_cutoff: float | None = None,
         repulsion: bool = False, coefficient_scale: float = 1e-2, energy_scale: float = 1.0, message_cutoff: str = "smooth",
         n_radial: int = 20, atomic_energies: Mapping[str, float] | None = None, provenance: Mapping[str, Any] | None = None,
         dtype: str = "float32", norm_width: float | None = None, **kwargs,
@@ -87,7 +91,12 @@ class AMP(MessagePassingPotential):
         if norm_width is not None:
             require_positive(norm_width=norm_width)
         if near_cutoff is not None:
-            _check_near_cutoff(near_cutoff, long_range_cutoff, direct_polarization and max_order >= 1 and long_range_partners == "mm")
+            check_near_cutoff(near_cutoff, long_range_cutoff)
+            require(
+                direct_polarization and max_order >= 1 and long_range_partners == "mm",
+                "near_cutoff is for MM particles that polarize: set direct_polarization=True, max_order >= 1 and long_range_partners='mm', "
+                "or leave near_cutoff out.",
+            )
         require(isinstance(direct_polarization, bool), f"direct_polarization must be true or false, got {direct_polarization!r}.")
         require(isinstance(repulsion, bool), f"repulsion must be true or false, got {repulsion!r}.")
         target = kwargs.get("target", ENERGY)
@@ -145,7 +154,7 @@ class AMP(MessagePassingPotential):
             )  # fmt: skip
         elif self.is_polarized:
             self.polarization = DirectPolarization(
-                self.max_order, 0, self.n_features, n_elements, self.n_radial, self.n_long_range_weights, self.coefficient_scale,
+                self.max_order, self.n_features, n_elements, self.n_radial, self.n_long_range_weights, self.coefficient_scale,
                 dtype=policy, name="polarization",
             )  # fmt: skip
             if self.long_range_partners == "qm":
@@ -196,7 +205,7 @@ class AMP(MessagePassingPotential):
             return added, {"potentials": units.COULOMB_CONSTANT * tensors[:, 0]}
         if self.pairs_at_once is None:
             edges = self._long_range_edges(graph)
-            return self.polarization(features, one_hot, multipoles, sources[:, None], edges), {"distances": edges.distances}
+            return self.polarization(features, one_hot, multipoles, sources, edges), {"distances": edges.distances}
 
         def of_chunk(start, stop, positions, mm_positions, mm_charges, features, multipoles):
             part = graph._replace(
@@ -204,7 +213,7 @@ class AMP(MessagePassingPotential):
                 mm_receivers=graph.mm_receivers[start:stop], mm_senders=graph.mm_senders[start:stop],
             )  # fmt: skip
             edges = self._long_range_edges(part)
-            added = self.polarization(features, one_hot, multipoles, mm_charges[:, None], edges)
+            added = self.polarization(features, one_hot, multipoles, mm_charges, edges)
             potentials = long_range.potentials_at_atoms(None, part, "mm", self.cutoff, True, edges.distances)
             return ops.concatenate([added, potentials[:, None]], axis=-1)
 
@@ -258,14 +267,19 @@ class AMP(MessagePassingPotential):
         return super().from_config(config)
 
 
-def _check_near_cutoff(near_cutoff: float, long_range_cutoff: float, has_field: bool) -> None:
-    require_positive(near_cutoff=near_cutoff)
+def check_near_cutoff(near_cutoff: float, long_range_cutoff: float = LONG_RANGE_CUTOFF) -> None:
+    """Refuse a near cut-off, angstrom, that cannot be.
+
+    Raises:
+        InputError: if it is not positive, or above the long-range cut-off.
+    """
+    is_number = isinstance(near_cutoff, Real) and not isinstance(near_cutoff, bool)
+    require(
+        is_number and 0 < near_cutoff < float("inf"),
+        f"near_cutoff must be positive and finite, got {near_cutoff!r}; 4 angstrom is usual, or leave it out.",
+    )
+    require_positive(long_range_cutoff=long_range_cutoff)
     require(
         near_cutoff <= long_range_cutoff,
-        f"near_cutoff ({near_cutoff:g} angstrom) must not be above long_range_cutoff ({long_range_cutoff:g} angstrom).",
-    )
-    require(
-        has_field,
-        "near_cutoff is for MM particles that polarize: set direct_polarization=True, max_order >= 1 and long_range_partners='mm', or "
-        "leave near_cutoff out.",
+        f"near_cutoff ({near_cutoff:g} angstrom) must not be above long_range_cutoff ({long_range_cutoff:g} angstrom); lower it.",
     )

@@ -11,7 +11,7 @@ from amp_tf.targets import ENERGY
 BATCH = 100
 
 MAXIMUM_PAIRS = 100_000
-"""QM-MM pairs that are evaluated at once; each takes some six kilobytes."""
+"""QM-MM pairs that are evaluated at once; in the paper's learnt form each takes some six kilobytes."""
 
 
 def compute_all(potential: Potential, systems: Sequence[System], everything: bool = False) -> dict[str, list[np.ndarray]]:

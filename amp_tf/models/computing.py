@@ -61,7 +61,7 @@ class Computed:
             total_charge: of the atoms, e, or a list; without -P, which sees it, only 0 or one of the training data.
             mm_total_charge: what the MM charges should sum to, e, or a list; a warning tells where they do not. None: no check.
             mm_potentials: also give the derivatives of the energy by the MM charges, the electrostatic potential at their sites.
-            xla: compile with XLA, which takes seconds and then computes half again as fast: for many calls on one molecule. Edges and MM
+            xla: compile with XLA, which takes seconds and then computes faster: for many calls on one molecule. Edges and MM
                 particles, and the pairs of these where they are nodes, are filled up (:class:`amp_tf.filling.KeptSizes`); compiled anew is
                 what does not fit.
             cell: [3] edges of a box or [3, 3] vectors, angstrom, in which the MM particles of all systems are periodic: whole molecules

@@ -29,6 +29,8 @@ from amp_tf.simulation.observables import Curves, bonded_pairs, import_mdtraj, t
 from amp_tf.simulation.run_files import (
     CHECKPOINT,
     ENERGIES,
+    LAST_CHARGES,
+    LAST_FRAME,
     START,
     STATE,
     STOPPED,
@@ -228,7 +230,7 @@ class Run:
         self._write_pdb(start["positions"])
         if state is None:
             state = self._relax(system, start, progress)
-            self._save(self._checkpoint, state | self._collected())
+        self._save(self._checkpoint, state | self._collected())  # also where --collect is new: what is kept from here on is this run's
         return self._go_on(system, state, progress)
 
     # Building ----------------------------------------------------------------------------------------------------------------------------
@@ -296,6 +298,7 @@ class Run:
         cut_back(self.folder, state, first)
         simulation = self._simulation(system, state, is_production=True)
         saved = began = time.monotonic()
+        last = state
         try:
             with (
                 self._saving_the_last_frame(simulation),
@@ -313,20 +316,25 @@ class Run:
                         if self._collection is not None:
                             self._collection.offer(self._embedded.seen, self._embedded.disagreement, self._time(frame + 1))
                         writer.writerow(record)
+                        lengths = {"trajectory_bytes": np.array(dcd.length()), "energies_bytes": np.array(table.tell())}
+                        last = self._state(simulation, (frame + 1) * chosen.interval) | lengths
                         bar.update()
                         nanoseconds = (frame + 1 - first) * chosen.interval * chosen.time_step * 1e-6
                         bar.set_postfix({"ns/day": f"{nanoseconds / (time.monotonic() - began) * 86400:.3g}"}, refresh=False)
                         if frame + 1 == chosen.n_frames or time.monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS:
+                            dcd.flush()
                             table.flush()
                             os.fsync(table.fileno())
-                            self._keep(simulation, frame + 1, dcd, table)
+                            self._save(self._checkpoint, last | self._collected())
                             saved = time.monotonic()
         except KeyboardInterrupt as error:
+            self._save(self._checkpoint, last | self._collected())
             raise AmpTFError(f"interrupted; the run in {self.folder} is kept: run the same command to go on.") from error
         from amp_tf.simulation.summary import sum_up
 
         summary, self.curves = sum_up(self.folder, self.scene)
         summary["degrees_of_freedom"] = 3 * int(np.count_nonzero(self._masses)) - self._n_constraints
+        summary["stops"] = self._n_stops
         write_text(self.folder / "summary.json", json.dumps(summary, indent=1))
         return summary
 
@@ -334,22 +342,28 @@ class Run:
     def _saving_the_last_frame(self, simulation: Simulation) -> Iterator[None]:
         """Where the potential stops the run, its geometry is kept, and the error tells when and where.
 
-        The same command then goes on from the checkpoint with other random numbers, which may lead elsewhere.
+        The same command then goes on from the checkpoint with other random numbers, which may lead elsewhere; the summary counts the stops.
         """
         try:
             yield
         except (SimulationError, InputError) as error:
-            now, path, seen = simulation.picoseconds(), self.folder / "last.xyz", self._embedded.seen
+            now, path, seen = simulation.picoseconds(), self.folder / LAST_FRAME, self._embedded.seen
             positions = simulation.positions()[self.scene.atoms]
             if seen is not None:  # whole, and the last that the potential was asked for
                 positions = seen.positions
-                write_text(path.with_suffix(".pc.xyz"), charge_lines(seen))
-            Atoms(self.solute.atomic_numbers, positions, info={"charge": self.solute.charge}).write(path)
+                write_text(self.folder / LAST_CHARGES, charge_lines(seen))
+            with whole_file(path) as partial:
+                Atoms(self.solute.atomic_numbers, positions, info={"charge": self.solute.charge}).write(partial, format="extxyz")
             if self._collection is not None and seen is not None:
                 self._collection.keep(seen, now)
             self._save(self._stopped, {"n_stops": np.array(self._n_stops + 1)} | self._collected())
             when = f"at {now:.4f} ps" if now >= 0.0 else "before the first frame"
-            raise SimulationError(f"stopped {when}: {error} The frame is in {path}; other settings need another folder.") from error
+            is_same_again = self.dynamics.ensemble == "nve" and now >= 0.0
+            how = "and meets this frame again unless the margin is wider" if is_same_again else "with other random numbers"
+            raise SimulationError(
+                f"stopped {when}: {error} The frame is in {path}; the same command goes on from the last checkpoint {how}; "
+                "settings other than margin and length need another folder."
+            ) from error
 
     def _record(self, simulation: Simulation, frame: int) -> list[float]:
         """The row of a frame."""
@@ -383,11 +397,6 @@ class Run:
             "velocities": state.getVelocities(asNumpy=True)._value * NM,
             "box": state.getPeriodicBoxVectors(asNumpy=True)._value * NM * self._is_periodic,
         }
-
-    def _keep(self, simulation: Simulation, frame: int, dcd: Trajectory, table) -> None:
-        """Write the checkpoint: where to go on, and how long the files were then."""
-        lengths = {"trajectory_bytes": np.array(dcd.flush()), "energies_bytes": np.array(table.tell())}
-        self._save(self._checkpoint, self._state(simulation, frame * self.dynamics.interval) | lengths | self._collected())
 
     def _find_collection(self, known: list[dict[str, np.ndarray]]) -> None:
         """Open the files of collected frames as long as this run left them, at its checkpoint or where it was stopped after that."""

@@ -25,7 +25,10 @@ STATE = (*START, "step", "velocities", "trajectory_bytes", "energies_bytes")
 STOPPED = "stopped.npz"
 """How often the potential has stopped a run, and how long the files of collected frames were then."""
 
-RUN_FILES = ("settings.json", "start.npz", "topology.pdb", CHECKPOINT, STOPPED, "summary.json", "summary.png")
+LAST_FRAME, LAST_CHARGES = "last.xyz", "last.pc.xyz"
+"""The geometry at which the potential stopped a run, and the charges around it."""
+
+RUN_FILES = ("settings.json", "start.npz", "topology.pdb", CHECKPOINT, STOPPED, LAST_FRAME, LAST_CHARGES, "summary.json", "summary.png")
 """What is written whole, beside ``trajectory.dcd`` and ``energies.csv``."""
 
 
@@ -128,8 +131,11 @@ class Trajectory:
         )
         self._dcd.writeModel(state.getPositions(asNumpy=True), periodicBoxVectors=state.getPeriodicBoxVectors())
 
-    def flush(self) -> int:
-        """Flush to the disk; returns the length of the file in bytes."""
+    def length(self) -> int:
+        """Of the file, bytes."""
+        return self._file.seek(0, 2)
+
+    def flush(self) -> None:
+        """Flush to the disk."""
         self._file.flush()
         os.fsync(self._file.fileno())
-        return self._file.seek(0, 2)

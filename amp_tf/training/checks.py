@@ -24,7 +24,7 @@ def check_near_cutoff(config: TrainingConfig, data: ReferenceData, start: Start 
     """
     if any(group.mm_offsets is not None for group in data.groups):
         return
-    if start is not None and start.potential.near_cutoff is not None:
+    if start is not None and start.potential.get_config().get("near_cutoff") is not None:
         raise InputError(f"start_from: {start.file} has a near_cutoff, but {data.source} no MM particles; start from another potential.")
     if config.model.get("near_cutoff") is not None:
         raise InputError(f"model.near_cutoff: {data.source} has no MM particles; leave it out, with direct_polarization: false.")

@@ -13,6 +13,7 @@ from amp_tf.data.splits import Split
 from amp_tf.errors import InputError
 from amp_tf.files import no_file
 from amp_tf.models import Potential
+from amp_tf.models.amp import LONG_RANGE_CUTOFF, check_near_cutoff
 from amp_tf.models.loading import MODELS
 from amp_tf.models.settings import checked_elements
 from amp_tf.systems import naming
@@ -145,6 +146,8 @@ class TrainingConfig(pydantic.BaseModel):
             raise ValueError(f"model: unknown keys {named} for {kind or 'any type'}; known are {sorted(known)}")
         if "elements" in self.model:
             checked_elements(self.model["elements"])
+        if self.model.get("near_cutoff") is not None:
+            check_near_cutoff(self.model["near_cutoff"], self.model.get("long_range_cutoff", LONG_RANGE_CUTOFF))
 
     def as_json(self) -> dict[str, Any]:
         """The configuration as plain JSON values."""

@@ -12,9 +12,11 @@ from ase.calculators.tip4p import TIP4P
 
 import amp_tf
 from amp_tf import units
-from amp_tf.errors import DataFileError, InputError
+from amp_tf.errors import DataFileError, InputError, SimulationError
 from amp_tf.interfaces.ase import AMPCalculator
 from amp_tf.interfaces.zone import Zone
+from amp_tf.models.ranges import training_ranges
+from amp_tf.systems import System
 
 SMALL = {"n_layers": 1, "n_features": 8, "n_radial_weights": 2, "cutoff": 4.0, "coefficient_scale": 0.1, "dtype": "float64"}
 
@@ -152,6 +154,24 @@ def test_an_empty_zone_is_a_molecule_alone(methanol):
     assert found["mm_forces"].shape == (6, 3)
 
 
+def test_dynamics_can_be_stopped_where_the_training_data_end(methanol):
+    """Alone and embedded; without a margin there is a warning."""
+    model, water = potential(), waters(1, np.random.default_rng(6), [4.0])
+    charges, molecules = np.array([-0.8, 0.4, 0.4]), np.zeros(3, dtype=int)
+    model.training_ranges = training_ranges([System(methanol.numbers, methanol.positions, 0.0, water, charges)])
+    calculator = AMPCalculator(model, margin=0.1)
+    calculator.get_potential_energy(methanol)
+    calculator.calculate_embedded(methanol, water, charges, molecules)
+    near, stretched = water - 0.3 * water[0], methanol.copy()
+    stretched.positions[0] += [0.0, 0.0, 0.6]
+    with pytest.raises(SimulationError, match=r"not to be asked more than 0\.1 angstrom beyond"):
+        calculator.calculate_embedded(methanol, near, charges, molecules)
+    with pytest.raises(SimulationError, match=r"not to be asked more than 0\.1 angstrom beyond"):
+        calculator.get_potential_energy(stretched)
+    with pytest.warns(UserWarning, match="outside the training data|the training data have"):
+        AMPCalculator(model).get_potential_energy(stretched)
+
+
 def test_what_cannot_be_computed_is_said(methanol, tmp_path):
     with pytest.raises(DataFileError, match="no such file"):
         AMPCalculator(tmp_path / "none.keras")
@@ -164,7 +184,7 @@ def test_what_cannot_be_computed_is_said(methanol, tmp_path):
         AMPCalculator(potential()).embed([0.1, -0.1])
     with pytest.raises(InputError, match="MM molecules of 3 sites are not neutral"):
         AMPCalculator(potential()).embed(np.tile([0.0, 0.5564, 0.5564, -1.1128], 3))
-    with pytest.raises(InputError, match="0 < width < radius"):
+    with pytest.raises(InputError, match="is not larger than the width"):
         Zone(2.0, 3.0)
     methanol.pbc, methanol.cell = True, np.eye(3) * 20
     with pytest.raises(InputError, match=r"set atoms\.pbc = False"):

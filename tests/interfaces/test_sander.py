@@ -15,9 +15,11 @@ from ase.calculators.socketio import SocketIOCalculator
 
 import amp_tf
 from amp_tf import units
-from amp_tf.errors import DataFileError, InputError
+from amp_tf.errors import DataFileError, InputError, SimulationError
 from amp_tf.interfaces.ase import AMPCalculator
 from amp_tf.interfaces.sander import run_job, serve
+from amp_tf.models.ranges import training_ranges
+from amp_tf.systems import System
 
 MM = np.array([[3.0, 0.4, 0.1], [-2.5, 1.0, -0.4], [0.2, -3.1, 0.3]])
 MM_CHARGES = np.array([-0.834, 0.417, 0.417])
@@ -128,7 +130,7 @@ def test_a_server_that_is_gone(served, tmp_path):
 
 def test_a_folder_that_is_served_and_one_too_long(served, path, tmp_path):
     potential = amp_tf.load_potential(path)
-    with pytest.raises(InputError, match="is served already; choose another folder"):
+    with pytest.raises(InputError, match="is in use by another run that has not ended; wait for it, or choose another folder"):
         serve(potential, served)
     with pytest.raises(InputError, match="choose a folder with a shorter path"):
         serve(potential, tmp_path / ("x" * 120))
@@ -153,6 +155,21 @@ def test_files_that_sander_would_not_write(path, tmp_path, name, content, error,
         (tmp_path / name).write_text(content)
     with pytest.raises(error, match=words):
         run_job(amp_tf.load_potential(path), tmp_path)
+
+
+def test_results_of_the_step_before_are_not_read_again_and_the_training_data_bound_dynamics(path, tmp_path):
+    potential, water = amp_tf.load_potential(path), molecule("H2O")
+    potential.training_ranges = training_ranges([System(water.numbers, water.positions, 0.0, MM, MM_CHARGES)])
+    write_as_sander(tmp_path, water, MM, MM_CHARGES)
+    run_job(potential, tmp_path, margin=0.1)
+    assert (tmp_path / "orc_job.pcgrad").is_file()
+    water.positions[1] *= 1.5
+    write_as_sander(tmp_path, water, MM, MM_CHARGES)
+    with pytest.raises(SimulationError, match=r"not to be asked more than 0\.1 angstrom beyond"):
+        run_job(potential, tmp_path, margin=0.1)
+    assert not list(tmp_path.glob("*grad"))
+    with pytest.warns(UserWarning, match="extrapolation"):
+        run_job(potential, tmp_path, margin=np.inf)
 
 
 def test_i_pi_by_ase(path, tmp_path):

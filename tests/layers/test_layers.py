@@ -26,7 +26,7 @@ from amp_tf.layers import (
 )
 from amp_tf.layers.channels import channel_features
 from amp_tf.ops.field import packed_field
-from amp_tf.ops.interactions import interaction_coefficients, n_interaction_terms, projections
+from amp_tf.ops.interactions import interaction_coefficients, projections
 from amp_tf.ops.multipoles import monomials, n_components, n_monomials, unpack
 from amp_tf.ops.radial import bessel_basis
 from tests.layers.run_layer_test import run_layer_test
@@ -132,14 +132,9 @@ CASES = {
         ((6 + 6 + 2 * 18) * 6 + 6) + (6 * 6 + 6) + ((6 + 6 + 3 + 2) * 6 + 6) + (6 * 6 + 6),
     ),
     "DirectPolarization": (
-        lambda dtype: DirectPolarization(ORDER, 0, N_FEATURES, N_ELEMENTS, N_RADIAL, 2, 0.5, dtype=dtype),
-        lambda dtype: (features(dtype), one_hot(dtype), multipoles(dtype), random_tensor(4, (N_ATOMS, 1), dtype), edges(dtype)),
+        lambda dtype: DirectPolarization(ORDER, N_FEATURES, N_ELEMENTS, N_RADIAL, 2, 0.5, dtype=dtype),
+        lambda dtype: (features(dtype), one_hot(dtype), multipoles(dtype), random_tensor(4, (N_ATOMS,), dtype), edges(dtype)),
         ((2 + 5) * 2 + 2) + ((6 + 2 * 5) * 6 + 6) + (6 * 6 + 6) + (6 * 2 + 2),
-    ),
-    "DirectPolarization by dipoles": (
-        lambda dtype: DirectPolarization(ORDER, 1, N_FEATURES, N_ELEMENTS, N_RADIAL, 2, 0.5, dtype=dtype),
-        lambda dtype: (features(dtype), one_hot(dtype), multipoles(dtype), multipoles(dtype)[:, : n_components(1)], edges(dtype)),
-        ((2 + 5) * 2 + 2) + ((6 + 2 * n_interaction_terms(ORDER, 1)) * 6 + 6) + (6 * 6 + 6) + (6 * 2 + 2),
     ),
     "NearFarPolarization": (
         lambda dtype: NearFarPolarization(ORDER, N_FEATURES, N_ELEMENTS, N_RADIAL, 2, 0.5, dtype=dtype),

@@ -34,7 +34,10 @@ POLARIZED = {"direct_polarization": True, "pairwise_coulomb": True}
         ({"message_cutoff": "cosine"}, "message_cutoff must be 'smooth' or 'none'"),
         ({"long_range_partners": "all"}, "long_range_partners must be"),
         ({"long_range_cutoff": -1.0}, "long_range_cutoff must be positive"),
-        ({**POLARIZED, "near_cutoff": 0.0}, "near_cutoff must be positive and finite"),
+        *(
+            ({**POLARIZED, "near_cutoff": wrong}, "near_cutoff must be positive and finite, got .*; 4 angstrom is usual, or leave it out")
+            for wrong in (0.0, -4.0, float("nan"), float("inf"), True, "4")
+        ),
         ({**POLARIZED, "near_cutoff": 60.0}, r"near_cutoff \(60 angstrom\) must not be above long_range_cutoff \(50 angstrom\)"),
         ({"repulsion": 1}, "repulsion must be true or false"),
         ({"repulsion": True, "cutoff": 1.2}, r"repulsion reaches \d\.\d\d angstrom; choose a cutoff of at least that"),

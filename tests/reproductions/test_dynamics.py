@@ -402,11 +402,14 @@ def test_relaxing_lowers_the_energy_and_keeps_the_length():
     engine = Springs()
     engine.embedded(Calculation(WATER.atomic_numbers, WATER.positions))
     frame = Calculation(WATER.atomic_numbers, WATER.positions, mm_positions=WATER.positions + 9.0, mm_charges=np.array([-0.8, 0.4, 0.4]))
-    found = {(scan.bond, scan.where, scan.how): scan for scan in scans(WATER, OfSprings(engine), engine, frame, [0.96, 1.2, 1.4])}
+    found = {(scan.bond, scan.where, scan.how): scan for scan in scans(WATER, OfSprings(engine), engine, frame, [0.96, 1.2, 1.4], 60)}
     assert len(found) == 8
     for scan in found.values():
         np.testing.assert_allclose(scan.potential, scan.label)
     rigid, relaxed = found["O1-H2", "gas", "rigid"].label, found["O1-H2", "gas", "relaxed"].label
+    assert all(len(scan.unrelaxed) == 0 for scan in found.values())
+    (short, *_) = [scan for scan in scans(WATER, OfSprings(engine), engine, frame, [0.96, 1.4], 1) if scan.how == "relaxed"]
+    np.testing.assert_array_equal(short.unrelaxed, [1.4])
     assert np.all(relaxed[1:] < rigid[1:] - 0.1)
     assert np.all(relaxed[1:] >= 250.0 * (np.array([1.2, 1.4]) - 0.96) ** 2 - 0.1)  # the bond's own spring cannot relax
     moved = stretched_to(WATER.positions, *bonds_to_hydrogen(WATER)[0], 1.7)

@@ -285,7 +285,9 @@ def test_a_run_stops_outside_the_training_data_and_goes_on_with_a_wider_margin(m
     folder, collect = tmp_path / "run", tmp_path / "frames.xyz"
     settings = {"picoseconds": 0.1, "gas": True, "temperature": 3000.0, "time_step": 0.2, "n_members": 2, "collect": collect}
     with pytest.raises(
-        SimulationError, match=r"stopped (at 0\.\d+ ps|before the first frame): .*the training data have .* to .*The frame is in .*last.xyz"
+        SimulationError,
+        match=r"stopped (at 0\.\d+ ps|before the first frame): .*the training data have .* to .*The frame is in .*last.xyz; the same "
+        "command goes on from the last checkpoint with other random numbers; settings other than margin and length need another folder",
     ):
         run(folder, springs, margin=0.05, **settings)
     last = ase.io.read(folder / "last.xyz")
@@ -294,6 +296,55 @@ def test_a_run_stops_outside_the_training_data_and_goes_on_with_a_wider_margin(m
     assert ranges.geometry_complaint(System(last.numbers, last.positions), margin=0.05)
     summary = run(folder, springs, margin=np.inf, **settings)
     assert summary["picoseconds"] == pytest.approx(0.1)
+    assert summary["stops"] == 1
+
+
+def test_another_s_file_of_the_name_of_the_last_frame_is_not_written_over(path, tmp_path):
+    (tmp_path / "last.xyz").write_text("mine")
+    with pytest.raises(InputError, match=r"is no run's, and holds last\.xyz"):
+        run(tmp_path, path, gas=True)
+
+
+def test_an_interrupted_run_keeps_its_last_frame(path, tmp_path, monkeypatch):
+    """Not that of the last checkpoint alone."""
+    record, asked = Run._record, []
+
+    def interrupted(self, simulation, frame):
+        asked.append(frame)
+        if len(asked) == 5:
+            raise KeyboardInterrupt
+        return record(self, simulation, frame)
+
+    monkeypatch.setattr(Run, "_record", interrupted)
+    with pytest.raises(AmpTFError, match=r"interrupted; .* run the same command to go on"):
+        run(tmp_path / "run", path, gas=True)
+    summary = run(tmp_path / "run", path, gas=True)
+    assert asked == [1, 2, 3, 4, 5, *range(5, 11)]
+    assert summary["frames"] == 10
+    assert summary["stops"] == 0
+
+
+def test_a_run_that_begins_to_collect_and_is_killed_goes_on(committee, tmp_path, monkeypatch):
+    """The file of frames is this run's before its first frame."""
+    collect, longer = tmp_path / "frames.xyz", {"picoseconds": 0.004, "time_step": 0.5, "interval": 4, "n_members": 2}
+    run(tmp_path / "run", committee, **longer)
+
+    class Killed(BaseException):
+        """In place of a kill -9."""
+
+    keep = Collection.keep
+
+    def killed(self, *given, **named):
+        keep(self, *given, **named)
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Collection, "keep", killed)
+        with pytest.raises(Killed):
+            run(tmp_path / "run", committee, **longer | {"picoseconds": 0.006}, collect=collect)
+    assert collect.read_text()
+    run(tmp_path / "run", committee, **longer | {"picoseconds": 0.006}, collect=collect)
+    assert [frame.info["time_ps"] for frame in ase.io.read(collect, index=":")] == [0.006]
 
 
 def test_the_barostat_moves_the_box(springs, tmp_path):
@@ -394,7 +445,7 @@ def test_a_peak_is_found_between_bins(at, random):
         ({"mm_time_step": 0.2}, "mm_time_step must be a multiple of time_step"),
         ({"mm_time_step": float("nan")}, "mm_time_step must be a multiple of time_step"),
         ({"mm_time_step": 2.0, "interval": 50}, "interval must be a multiple of the 4 steps in one of mm_time_step, such as 48, got 50"),
-        ({"zone": 1.0}, "0 < width < radius is needed"),
+        ({"zone": 1.0}, "a radius of 1.0 angstrom is not larger than the width 2.0 over which"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(changes, words):

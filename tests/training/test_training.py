@@ -472,6 +472,12 @@ def test_the_best_weights_know_their_loss(tmp_path):
         keep(0.05)
 
 
+def test_a_near_cutoff_that_cannot_be_is_refused_before_data_are_read(config, tmp_path):
+    for model, words in (({"near_cutoff": -1.0}, "must be positive"), ({"near_cutoff": 9.0, "long_range_cutoff": 8.0}, "not be above")):
+        with pytest.raises(InputError, match=f"near_cutoff .*{words}"):
+            config(data=tmp_path / "none.h5", model={"type": "AMP", "direct_polarization": True, **model})
+
+
 def test_a_near_cutoff_is_refused_for_data_without_mm_particles(config, tmp_path):
     model = {"type": "AMP", "direct_polarization": True, "near_cutoff": 4.0}
     with pytest.raises(InputError, match=r"near_cutoff: .*water_dimer.h5 has no MM particles; leave it out"):
