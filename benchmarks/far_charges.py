@@ -1,8 +1,8 @@
 """Time, memory and error of retinoic acid among 10^4 to 10^6 charges, AMP(3)-DP with near and far charges. ``make benchmark``.
 
-Energy and all gradients, NumPy to NumPy, with the field of particles far from all atoms expanded about centers and summed directly. With
-FMM3D (``pip install 'amp_tf[fmm]'``) also the time in which it computes the potential and the field of the charges at the atoms, and of the
-atoms at the charges: what an implementation on top of it would need at least.
+Energy, all gradients and potentials at the charges, NumPy to NumPy, with the field of particles far from all atoms expanded about centers
+and summed directly. With FMM3D (``pip install 'amp_tf[fmm]'``) also the time in which it computes the potential and the field of the
+charges at the atoms, and of the atoms at the charges: what an implementation on top of it would need at least.
 """
 
 import time
@@ -29,6 +29,7 @@ from common.timing import largest_memory, median_time
 
 NUMBERS_OF_PARTICLES = (10_000, 100_000, 1_000_000)
 FMM_PRECISION = 1e-5
+COMPARED = ("qm_gradients", "mm_gradients", "mm_potentials")
 
 
 def in_water(solute: Solute, n_mm: int, random: np.random.Generator) -> System:
@@ -60,14 +61,14 @@ def measure(solute: Solute, n_mm: int, fmm: bool) -> list[Row]:
     for work, threshold in (("expanded", 0), ("direct", 10**12)):
 
         def compute(work=work):
-            results[work] = potential.compute_systems([system])
+            results[work] = potential.compute_systems([system], mm_potentials=True)
 
         with mock.patch.object(computing, "EXPANDED", threshold):
             seconds = median_time(compute)
         who = {"mm_particles": len(system.mm_charges), "work": work}
         rows += [row("time", "s", seconds, **who), row("time_per_charge", "µs", 1e6 * seconds / len(system.mm_charges), **who)]
         rows.append(row("memory", "GB", largest_memory(), **who))
-    for name in ("qm_gradients", "mm_gradients"):
+    for name in COMPARED:
         found, expected = results["expanded"][name][0], results["direct"][name][0]
         error = float(np.abs(found - expected).max() / np.abs(expected).max())
         rows.append(row(f"{name}_error", "", error, mm_particles=len(system.mm_charges), work="expanded"))
@@ -93,7 +94,7 @@ def table(rows: list[Row]) -> str:
     for entry in rows:
         lines.setdefault((entry["mm_particles"], entry["work"]), {})[entry["metric"]] = entry["value"]
     names = {"time": "time, s", "time_per_charge": "µs a charge", "memory": "memory, GB"}
-    names |= {f"{name}_error": f"largest error / largest of {name}" for name in ("qm_gradients", "mm_gradients")}
+    names |= {f"{name}_error": f"largest error / largest of {name}" for name in COMPARED}
     cells = [[*key, *(values.get(name) for name in names)] for key, values in lines.items()]
     return format_table(["charges", "far charges", *names.values()], cells)
 
