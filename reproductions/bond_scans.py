@@ -1,6 +1,6 @@
 """Energies along stretched bonds to hydrogen, of a potential and of the method of its labels: where a potential without walls breaks."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -72,7 +72,7 @@ def scans(
         clear = without_clashes(replace(frame, positions=way))
         for where, around in {"gas": in_gas(frame), "water": replace(clear, positions=frame.positions)}.items():
             start = solute.positions if where == "gas" else frame.positions
-            surfaces = [_of_potential(potential, solute, around), _of_engine(engine, solute, around)]
+            surfaces = [of_potential(potential, solute, around), _of_engine(engine, solute, around)]
             energies = [_rigid(surface, start, hydrogen, partner, lengths) for surface in surfaces]
             found.append(_scan(name, where, "rigid", lengths, energies))
             if most_steps is not None:
@@ -96,7 +96,9 @@ def _scan(
     return Scan(name, where, how, np.array(lengths), *(values - values[lowest] for values in energies), unrelaxed)
 
 
-def _of_potential(potential: Potential, solute: Solute, around: Calculation) -> Surface:
+def of_potential(potential: Potential, solute: Solute, around: Calculation) -> Surface:
+    """Of a potential, with the Lennard-Jones terms of frozen water ``around``."""
+
     def surface(positions):
         system = System(solute.atomic_numbers, positions, float(solute.charge), around.mm_positions, around.mm_charges)
         result = potential.compute_systems([system])  # which does not warn of geometries outside the training data
@@ -157,26 +159,38 @@ def _relaxed(
     """Energies and whether the steps did not suffice; outwards and inwards from the bond's own length, each point from the geometry of the
     one before."""
     own = float(np.linalg.norm(start[hydrogen] - start[partner]))
-    neighbours = [int(atom) for atom in np.flatnonzero(bonds(solute.atomic_numbers, start)[partner]) if atom != hydrogen]
     energies, is_unrelaxed = np.full(len(lengths), np.nan), np.zeros(len(lengths), dtype=bool)
     order = np.argsort(np.abs(np.array(lengths) - own))
     for side in (order[np.array(lengths)[order] >= own], order[np.array(lengths)[order] < own]):
-        positions = start
-        for number in side:
-            atoms = Atoms(solute.atomic_numbers, stretched_to(positions, hydrogen, partner, lengths[number]))
-            fixed = {"bonds": [[float(lengths[number]), [partner, hydrogen]]]}
-            if neighbours:
-                angle = atoms.get_angle(neighbours[0], partner, hydrogen)
-                fixed["angles_deg"] = [[angle, [neighbours[0], partner, hydrogen]]]
-            atoms.set_constraint(FixInternals(**fixed))
-            atoms.calc = OnSurface(surface)
-            try:
-                is_unrelaxed[number] = not BFGS(atoms, logfile=None).run(FORCE_TOLERANCE, most_steps)
-                energies[number] = atoms.get_potential_energy() * units.EV
-            except CalculationError:
-                break
-            positions = atoms.positions
+        points = relaxations(surface, solute, start, hydrogen, partner, np.array(lengths)[side], most_steps)
+        for number, (atoms, has_converged) in zip(side, points, strict=False):
+            energies[number], is_unrelaxed[number] = atoms.get_potential_energy() * units.EV, not has_converged
     return energies, is_unrelaxed
+
+
+def relaxations(
+    surface: Surface, solute: Solute, start: np.ndarray, hydrogen: int, partner: int, lengths: Sequence[float], most_steps: int
+) -> Iterator[tuple[Atoms, bool]]:
+    """All relaxed but one bond and its angle, at one length of the bond after the other, each from the geometry of the one before.
+
+    Yields:
+        The atoms, with what they cost, and whether the steps sufficed; no more of them where a calculation failed.
+    """
+    neighbours = [int(atom) for atom in np.flatnonzero(bonds(solute.atomic_numbers, start)[partner]) if atom != hydrogen]
+    positions = start
+    for length in lengths:
+        atoms = Atoms(solute.atomic_numbers, stretched_to(positions, hydrogen, partner, length))
+        fixed = {"bonds": [[float(length), [partner, hydrogen]]]}
+        if neighbours:
+            fixed["angles_deg"] = [[atoms.get_angle(neighbours[0], partner, hydrogen), [neighbours[0], partner, hydrogen]]]
+        atoms.set_constraint(FixInternals(**fixed))
+        atoms.calc = OnSurface(surface)
+        try:
+            has_converged = BFGS(atoms, logfile=None).run(FORCE_TOLERANCE, most_steps)
+        except CalculationError:
+            return
+        yield atoms, has_converged
+        positions = atoms.positions
 
 
 class OnSurface(Calculator):

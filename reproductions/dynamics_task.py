@@ -3,6 +3,7 @@
 There is one at each of :data:`THEORIES`: GFN2-xTB, which samples too, and a density functional, whose potential goes on from that one.
 """
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,15 +15,17 @@ import numpy as np
 
 from amp_tf.data.hdf5 import read_reference_data
 from amp_tf.errors import InputError
-from amp_tf.files import sha256_of
+from amp_tf.files import PARTIAL, sha256_of
 from amp_tf.models import Potential, load_potential
 from amp_tf.shipped import FOLDER
 from amp_tf.simulation.solutes import Solute, solute_by_name
-from datasets.engines import EmbeddingEngine, XTBEngine
+from datasets.engines import Calculation, EmbeddingEngine, XTBEngine
 from datasets.engines.kept import KeptEngine
+from datasets.joining import join
 from datasets.parts import Parts
 from datasets.qmmm_sampling import Sampling, Trajectory, relaxed, sampling_record
-from datasets.qmmm_solutes import make_engine, relabel, sample, solute_identity, spread
+from datasets.qmmm_solutes import geometries, make_engine, relabel, sample, solute_identity, spread
+from reproductions.dynamics_holes import collect_holes
 from reproductions.folders import RUNS, copy_compressed
 from reproductions.solutes import DFT_METHOD, FINE_TUNING
 
@@ -66,7 +69,8 @@ class Preset:
 
     Attributes:
         n_frames: snapshots of QM/MM dynamics at 300 K; as many more are distorted.
-        steps, steps_on: of the training, and of one that goes on with other labels.
+        steps, steps_on: of the training, and of one that goes on with other frames or labels.
+        n_walks: bonds that are stretched for frames of the holes of the first training's potential, which it is trained on too.
         lengths: of the stretched bonds, angstrom.
         gas: temperatures (K) by number of seeds, and ps.
         water, conservation: ps of the runs in water, NVT and NVE.
@@ -81,6 +85,7 @@ class Preset:
     n_frames: int
     steps: int
     steps_on: int
+    n_walks: int
     lengths: Sequence[float]
     gas: dict[float, int]
     gas_time: float
@@ -106,14 +111,14 @@ SETTINGS = {
 
 PRESETS = {
     "smoke": Preset(
-        10, 2, 2, (1.0, 1.9), {300.0: 1}, 0.005, 0.005, 0.005, 2,
+        10, 2, 2, 1, (1.0, 1.9), {300.0: 1}, 0.005, 0.005, 0.005, 2,
         {"model": MODEL | {"max_order": 1, "n_layers": 1, "n_features": 8, "n_radial_weights": 4}, "xla": False},
         {"equilibration": 0.02, "qm_equilibration": 2, "stride": 2, "block": 5, "zone": 4.0},
         {"equilibration": 0.02, "relaxation": 0.002, "interval": 4, "zone": 4.0, "margin": np.inf},
         most_relaxation_steps=2, xla=False,
     ),
     "laptop": Preset(
-        2000, 120_000, 40_000, tuple(np.round(np.arange(0.7, 2.51, 0.1), 2)), {300.0: 10, 500.0: 10}, 50.0, 100.0, 20.0, 200,
+        2000, 120_000, 40_000, 160, tuple(np.round(np.arange(0.7, 2.51, 0.1), 2)), {300.0: 10, 500.0: 10}, 50.0, 100.0, 20.0, 200,
         {"model": MODEL},
     ),
 }  # fmt: skip
@@ -138,35 +143,71 @@ def data_file(preset: str, theory: str, sampler: EmbeddingEngine, engine: Embedd
     n_frames = THEORIES[theory].relabelled
     if n_frames is None:
         return source
-    path, geometries = source.with_name(f"{source.stem}-{theory}.h5"), read_reference_data(source)
-    if not path.is_file() or read_reference_data(path).provenance.settings.get("geometries_sha256") != geometries.sha256:
+    path, sampled = source.with_name(f"{source.stem}-{theory}.h5"), read_reference_data(source)
+    if not path.is_file() or read_reference_data(path).provenance.settings.get("geometries_sha256") != sampled.sha256:
         _, method, basis = THEORIES[theory].engine
         command = f"python -m datasets.qmmm_solutes relabel {source} {path} --frames {n_frames} --method {method} --basis {basis}"
         _, energy, _ = relaxed(solute_by_name(SOLUTE), engine)
-        relabel(spread(geometries, n_frames), path, engine, joblib.cpu_count(), command, relaxed_energy=energy)
+        relabel(spread(sampled, n_frames), path, engine, joblib.cpu_count(), command, relaxed_energy=energy)
     return path
 
 
 def trained(preset: str, theory: str, sampler: EmbeddingEngine, engine: EmbeddingEngine, runs: Path = RUNS) -> Path:
-    """The potential of the preset's training; finished ones are found, killed ones go on.
+    """The potential of the preset's trainings; finished ones are found, killed ones go on.
 
-    That of other labels than the sampling's goes on from the one of these. Where that one was trained on the same sampling, and not on
-    another as the one that ships was, geometries of test frames are not new to it.
+    A first potential is trained on what was sampled, the one that ships goes on from it with frames of its holes. That of other labels than
+    the sampling's goes on from this one. Where that one was trained on the same sampling, and not on another as the one that ships was,
+    geometries of test frames are not new to it.
     """
+    data = data_file(preset, theory, sampler, engine, runs)
+    if THEORIES[theory].samples:
+        first = _train(preset, data, runs)
+        return _train(preset, data_with_holes(preset, data, first, engine, runs), runs, first)
+    shipped = THEORIES[GFN2].shipped
+    start = shipped if preset == "laptop" and shipped.is_file() else trained(preset, GFN2, sampler, sampler, runs)
+    return _train(preset, data, runs, start)
+
+
+def _train(preset: str, data: Path, runs: Path, start: Path | None = None) -> Path:
+    """A training from random weights, or one that goes on from ``start``."""
     from amp_tf.training import make_config, train
 
-    chosen, data = PRESETS[preset], data_file(preset, theory, sampler, engine, runs)
-    name = f"training-{read_reference_data(data).sha256[:8]}"
+    chosen, name = PRESETS[preset], f"training-{read_reference_data(data).sha256[:8]}"
     values = {"data": data, "steps": chosen.steps, **SETTINGS, **chosen.settings}
-    if not THEORIES[theory].samples:
-        shipped = THEORIES[GFN2].shipped
-        start = shipped if preset == "laptop" and shipped.is_file() else trained(preset, GFN2, sampler, sampler, runs)
+    if start is not None:
         values |= {"steps": chosen.steps_on, "start_from": start, **FINE_TUNING}
         name += f"-from-{sha256_of(start)[:8]}"
     values["interval"] = max(1, values["steps"] // 20)
     folder = runs / "dynamics" / preset / name
     train(make_config(values), folder)
     return folder / "potential.keras"
+
+
+def data_with_holes(preset: str, data: Path, potential: Path, engine: EmbeddingEngine, runs: Path = RUNS) -> Path:
+    """``data`` and frames into which a potential falls where bonds to hydrogen are stretched, labelled; built where they are missing.
+
+    The snapshots are those after the first quarter, so that those of the measures are new to the potential.
+    """
+    source, solute = read_reference_data(data), solute_by_name(SOLUTE)
+    folder = runs / "dynamics" / preset / f"holes-{sha256_of(potential)[:8]}-{source.sha256[:8]}"
+    frames, charges, labelled, joined = (folder / name for name in ("frames.xyz", "frames.pc.xyz", "labelled.h5", "joined.h5"))
+    if joined.is_file():
+        return joined
+    if not folder.is_dir():
+        partial, group = folder.with_name(f"{PARTIAL}{folder.name}"), source.groups[0]
+        shutil.rmtree(partial, ignore_errors=True)  # of a killed run
+        snapshots = []
+        for system in (group.system(number) for number in range(len(group) // 4, len(group))):
+            around = {"mm_positions": system.mm_positions, "mm_charges": system.mm_charges}
+            snapshots.append(Calculation(solute.atomic_numbers, system.positions, charge=solute.charge, **around))
+        collect_holes(partial / frames.name, load_potential(potential), solute, snapshots, PRESETS[preset].n_walks)
+        partial.rename(folder)
+    if not labelled.is_file():
+        _, energy, _ = relaxed(solute, engine)
+        command = f"python -m datasets.qmmm_solutes relabel {frames} {labelled} --pc {charges} --engine {engine.name}"
+        relabel(geometries(frames, charges), labelled, engine, joblib.cpu_count(), command, relaxed_energy=energy)
+    join([source, read_reference_data(labelled)], joined, f"python -m datasets.qmmm_solutes join {data} {labelled} {joined}")
+    return joined
 
 
 @dataclass(frozen=True)

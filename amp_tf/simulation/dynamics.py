@@ -228,9 +228,11 @@ class Run:
             Zone(self.dynamics.zone, self.dynamics.switch).check_box(start["box"], solute)
         system = self._system()
         self._write_pdb(start["positions"])
+        is_new = state is None
         if state is None:
             state = self._relax(system, start, progress)
-        self._save(self._checkpoint, state | self._collected())  # also where --collect is new: what is kept from here on is this run's
+        if is_new or self._collection is not None:  # whose file, where it is new too, is this run's from here on
+            self._save(self._checkpoint, state | self._collected())
         return self._go_on(system, state, progress)
 
     # Building ----------------------------------------------------------------------------------------------------------------------------

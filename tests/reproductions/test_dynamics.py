@@ -243,14 +243,16 @@ def test_a_potential_of_another_theory_goes_on_from_the_first(result, tmp_path, 
     assert not {"reference_length", "peak_shift"} & metrics
     runs = folder / "runs"
     source, data = (read_reference_data(runs / f"uracil-dynamics-smoke{which}.h5") for which in ("", "-pbe"))
-    assert (source.sha256, data.sha256) == (found["potential_data_sha256"], other["potential_data_sha256"])
+    assert data.sha256 == other["potential_data_sha256"]
     assert data.provenance.engine == "half springs"
     for group in data.groups:
         before = next(one for one in source.groups if one.name == group.name)
         assert len(group) == min(2, len(before))
         assert group.energies[0] == pytest.approx(0.5 * before.energies[0], abs=1e-6)  # both zero at the minimum
     (trained,) = (runs / "dynamics" / "smoke").glob(f"training-{data.sha256[:8]}-from-{found['potential_sha256'][:8]}/potential.keras")
-    assert load_potential(trained).provenance["started_from"][0]["data_sha256"] == source.sha256
+    (joined,) = (runs / "dynamics" / "smoke").glob(f"holes-*-{source.sha256[:8]}/joined.h5")
+    before = [entry["data_sha256"] for entry in load_potential(trained).provenance["started_from"]]
+    assert before == [read_reference_data(joined).sha256, source.sha256]
     with pytest.raises(InputError, match="there is no measure 'speed'; choose of scans, gas, water, conservation"):
         dynamics.chosen_measures("speed", "pbe")
     with pytest.raises(InputError, match="there is no theory 'b3lyp'; choose gfn2 or pbe"):

@@ -18,7 +18,9 @@ import figures.orders
 import figures.table1
 from amp_tf.data.hdf5 import read_reference_data, write_reference_data
 from amp_tf.errors import InputError
+from amp_tf.files import sha256_of
 from amp_tf.models import load_potential
+from amp_tf.shipped import FILES
 from amp_tf.training.config import MODELS, make_config
 from benchmarks import step_time
 from common import cluster_models, paper, solute_model
@@ -351,6 +353,13 @@ def test_shipped_results_belong_to_the_shipped_data(water_dimer_file):
             records = [data] if "sha256" in data else list(data.values())
             assert path.name.startswith(("table1", "table2", "dynamics", "dipeptide", "interfaces", "amp-bms", "physnet", "table3"))
             assert all(re.fullmatch("[0-9a-f]{64}", record["sha256"]) for record in records)
+
+
+def test_shipped_results_of_simulations_belong_to_the_shipped_potentials():
+    """For each that ships for dynamics there are measures, and of the interfaces those of the one of uracil."""
+    measured = {json.loads(path.read_text())["potential_sha256"] for path in RESULTS.glob("dynamics*.laptop.json")}
+    assert measured == {sha256_of(path) for path in FILES.values()}
+    assert json.loads((RESULTS / "interfaces.laptop.json").read_text())["data"]["sha256"] == sha256_of(FILES["uracil"])
 
 
 @pytest.fixture(scope="module")
