@@ -12,6 +12,7 @@ import mdtraj
 import numpy as np
 from ase.data import chemical_symbols
 
+from amp_tf.data.hdf5 import read_reference_data
 from amp_tf.errors import SimulationError
 from amp_tf.interfaces.zone import Zone, compute_embedded
 from amp_tf.simulation.dynamics import Dynamics, Run
@@ -27,6 +28,7 @@ from datasets.engines import Calculation
 from datasets.parts import in_worker
 from datasets.qmmm_sampling import Trajectory, embedded_zone
 from reproductions.bond_scans import Scan, barrier_error, bonds_to_hydrogen, deepest_hole, scans, water_on_bond
+from reproductions.dynamics_holes import errors_in_holes
 from reproductions.dynamics_task import SOLUTE, THEORIES, Task
 from reproductions.own_frames import errors_on_own_frames
 
@@ -66,6 +68,12 @@ def scan_rows(task: Task) -> tuple[list[Row], dict[str, Any]]:
             span = f"{WATER_DISTANCES[0]:g} to {WATER_DISTANCES[-1]:g} angstrom"
             who = {"measure": f"charges of a water molecule {span} from {name}{partner + 1}-H{hydrogen + 1}"}
             rows.append(row("hydrogen_bond_error", "kJ/mol", float(np.nanmax(np.abs(ours - labels))), None, **who))
+    if THEORIES[task.theory].relaxes:
+        snapshots, n_walks = read_reference_data(task.data).groups[0], -(-task.size.n_walks // 4)
+        errors = errors_in_holes(task.potential, task.engine, solute, snapshots, n_walks, seed=1)
+        who = {"measure": f"{len(errors)} frames that {n_walks} stretched bonds lead to, relaxed in water"}
+        rows.append(row("energy_mae", "kJ/mol", float(np.mean(np.abs(errors))), None, **who))
+        rows.append(row("lowest_error", "kJ/mol", float(np.min(errors)), None, **who))
     return rows, {"scans": [_as_json(scan) for scan in found]}
 
 

@@ -19,7 +19,7 @@ from amp_tf.files import PARTIAL, sha256_of
 from amp_tf.models import Potential, load_potential
 from amp_tf.shipped import FOLDER
 from amp_tf.simulation.solutes import Solute, solute_by_name
-from datasets.engines import Calculation, EmbeddingEngine, XTBEngine
+from datasets.engines import EmbeddingEngine, XTBEngine
 from datasets.engines.kept import KeptEngine
 from datasets.joining import join
 from datasets.parts import Parts
@@ -184,23 +184,16 @@ def _train(preset: str, data: Path, runs: Path, start: Path | None = None) -> Pa
 
 
 def data_with_holes(preset: str, data: Path, potential: Path, engine: EmbeddingEngine, runs: Path = RUNS) -> Path:
-    """``data`` and frames into which a potential falls where bonds to hydrogen are stretched, labelled; built where they are missing.
-
-    The snapshots are those after the first quarter, so that those of the measures are new to the potential.
-    """
+    """``data`` and frames into which a potential falls where bonds to hydrogen are stretched, labelled; built where they are missing."""
     source, solute = read_reference_data(data), solute_by_name(SOLUTE)
     folder = runs / "dynamics" / preset / f"holes-{sha256_of(potential)[:8]}-{source.sha256[:8]}"
     frames, charges, labelled, joined = (folder / name for name in ("frames.xyz", "frames.pc.xyz", "labelled.h5", "joined.h5"))
     if joined.is_file():
         return joined
     if not folder.is_dir():
-        partial, group = folder.with_name(f"{PARTIAL}{folder.name}"), source.groups[0]
+        partial = folder.with_name(f"{PARTIAL}{folder.name}")
         shutil.rmtree(partial, ignore_errors=True)  # of a killed run
-        snapshots = []
-        for system in (group.system(number) for number in range(len(group) // 4, len(group))):
-            around = {"mm_positions": system.mm_positions, "mm_charges": system.mm_charges}
-            snapshots.append(Calculation(solute.atomic_numbers, system.positions, charge=solute.charge, **around))
-        collect_holes(partial / frames.name, load_potential(potential), solute, snapshots, PRESETS[preset].n_walks)
+        collect_holes(partial / frames.name, load_potential(potential), solute, source.groups[0], PRESETS[preset].n_walks)
         partial.rename(folder)
     if not labelled.is_file():
         _, energy, _ = relaxed(solute, engine)

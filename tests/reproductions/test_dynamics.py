@@ -200,6 +200,8 @@ def test_every_measure_has_its_rows(result):
     assert metrics >= {
         "deepest_hole",
         "hydrogen_bond_error",
+        "lowest_error",
+        "points_not_relaxed",
         "longest_bond",
         "mm_gradients_mae",
         "solute_temperature",
