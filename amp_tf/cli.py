@@ -359,6 +359,7 @@ def md(
     typer.echo(
         f"{summary['picoseconds']:g} ps, solute {whole} at {summary['solute_temperature_k']:.0f} K, longest bond "
         f"{summary['longest_bond_by_its_start']:.2f} of its start"
+        + (f", stopped {summary['stops']} times outside of the training data" if summary["stops"] else "")
         + (f", total energy drifts by {summary['total_energy_drift_kj_per_mol_per_ps']:.3g} kJ/mol/ps" if ensemble == "nve" else "")
     )
     for name in ("trajectory.dcd", "topology.pdb", "energies.csv", "summary.json", "summary.png"):

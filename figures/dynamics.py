@@ -17,7 +17,7 @@ SCANS = (("rigid", "gas"), ("rigid", "water"), ("relaxed", "gas"), ("relaxed", "
 
 
 def draw(result: Mapping[str, Any], folder: Path | None = None) -> list[Path]:
-    """Write the figure under the result's name as ``.png`` and ``.pdf``, a panel for all that was measured."""
+    """Write the figure under the result's name as ``.png`` and ``.pdf``, a panel for all that was measured; no file for nothing."""
     panels: list[Callable[[Any], None]] = []
     for how, where in SCANS:
         if scans := [scan for scan in result.get("scans", []) if (scan["how"], scan["where"]) == (how, where)]:
@@ -27,6 +27,8 @@ def draw(result: Mapping[str, Any], folder: Path | None = None) -> list[Path]:
             panels.append(partial(_draw_distributions, distances=result["distances"], distributions=curves))
     if "conservation" in result:
         panels.append(partial(_draw_conservation, curve=result["conservation"]))
+    if not panels:
+        return []
     n_rows = 1 if len(panels) < 4 else 2
     n_columns = -(-len(panels) // n_rows)
     figure = plt.figure(figsize=(3.4 * n_columns, 3.4 * n_rows), layout="constrained")

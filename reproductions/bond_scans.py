@@ -159,7 +159,7 @@ def _relaxed(
     """Energies and whether the steps did not suffice; outwards and inwards from the bond's own length, each point from the geometry of the
     one before."""
     own = float(np.linalg.norm(start[hydrogen] - start[partner]))
-    energies, is_unrelaxed = np.full(len(lengths), np.nan), np.zeros(len(lengths), dtype=bool)
+    energies, is_unrelaxed = np.full(len(lengths), np.nan), np.ones(len(lengths), dtype=bool)
     order = np.argsort(np.abs(np.array(lengths) - own))
     for side in (order[np.array(lengths)[order] >= own], order[np.array(lengths)[order] < own]):
         points = relaxations(surface, solute, start, hydrogen, partner, np.array(lengths)[side], most_steps)
@@ -187,7 +187,7 @@ def relaxations(
         atoms.calc = OnSurface(surface)
         try:
             has_converged = BFGS(atoms, logfile=None).run(FORCE_TOLERANCE, most_steps)
-        except CalculationError:
+        except (CalculationError, ValueError):  # the latter of ASE, where it cannot keep the bond and the angle
             return
         yield atoms, has_converged
         positions = atoms.positions

@@ -25,9 +25,6 @@ KEPT_FROM = 1.7
 MOST_STEPS = 40
 """Of each relaxation; where it did not end, the next length goes on from there."""
 
-SEEN_FROM = 0.25
-"""Of the snapshots: those before are of the measures alone."""
-
 
 def walks(potential: Potential, solute: Solute, snapshots: FrameGroup, n_walks: int, seed: int) -> Iterator[System]:
     """Stretch one bond of a snapshot step by step, all else relaxed on the potential's surface in the frozen water: where it goes.
@@ -35,14 +32,13 @@ def walks(potential: Potential, solute: Solute, snapshots: FrameGroup, n_walks: 
     Args:
         potential: whose holes are looked for.
         solute: of the snapshots.
-        snapshots: in water.
-        n_walks: number of bonds that are stretched, each in a snapshot of its own.
+        snapshots: in water, of which each walk takes one at random.
+        n_walks: number of bonds that are stretched.
         seed: of what is chosen at random: snapshots, bonds and, by a little, the lengths.
     """
     random, pairs = np.random.default_rng(seed), bonds_to_hydrogen(solute)
-    first = int(SEEN_FROM * len(snapshots))
     for _ in progress_bar(range(n_walks), desc="stretched bonds", unit="bond"):
-        frame = _calculation(solute, snapshots.system(first + int(random.integers(len(snapshots) - first))))
+        frame = _calculation(solute, snapshots.system(int(random.integers(len(snapshots)))))
         hydrogen, partner = pairs[random.integers(len(pairs))]
         lengths = np.array(LENGTHS) + random.uniform(-0.05, 0.05, size=len(LENGTHS))
         way = np.concatenate([stretched_to(frame.positions, hydrogen, partner, length) for length in lengths])
@@ -70,9 +66,9 @@ def collect_holes(path: Path, potential: Potential, solute: Solute, snapshots: F
 def errors_in_holes(
     potential: Potential, engine: EmbeddingEngine, solute: Solute, snapshots: FrameGroup, n_walks: int, seed: int
 ) -> np.ndarray:
-    """Errors of the potential's energies where :func:`walks` lead it, [n_frames], kJ/mol; energies over the solute at its minimum, alone.
+    """Errors of the potential's energies where :func:`walks` lead it, [n_frames], kJ/mol, nan where the label failed.
 
-    Frames whose label fails are left out.
+    Energies are those over the solute at its minimum, alone.
     """
     alone = Calculation(solute.atomic_numbers, solute.positions, charge=solute.charge)
     label_alone = engine.embedded(alone).energy
@@ -82,6 +78,6 @@ def errors_in_holes(
         try:
             label = engine.embedded(_calculation(solute, system)).energy - label_alone
         except CalculationError:
-            continue
+            label = np.nan
         errors.append(float(potential.compute_systems([system])["energy"][0] - ours_alone) - label)
     return np.array(errors)

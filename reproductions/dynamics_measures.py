@@ -17,7 +17,7 @@ from amp_tf.errors import SimulationError
 from amp_tf.interfaces.zone import Zone, compute_embedded
 from amp_tf.simulation.dynamics import Dynamics, Run
 from amp_tf.simulation.observables import CHUNK, Curves, RadialDistributions, read_trajectory
-from amp_tf.simulation.run_files import COLUMNS, STOPPED
+from amp_tf.simulation.run_files import COLUMNS
 from amp_tf.simulation.scene import SoluteInWater
 from amp_tf.simulation.solutes import Solute
 from amp_tf.simulation.summary import first_peak
@@ -29,7 +29,7 @@ from datasets.parts import in_worker
 from datasets.qmmm_sampling import Trajectory, embedded_zone
 from reproductions.bond_scans import Scan, barrier_error, bonds_to_hydrogen, deepest_hole, scans, water_on_bond
 from reproductions.dynamics_holes import errors_in_holes
-from reproductions.dynamics_task import SOLUTE, THEORIES, Task
+from reproductions.dynamics_task import SOLUTE, THEORIES, Task, snapshots_of
 from reproductions.own_frames import errors_on_own_frames
 
 THREADS = os.environ.get("TF_NUM_INTRAOP_THREADS", "all cores")
@@ -69,11 +69,13 @@ def scan_rows(task: Task) -> tuple[list[Row], dict[str, Any]]:
             who = {"measure": f"charges of a water molecule {span} from {name}{partner + 1}-H{hydrogen + 1}"}
             rows.append(row("hydrogen_bond_error", "kJ/mol", float(np.nanmax(np.abs(ours - labels))), None, **who))
     if THEORIES[task.theory].relaxes:
-        snapshots, n_walks = read_reference_data(task.data).groups[0], -(-task.size.n_walks // 4)
-        errors = errors_in_holes(task.potential, task.engine, solute, snapshots, n_walks, seed=1)
+        n_walks = -(-task.size.n_walks // 4)
+        errors = errors_in_holes(task.potential, task.engine, solute, snapshots_of(read_reference_data(task.data))[0], n_walks, seed=1)
+        known = errors[np.isfinite(errors)]
         who = {"measure": f"{len(errors)} frames that {n_walks} stretched bonds lead to, relaxed in water"}
-        rows.append(row("energy_mae", "kJ/mol", float(np.mean(np.abs(errors))), None, **who))
-        rows.append(row("lowest_error", "kJ/mol", float(np.min(errors)), None, **who))
+        rows.append(row("labels_that_failed", "", len(errors) - len(known), None, **who))
+        rows.append(row("energy_mae", "kJ/mol", float(np.mean(np.abs(known))), None, **who))
+        rows.append(row("most_negative_error", "kJ/mol", float(np.min(known)), None, **who))
     return rows, {"scans": [_as_json(scan) for scan in found]}
 
 
@@ -116,7 +118,7 @@ def _gas_run(folder: Path, path: Path, solute: Solute, xla: bool, settings: dict
     A run that has stopped there does not go on with other random numbers.
     """
     run = Run(folder, [path], SoluteInWater(solute, gas=True), Dynamics(**settings), xla, n_threads=1)
-    if not (folder / STOPPED).is_file():
+    if not run.was_stopped():
         try:
             summary = run.run(progress=False)
             return summary["whole"], summary["picoseconds"]
@@ -157,7 +159,7 @@ def _structure(task: Task, run: Run, rows: list[Row]) -> tuple[list[Row], dict[s
         about = {"measure": f"first peak of water's {site} around {kind}"}
         if kind != "C" and not all(peaks):
             which = " and ".join(name for name, peak in zip(("the run", "the reference"), peaks, strict=True) if not peak)
-            rows.append(row("peak_shift", f"angstrom (no peak in {which})", None, None, **about))
+            rows.append(row("peak_shift", "angstrom", None, None, measure=f"{about['measure']}: none in {which}"))
         elif kind != "C":
             of_windows = [peak for of_window in windows if (peak := first_peak(*of_window[key]))]
             far, high = peaks[0]["angstrom"] - peaks[1]["angstrom"], peaks[0]["g"] / peaks[1]["g"] - 1.0

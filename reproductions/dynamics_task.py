@@ -14,6 +14,7 @@ import joblib
 import numpy as np
 
 from amp_tf.data.hdf5 import read_reference_data
+from amp_tf.data.reference_data import FrameGroup, ReferenceData
 from amp_tf.errors import InputError
 from amp_tf.files import PARTIAL, sha256_of
 from amp_tf.models import Potential, load_potential
@@ -155,9 +156,10 @@ def data_file(preset: str, theory: str, sampler: EmbeddingEngine, engine: Embedd
 def trained(preset: str, theory: str, sampler: EmbeddingEngine, engine: EmbeddingEngine, runs: Path = RUNS) -> Path:
     """The potential of the preset's trainings; finished ones are found, killed ones go on.
 
-    A first potential is trained on what was sampled, the one that ships goes on from it with frames of its holes. That of other labels than
-    the sampling's goes on from this one. Where that one was trained on the same sampling, and not on another as the one that ships was,
-    geometries of test frames are not new to it.
+    A first potential is trained on what was sampled, the final one goes on from it with frames of its holes. That of other labels than the
+    sampling's goes on from this one. Each splits its frames at random: of the sampled ones some that test the second trained the first,
+    unless that was trained on another sampling, as for the potential that ships; and geometries that test the one of other labels are not
+    new to it.
     """
     data = data_file(preset, theory, sampler, engine, runs)
     if THEORIES[theory].samples:
@@ -193,7 +195,7 @@ def data_with_holes(preset: str, data: Path, potential: Path, engine: EmbeddingE
     if not folder.is_dir():
         partial = folder.with_name(f"{PARTIAL}{folder.name}")
         shutil.rmtree(partial, ignore_errors=True)  # of a killed run
-        collect_holes(partial / frames.name, load_potential(potential), solute, source.groups[0], PRESETS[preset].n_walks)
+        collect_holes(partial / frames.name, load_potential(potential), solute, snapshots_of(source)[1], PRESETS[preset].n_walks)
         partial.rename(folder)
     if not labelled.is_file():
         _, energy, _ = relaxed(solute, engine)
@@ -201,6 +203,13 @@ def data_with_holes(preset: str, data: Path, potential: Path, engine: EmbeddingE
         relabel(geometries(frames, charges), labelled, engine, joblib.cpu_count(), command, relaxed_energy=energy)
     join([source, read_reference_data(labelled)], joined, f"python -m datasets.qmmm_solutes join {data} {labelled} {joined}")
     return joined
+
+
+def snapshots_of(data: ReferenceData) -> tuple[FrameGroup, FrameGroup]:
+    """The snapshots of the QM/MM dynamics: a first quarter, in which walks are measured, and the others, where they are collected."""
+    group = data.groups[0]
+    quarter = len(group) // 4
+    return group.subset(np.arange(quarter)), group.subset(np.arange(quarter, len(group)))
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """An ASE calculator for potentials: energies, forces and, in the field of point charges, forces on these. In eV and angstrom."""
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from ase.outputs import Properties
 
 from amp_tf import units
 from amp_tf.errors import InputError
-from amp_tf.interfaces.zone import WHOLE_CHARGE, Zone, check_embeds, check_ranges, compute_embedded, warn_of_jumps
+from amp_tf.interfaces.zone import WHOLE_CHARGE, Zone, check_embeds, check_margin, check_ranges, compute_embedded, warn_of_jumps
 from amp_tf.models import Potential, load_potential
 from amp_tf.models.ensemble import members_of
 from amp_tf.systems import System
@@ -56,6 +57,8 @@ class AMPCalculator(Calculator):
         if not members:
             raise InputError("AMPCalculator needs at least one potential.")
         self.members = [one for member in members for one in members_of(_in_precision(member, dtype))]
+        if margin is not None:
+            check_margin(margin)
         self.charge, self.xla, self.zone, self.margin = float(charge), xla, zone or Zone(), margin
         self.point_charges: PointCharges | None = None
         self._computed_charge: float | None = None
@@ -134,6 +137,9 @@ class AMPCalculator(Calculator):
         for member in self.members:
             check_embeds(member, name := f"this {type(member).__name__}")
             warn_of_jumps(member, name)
+            ranges = None if self.margin is None else member.training_ranges  # without a margin each calculation warns
+            if ranges is not None and (complaint := ranges.charge_complaint(np.asarray(charges, dtype=float))):
+                warnings.warn(f"{name}: {complaint}.", stacklevel=2)
         self.point_charges = PointCharges(np.asarray(charges, dtype=float), sites_per_molecule, cell)
         return self.point_charges
 

@@ -20,7 +20,7 @@ from amp_tf import units
 from amp_tf.data.text import plain_count, plain_number, read_lines
 from amp_tf.errors import AmpTFError, DataFileError, InputError
 from amp_tf.files import as_folder, locked, write_text
-from amp_tf.interfaces.zone import check_ranges
+from amp_tf.interfaces.zone import check_margin, check_ranges
 from amp_tf.models import Potential
 from amp_tf.models.ranges import MARGIN
 from amp_tf.systems import System
@@ -38,6 +38,9 @@ import os
 import socket
 import sys
 
+for name in {results!r}:  # of the step before
+    if os.path.exists(name):
+        os.remove(name)
 connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
 try:
     connection.connect({socket!r})
@@ -68,13 +71,15 @@ def serve(potential: Potential, folder: Path, xla: bool = True, tell: Callable[[
         InputError: if another server works in the folder, or its path is too long for a socket.
     """
     require_energy(potential, "sander")
+    check_margin(margin)
     folder = as_folder(folder).resolve()
     folder.mkdir(parents=True, exist_ok=True)
     address = folder / "socket"
+    _check_is_free(address)
     with locked(folder), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
         _bind(listener, address)
         program = folder / "orca"
-        write_text(program, CLIENT.format(python=sys.executable, socket=str(address)))
+        write_text(program, CLIENT.format(python=sys.executable, socket=str(address), results=RESULTS))
         program.chmod(program.stat().st_mode | stat.S_IXUSR)
         listener.listen()
         try:
@@ -87,6 +92,13 @@ def serve(potential: Potential, folder: Path, xla: bool = True, tell: Callable[[
             tell("stopped")
         finally:
             address.unlink(missing_ok=True)
+
+
+def _check_is_free(address: Path) -> None:
+    if address.exists():
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            if probe.connect_ex(str(address)) == 0:
+                raise InputError(f"{address.parent} is served already; choose another folder.")
 
 
 def _bind(listener: socket.socket, address: Path) -> None:
@@ -105,9 +117,12 @@ def _answer(potential: Potential, connection: socket.socket, xla: bool, tell: Ca
     connection.settimeout(SECONDS_TO_ASK)
     try:
         with connection.makefile("r", encoding="utf-8") as question:
-            name = question.readline().rstrip("\n")
+            line = question.readline()
     except (OSError, ValueError):  # who connected left, or says nothing
         return
+    if not (line.startswith("/") and line.endswith("\n")):  # no client of ours, or another server asked whether this one is there
+        return
+    name = line.rstrip("\n")
     try:
         answer = f"done\n{run_job(potential, Path(name), xla, margin)}"
     except (AmpTFError, OSError) as error:
@@ -122,15 +137,11 @@ def _answer(potential: Potential, connection: socket.socket, xla: bool, tell: Ca
 def run_job(potential: Potential, folder: Path, xla: bool = False, margin: float | None = None) -> str:
     """Read sander's files in a folder, write what it reads there, and return what ORCA would print.
 
-    Results of the step before are removed first, so that sander never reads them again.
-
     Raises:
         DataFileError: for a file that is missing or damaged.
         InputError: for an open shell, or what the potential cannot compute.
         SimulationError: beyond ``margin`` (angstrom) of the training data; without one, a warning.
     """
-    for name in RESULTS:
-        (folder / name).unlink(missing_ok=True)
     job = "\n".join(read_lines(folder / JOB))
     found = re.search(r"^\s*\*\s*xyzfile\s+([-+]?\d+)\s+(\d+)", job, re.IGNORECASE | re.MULTILINE)
     if not found:

@@ -34,8 +34,8 @@ class Zone:
     def __post_init__(self):
         if not (np.isfinite(self.radius) and 0.0 < self.width < self.radius):
             raise InputError(
-                f"zone: a radius of {self.radius!r} angstrom is not larger than the width {self.width!r} over which charges are switched "
-                "off, or this is not positive; 14 and 2 are usual."
+                f"zone: the radius must be finite and larger than the width over which charges are switched off, which must be positive; "
+                f"got {self.radius!r} and {self.width!r} angstrom, 14 and 2 are usual."
             )
 
     def surroundings(self, positions, mm_positions, mm_charges, molecules, cell=None, references=None) -> "Surroundings":
@@ -184,6 +184,16 @@ def compute_embedded(
     for result in results:
         result["qm_gradients"], result["mm_gradients"] = around.gradients(result, n_mm)
     return results
+
+
+def check_margin(margin: float) -> None:
+    """Refuse a margin that cannot be, angstrom.
+
+    Raises:
+        InputError: if it is negative or no number.
+    """
+    if not margin >= 0:
+        raise InputError(f"margin must not be negative, got {margin!r}.")
 
 
 def check_ranges(members: Sequence[Potential], system: System, margin: float | None, particles: np.ndarray | None = None) -> None:

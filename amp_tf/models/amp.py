@@ -271,7 +271,7 @@ def check_near_cutoff(near_cutoff: float, long_range_cutoff: float = LONG_RANGE_
     """Refuse a near cut-off, angstrom, that cannot be.
 
     Raises:
-        InputError: if it is not positive, or above the long-range cut-off.
+        InputError: if one of them is no positive number, or it is above the long-range cut-off.
     """
     is_number = isinstance(near_cutoff, Real) and not isinstance(near_cutoff, bool)
     require(
@@ -281,5 +281,5 @@ def check_near_cutoff(near_cutoff: float, long_range_cutoff: float = LONG_RANGE_
     require_positive(long_range_cutoff=long_range_cutoff)
     require(
         near_cutoff <= long_range_cutoff,
-        f"near_cutoff ({near_cutoff:g} angstrom) must not be above long_range_cutoff ({long_range_cutoff:g} angstrom); lower it.",
+        f"near_cutoff ({near_cutoff:g} angstrom) must not be above long_range_cutoff ({long_range_cutoff:g} angstrom); lower near_cutoff.",
     )

@@ -16,7 +16,7 @@ from ase import Atoms
 
 from amp_tf.errors import AmpTFError, InputError, SimulationError
 from amp_tf.files import as_folder, locked, whole_file, write_text
-from amp_tf.interfaces.zone import Zone, check_embeds
+from amp_tf.interfaces.zone import Zone, check_embeds, check_margin
 from amp_tf.models import load_potential
 from amp_tf.models.ensemble import members_of
 from amp_tf.models.ranges import MARGIN
@@ -110,8 +110,7 @@ class Dynamics:
             raise InputError(
                 f"interval must be a multiple of the {self.n_inner} steps in one of mm_time_step, such as {nearest}, got {self.interval}."
             )
-        if not self.margin >= 0:
-            raise InputError(f"margin must not be negative, got {self.margin!r}.")
+        check_margin(self.margin)
         Zone(self.zone, self.switch)  # complains
 
     @property
@@ -186,6 +185,16 @@ class Run:
             "system": self.setup.record(),
         }
         take_folder(self.folder, settings)
+
+    def was_stopped(self) -> bool:
+        """Whether the potential has stopped the run in the folder.
+
+        Raises:
+            InputError: if the folder holds another run.
+        """
+        with locked(self.folder):
+            self._take_folder()
+            return self._stopped.is_file()
 
     def run(self, progress: bool = True) -> dict[str, Any]:
         """Equilibrate, simulate or go on, and sum up.
@@ -319,7 +328,7 @@ class Run:
                             self._collection.offer(self._embedded.seen, self._embedded.disagreement, self._time(frame + 1))
                         writer.writerow(record)
                         lengths = {"trajectory_bytes": np.array(dcd.length()), "energies_bytes": np.array(table.tell())}
-                        last = self._state(simulation, (frame + 1) * chosen.interval) | lengths
+                        last = self._state(simulation, (frame + 1) * chosen.interval) | lengths | self._collected()
                         bar.update()
                         nanoseconds = (frame + 1 - first) * chosen.interval * chosen.time_step * 1e-6
                         bar.set_postfix({"ns/day": f"{nanoseconds / (time.monotonic() - began) * 86400:.3g}"}, refresh=False)
@@ -327,10 +336,13 @@ class Run:
                             dcd.flush()
                             table.flush()
                             os.fsync(table.fileno())
-                            self._save(self._checkpoint, last | self._collected())
+                            self._save(self._checkpoint, last)
                             saved = time.monotonic()
         except KeyboardInterrupt as error:
-            self._save(self._checkpoint, last | self._collected())
+            for path in (self.trajectory, self.energies):
+                with open(path, "rb") as file:
+                    os.fsync(file.fileno())
+            self._save(self._checkpoint, last)
             raise AmpTFError(f"interrupted; the run in {self.folder} is kept: run the same command to go on.") from error
         from amp_tf.simulation.summary import sum_up
 
@@ -361,10 +373,10 @@ class Run:
             self._save(self._stopped, {"n_stops": np.array(self._n_stops + 1)} | self._collected())
             when = f"at {now:.4f} ps" if now >= 0.0 else "before the first frame"
             is_same_again = self.dynamics.ensemble == "nve" and now >= 0.0
-            how = "and meets this frame again unless the margin is wider" if is_same_again else "with other random numbers"
+            how = "and may meet this frame again unless the margin is wider" if is_same_again else "with other random numbers"
             raise SimulationError(
-                f"stopped {when}: {error} The frame is in {path}; the same command goes on from the last checkpoint {how}; "
-                "settings other than margin and length need another folder."
+                f"stopped {when}: {error} The frame is in {path}; the same command goes on from before {how}; settings other than margin "
+                "and length need another folder."
             ) from error
 
     def _record(self, simulation: Simulation, frame: int) -> list[float]:
@@ -403,11 +415,11 @@ class Run:
     def _find_collection(self, known: list[dict[str, np.ndarray]]) -> None:
         """Open the files of collected frames as long as this run left them, at its checkpoint or where it was stopped after that."""
         if self._collect is None:
-            self._collected_elsewhere = {name: known[-1][name] for name in ("collected_path", "collected_bytes")} if known else {}
+            if known:
+                path = known[-1]["collected_path"]
+                self._collected_elsewhere = {"collected_path": path, "collected_bytes": _longest(known, str(path))}
             return
-        path = str(Path(self._collect).resolve())
-        left = [one["collected_bytes"] for one in known if str(one["collected_path"]) == path]
-        self._collection = Collection(self._collect, self._collect_above, np.max(left, axis=0) if left else None)
+        self._collection = Collection(self._collect, self._collect_above, _longest(known, str(Path(self._collect).resolve())))
 
     def _collected(self) -> dict[str, np.ndarray]:
         """What checkpoints remember of the files of collected frames."""
@@ -438,3 +450,9 @@ class Run:
         """Of each purpose its own; after each time that the potential stopped the run another."""
         entropy = [self.dynamics.seed, number, *([n_stops] if n_stops else [])]
         return int(np.random.default_rng(entropy).integers(1, 2**31 - 1))
+
+
+def _longest(known: list[dict[str, np.ndarray]], path: str) -> np.ndarray | None:
+    """Of what a run remembers of the files of collected frames, the lengths where they were longest, if they are those of ``path``."""
+    lengths = [one["collected_bytes"] for one in known if str(one["collected_path"]) == path]
+    return np.max(lengths, axis=0) if lengths else None

@@ -48,7 +48,7 @@ def take_folder(folder: Path, settings: dict[str, Any]) -> None:
         if (folder / CHECKPOINT).exists() or trajectory.exists():
             differing = ", ".join(_differing(known, settings))
             raise InputError(f"{folder} holds a run with other settings ({differing}); choose another folder or remove that one.")
-        for name in ("start.npz", STOPPED):
+        for name in ("start.npz", STOPPED, LAST_FRAME, LAST_CHARGES):
             (folder / name).unlink(missing_ok=True)
     elif trajectory.exists() and not (folder / CHECKPOINT).exists():
         raise DataFileError(

@@ -173,6 +173,9 @@ def test_dynamics_can_be_stopped_where_the_training_data_end(methanol):
 
 
 def test_what_cannot_be_computed_is_said(methanol, tmp_path):
+    for margin in (-0.1, float("nan")):
+        with pytest.raises(InputError, match="margin must not be negative"):
+            AMPCalculator(potential(), margin=margin)
     with pytest.raises(DataFileError, match="no such file"):
         AMPCalculator(tmp_path / "none.keras")
     with pytest.raises(InputError, match="at least one potential"):
@@ -184,7 +187,7 @@ def test_what_cannot_be_computed_is_said(methanol, tmp_path):
         AMPCalculator(potential()).embed([0.1, -0.1])
     with pytest.raises(InputError, match="MM molecules of 3 sites are not neutral"):
         AMPCalculator(potential()).embed(np.tile([0.0, 0.5564, 0.5564, -1.1128], 3))
-    with pytest.raises(InputError, match="is not larger than the width"):
+    with pytest.raises(InputError, match="must be finite and larger than the width"):
         Zone(2.0, 3.0)
     methanol.pbc, methanol.cell = True, np.eye(3) * 20
     with pytest.raises(InputError, match=r"set atoms\.pbc = False"):

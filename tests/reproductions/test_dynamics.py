@@ -12,6 +12,7 @@ pytest.importorskip("openmm", reason="OpenMM is not installed: pip install 'amp_
 from amp_tf.data.hdf5 import read_reference_data
 from amp_tf.errors import InputError, SimulationError
 from amp_tf.models import load_potential
+from amp_tf.simulation.dynamics import Run
 from amp_tf.simulation.solutes import Solute, solute_by_name
 from amp_tf.simulation.water_box import NM, WATER_CHARGES, force_field_system, import_openmm, water_topology
 from datasets.engines import Calculation, CalculationError, EmbeddedResult, EmbeddingEngine
@@ -19,6 +20,7 @@ from datasets.engines.kept import KeptEngine
 from figures import dynamics as figure
 from reproductions import dynamics, dynamics_measures, dynamics_task, own_frames
 from reproductions.bond_scans import Scan, barrier_error, bonds_to_hydrogen, deepest_hole, scans, stretched_to, water_on_bond, with_water
+from reproductions.dynamics_holes import errors_in_holes
 from reproductions.folders import WEIGHTS
 
 START = solute_by_name("uracil")
@@ -200,7 +202,7 @@ def test_every_measure_has_its_rows(result):
     assert metrics >= {
         "deepest_hole",
         "hydrogen_bond_error",
-        "lowest_error",
+        "most_negative_error",
         "points_not_relaxed",
         "longest_bond",
         "mm_gradients_mae",
@@ -289,7 +291,54 @@ def test_a_kept_engine_is_asked_once(tmp_path):
         KeptEngine(HalfSprings(), tmp_path / "labels")
 
 
+def test_errors_where_stretched_bonds_lead_are_those_of_the_potential(result):
+    """One of the same springs has none; one that is lower where the bond is long has that much; a label that fails is no number."""
+    engine, snapshots = Springs(), dynamics_task.snapshots_of(read_reference_data(result[1] / "runs" / "uracil-dynamics-smoke.h5"))[1]
+    engine.embedded(Calculation(START.atomic_numbers, START.positions))
+
+    class OfSprings:
+        lower = 0.0
+
+        def compute_systems(self, systems):
+            found = [engine.embedded(Calculation(system.atomic_numbers, system.positions)) for system in systems]
+            is_far = [len(system.mm_charges) > 0 for system in systems]
+            energies = [result.energy + 3.0 - self.lower * far for result, far in zip(found, is_far, strict=True)]
+            return {"energy": energies, "qm_gradients": [result.qm_gradients for result in found]}
+
+    potential = OfSprings()
+    errors = errors_in_holes(potential, engine, START, snapshots, 1, seed=2)
+    assert len(errors) in (9, 10, 11)
+    np.testing.assert_allclose(errors, 0.0, atol=1e-9)
+    potential.lower = 7.0
+    np.testing.assert_allclose(errors_in_holes(potential, engine, START, snapshots, 1, seed=2), -7.0)
+
+    class Fails(Springs):
+        def embedded(self, calculation):
+            if calculation.mm_charges is not None:
+                raise CalculationError("does not converge")
+            return super().embedded(calculation)
+
+    assert np.all(np.isnan(errors_in_holes(potential, Fails(), START, snapshots, 1, seed=2)))
+
+
+def test_a_run_in_gas_that_was_stopped_is_not_whole_and_not_tried_again(result, tmp_path, monkeypatch):
+    found, folder = result
+    (path,) = (folder / "runs" / "dynamics" / "smoke").glob(f"*{found['potential_data_sha256'][:8]}-from-*/potential.keras")
+    settings = {"picoseconds": 0.002, "interval": 2, "relaxation": 0.0}
+
+    def stopped(self, simulation, frame):
+        raise SimulationError("far outside.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "_record", stopped)
+        assert dynamics_measures._gas_run(tmp_path / "run", path, START, False, settings) == (False, 0.0)
+    assert dynamics_measures._gas_run(tmp_path / "run", path, START, False, settings) == (False, 0.0)
+    with pytest.raises(InputError, match="holds a run with other settings"):
+        dynamics_measures._gas_run(tmp_path / "run", path, START, False, settings | {"seed": 1})
+
+
 def test_its_figure(result, tmp_path):
+    assert figure.draw({"name": "dynamics", "preset": "smoke", "rows": []}, tmp_path) == []
     pictures = figure.draw(result[0], tmp_path)
     assert [picture.name for picture in pictures] == ["dynamics.smoke.png", "dynamics.smoke.pdf"]
     assert all(picture.stat().st_size > 10_000 for picture in pictures)
@@ -369,7 +418,7 @@ def test_a_run_that_stops_before_its_first_frame_came_nowhere(monkeypatch, tmp_p
 
     monkeypatch.setattr(dynamics_measures.Run, "run", stop)
     assert dynamics_measures._gas_run(tmp_path / "run", WEIGHTS / "laptop" / "AMP(2).keras", WATER, False, {}) == (False, 0.0)
-    (tmp_path / "run").mkdir()
+    (tmp_path / "run").mkdir(exist_ok=True)
     (tmp_path / "run" / "energies.csv").write_text(",".join(dynamics_measures.COLUMNS) + "\n100,0.05,1,1,2,1,300,nan,nan,1\n")
     assert dynamics_measures._gas_run(tmp_path / "run", WEIGHTS / "laptop" / "AMP(2).keras", WATER, False, {}) == (False, 0.05)
 
