@@ -267,7 +267,7 @@ class AMP(MessagePassingPotential):
         return super().from_config(config)
 
 
-def check_near_cutoff(near_cutoff: float, long_range_cutoff: float = LONG_RANGE_CUTOFF) -> None:
+def check_near_cutoff(near_cutoff: float, long_range_cutoff: float) -> None:
     """Refuse a near cut-off, angstrom, that cannot be.
 
     Raises:

@@ -322,27 +322,17 @@ class Run:
                 with bar:
                     for frame in range(first, chosen.n_frames):
                         simulation.step(chosen.interval)
-                        record = self._record(simulation, frame + 1)
-                        dcd.write(simulation)
-                        if self._collection is not None:
-                            self._collection.offer(self._embedded.seen, self._embedded.disagreement, self._time(frame + 1))
-                        writer.writerow(record)
+                        self._write_frame(simulation, frame + 1, dcd, writer)
                         lengths = {"trajectory_bytes": np.array(dcd.length()), "energies_bytes": np.array(table.tell())}
                         last = self._state(simulation, (frame + 1) * chosen.interval) | lengths | self._collected()
                         bar.update()
                         nanoseconds = (frame + 1 - first) * chosen.interval * chosen.time_step * 1e-6
                         bar.set_postfix({"ns/day": f"{nanoseconds / (time.monotonic() - began) * 86400:.3g}"}, refresh=False)
                         if frame + 1 == chosen.n_frames or time.monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS:
-                            dcd.flush()
-                            table.flush()
-                            os.fsync(table.fileno())
-                            self._save(self._checkpoint, last)
+                            self._keep(last)
                             saved = time.monotonic()
         except KeyboardInterrupt as error:
-            for path in (self.trajectory, self.energies):
-                with open(path, "rb") as file:
-                    os.fsync(file.fileno())
-            self._save(self._checkpoint, last)
+            self._keep(last)
             raise AmpTFError(f"interrupted; the run in {self.folder} is kept: run the same command to go on.") from error
         from amp_tf.simulation.summary import sum_up
 
@@ -375,8 +365,8 @@ class Run:
             is_same_again = self.dynamics.ensemble == "nve" and now >= 0.0
             how = "and may meet this frame again unless the margin is wider" if is_same_again else "with other random numbers"
             raise SimulationError(
-                f"stopped {when}: {error} The frame is in {path}; the same command goes on from before {how}; settings other than margin "
-                "and length need another folder."
+                f"stopped {when}: {error} The frame is in {path}; the same command goes on {how}; settings other than margin and length "
+                "need another folder."
             ) from error
 
     def _record(self, simulation: Simulation, frame: int) -> list[float]:
@@ -411,6 +401,21 @@ class Run:
             "velocities": state.getVelocities(asNumpy=True)._value * NM,
             "box": state.getPeriodicBoxVectors(asNumpy=True)._value * NM * self._is_periodic,
         }
+
+    def _write_frame(self, simulation: Simulation, frame: int, dcd: Trajectory, writer) -> None:
+        """Append a frame to trajectory and energies, and offer it to the collection."""
+        record = self._record(simulation, frame)
+        dcd.write(simulation)
+        if self._collection is not None:
+            self._collection.offer(self._embedded.seen, self._embedded.disagreement, self._time(frame))
+        writer.writerow(record)
+
+    def _keep(self, state: dict[str, np.ndarray]) -> None:
+        """Write the checkpoint, once what it says of the other files is on the disk."""
+        for path in (self.trajectory, self.energies):
+            with open(path, "rb") as file:
+                os.fsync(file.fileno())
+        self._save(self._checkpoint, state)
 
     def _find_collection(self, known: list[dict[str, np.ndarray]]) -> None:
         """Open the files of collected frames as long as this run left them, at its checkpoint or where it was stopped after that."""

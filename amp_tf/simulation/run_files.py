@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 import struct
 from pathlib import Path
 from typing import Any
@@ -132,10 +131,5 @@ class Trajectory:
         self._dcd.writeModel(state.getPositions(asNumpy=True), periodicBoxVectors=state.getPeriodicBoxVectors())
 
     def length(self) -> int:
-        """Of the file, bytes."""
+        """Of the file, bytes, once all is written to it."""
         return self._file.seek(0, 2)
-
-    def flush(self) -> None:
-        """Flush to the disk."""
-        self._file.flush()
-        os.fsync(self._file.fileno())

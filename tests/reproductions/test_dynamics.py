@@ -153,6 +153,21 @@ def test_windows_of_a_run_are_whole_and_as_long_as_they_should_be(monkeypatch):
     assert dynamics_measures.window_curves(run, 0.03) == [list(range(first, first + 30)) for first in (0, 30, 60)]
 
 
+def test_peaks_are_compared_around_all_but_carbon_and_none_is_left_out(monkeypatch):
+    distances = 0.0125 + 0.025 * np.arange(400)
+    peak, flat = 0.4 + np.exp(-(((distances - 2.0) / 0.2) ** 2)), np.full(400, 0.4)
+    ours = {"H(C)-O": (distances, peak), "N-H": (distances, flat), "C-O": (distances, peak)}
+    reference = {key: (distances, np.roll(peak, 4)) for key in ours}
+    monkeypatch.setattr(dynamics_measures, "reference_curves", lambda _: (reference, 20.0))
+    monkeypatch.setattr(dynamics_measures, "window_curves", lambda *_: [])
+    rows, _ = dynamics_measures._structure(SimpleNamespace(reference=None), SimpleNamespace(curves=ours), [])
+    shifts = {entry["measure"]: entry["value"] for entry in rows if entry["metric"] == "peak_shift"}
+    assert shifts == {
+        "first peak of water's O around H(C)": pytest.approx(-0.1, abs=0.01),
+        "first peak of water's H around N: none in the run": None,
+    }
+
+
 def test_forces_on_the_nearest_water_tell_how_far_it_would_move(monkeypatch):
     """The label pulls each oxygen atom by 3 kJ/mol/angstrom towards hydrogen on nitrogen, alternately 1.8 and 2.0 angstrom away."""
     nitrogens = [partner for _, partner in bonds_to_hydrogen(START) if START.atomic_numbers[partner] == 7]

@@ -287,7 +287,7 @@ def test_a_run_stops_outside_the_training_data_and_goes_on_with_a_wider_margin(m
     with pytest.raises(
         SimulationError,
         match=r"stopped (at 0\.\d+ ps|before the first frame): .*the training data have .* to .*The frame is in .*last.xyz; the same "
-        "command goes on from before with other random numbers; settings other than margin and length need another folder",
+        "command goes on with other random numbers; settings other than margin and length need another folder",
     ):
         run(folder, springs, margin=0.05, **settings)
     last = ase.io.read(folder / "last.xyz")
