@@ -17,7 +17,7 @@ from amp_tf.files import write_text
 from common.results import Row, format_table, row, write_result
 from common.solute_model import SOLUTES
 from reproductions.folders import AT_ONCE, RUNS, WEIGHTS, copy_compressed
-from reproductions.solute_tables import data_record, differs, short_number, with_file_names
+from reproductions.solute_tables import FACTS, data_record, differs, short_number, with_file_names
 from reproductions.solutes import (
     DFT,
     FORMULAS,
@@ -74,27 +74,31 @@ def frames_name(system: str) -> str:
 
 
 def ship_weights(folder: Path = RUNS, target: Path = FOLDER, preset: str = "laptop") -> list[Path]:
-    """Ship the finished runs of every solute whose main run is finished: the potentials, a model card, test frames.
+    """Ship the finished runs of every solute: Table 1's potentials, with a model card and test frames, where the main run is finished, and
+    Table 2's where all of them are, which may be of other data.
 
-    What shipped of the solute's other runs is removed where they are not finished, because it would belong to other data.
+    What shipped of another run of the same table is removed where that is not finished, because it would belong to other data.
     """
     written = []
     for system, solute in SOLUTES.items():
         if not (path := folder / f"{solute}.h5").is_file():
             continue
         data = read_reference_data(path)
-        jobs = jobs_of(1, [system], preset) + ([] if system == DFT else jobs_of(2, [system], preset))
-        runs = {job: run_folder(job, preset, data.sha256, folder) for job in jobs}
-        finished = {job: run for job, run in runs.items() if (run / "metrics.json").is_file()}
-        if main_job(system) not in finished:
-            continue
-        for job in runs:
-            file = target / potential_name(job)
-            file.unlink(missing_ok=True)
-            if job in finished:
-                copy_compressed(finished[job] / "potential.keras", file)
-                written.append(file)
-        written += [_ship_card(system, data, runs[main_job(system)], target), _ship_frames(system, data, preset, target)]
+        for table in (1, 2):
+            jobs = [] if (table, system) == (2, DFT) else [job for job in jobs_of(table, [system], preset) if job.table == table]
+            runs = {job: run_folder(job, preset, data.sha256, folder) for job in jobs}
+            finished = {job: run for job, run in runs.items() if (run / "metrics.json").is_file()}
+            needed = {main_job(system)} if table == 1 else set(jobs)
+            if not finished or not needed <= finished.keys():
+                continue
+            for job in runs:
+                file = target / potential_name(job)
+                file.unlink(missing_ok=True)
+                if job in finished:
+                    copy_compressed(finished[job] / "potential.keras", file)
+                    written.append(file)
+            if table == 1:
+                written += [_ship_card(system, data, runs[main_job(system)], target), _ship_frames(system, data, preset, target)]
     return written
 
 
@@ -178,7 +182,7 @@ class Shipped:
     Attributes:
         job: the run.
         potential: of the run.
-        frames: of the system, in the file's groups.
+        frames: of the system, in the file's groups; none of them trained the potential.
     """
 
     job: Job
@@ -190,7 +194,8 @@ class Shipped:
         """Read and check what ships of a run.
 
         Raises:
-            InputError: if the frames are of other data than the potential.
+            InputError: if the frames are of other data than a potential of Table 1. Those of Table 2 may be of other data of the same level
+                of theory, no frame of which they have seen.
             DataFileError, InputError: if a file is damaged or was altered.
         """
         from amp_tf.models import load_potential
@@ -198,11 +203,14 @@ class Shipped:
         file, frames_file = folder / potential_name(job), folder / frames_name(job.system)
         potential = load_potential(file) if file.is_file() else None
         frames = read_reference_data(frames_file) if frames_file.is_file() else None
-        if potential and frames and potential.provenance.get("data_sha256") != frames.provenance.settings.get("data_sha256"):
-            raise InputError(
-                f"{frames_file} holds frames of other data than {file} was trained on; take both from the repository, or ship them anew "
-                "with: python -m reproductions.solutes"
-            )
+        if potential and frames:
+            trained, theirs = potential.provenance, frames.provenance
+            same_theory = trained["level_of_theory"] == theirs.level_of_theory
+            if trained.get("data_sha256") != theirs.settings.get("data_sha256") and not (job.table == 2 and same_theory):
+                raise InputError(
+                    f"{frames_file} holds frames of other data than {file} was trained on; take both from the repository, or ship them "
+                    "anew with: python -m reproductions.solutes"
+                )
         return cls(job, potential, frames)
 
     def recorded(self) -> tuple[dict[str, float], dict[str, float], str]:
@@ -244,8 +252,10 @@ class Shipped:
                 row(f"{label}_mae", unit, now_found.get(label), theirs, **who, part=SHIPPED, source=now_source),
                 row(f"null_{label}_mae", unit, null.get(label), None, **who, part=FULL, source=source),
             ]
+        settings = self.frames.provenance.settings if self.frames else {}
+        same = self.potential is not None and settings.get("data_sha256") == self.potential.provenance["data_sha256"]
         facts = {
-            "frames": self.frames and self.frames.provenance.settings["data_frames"],
+            "frames": settings["data_frames"] if same else None,
             "training_steps": self.potential and self.potential.provenance["training"]["steps"],
         }
         return rows + [row(metric, "", value, None, **who, part=FULL, source=source) for metric, value in facts.items()]
@@ -313,7 +323,7 @@ def _lines(entries: Mapping[tuple[str, str], Row], literature: Mapping[str, Any]
     if source == NOT_SHIPPED:
         lines = [line("ours", source)]
     else:
-        facts = [entries[metric, FULL]["value"] for metric in ("frames", "training_steps")]
+        facts = ["–" if (value := entries[metric, FULL]["value"]) is None else value for metric in FACTS]
         lines = [line(f"ours, {FULL}", source, facts=facts), line(f"ours, {SHIPPED}", entries["energy_mae", SHIPPED]["source"], SHIPPED)]
     if entries["energy_mae", FULL]["published"] is not None:
         lines.append(line("published", "paper", field_name="published"))

@@ -24,19 +24,19 @@ class Outcome:
 
     Attributes:
         job: which one.
-        errors: by part of the split and label; kJ/mol and kJ/mol/angstrom.
+        errors: by part of the split and label; kJ/mol and kJ/mol/angstrom; None where there is none.
         null: errors of the null model, by part and label.
-        steps, seconds, n_frames: of the training.
+        steps, seconds, n_frames: of the training; None if not known.
         n_mm: mean number of MM particles.
         history: rows of the run's ``history.jsonl``.
     """
 
     job: Job
-    errors: dict[str, dict[str, float]]
-    null: dict[str, dict[str, float]]
+    errors: dict[str, dict[str, float | None]]
+    null: dict[str, dict[str, float | None]]
     steps: int
     seconds: float
-    n_frames: int
+    n_frames: int | None
     n_mm: float
     history: list[dict[str, float]] = field(repr=False)
 

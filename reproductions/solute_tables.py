@@ -15,6 +15,8 @@ from reproductions.folders import RUNS
 from reproductions.solute_runs import Outcome, data_file
 from reproductions.solutes import DFT, FINE_TUNING, FORMULAS, LABELS, NEAR_AND_FAR, PRESETS, TITLES, Job, configuration, shown_cutoff
 
+FACTS = ("frames", "training_steps")
+
 
 def error_rows(found: Sequence[Outcome], published: Any, parts: Sequence[str]) -> list[Row]:
     """Errors with the published ones, null models, and how each run was trained.
@@ -57,7 +59,7 @@ def error_table(rows: Sequence[Row], key: str, parts: Sequence[str], literature:
             ]
             facts = ["", ""]
             if name == "ours":
-                facts = [str(values[system, which, metric, None]["value"]) for metric in ("frames", "training_steps")]
+                facts = ["–" if (value := values[system, which, metric, None]["value"]) is None else str(value) for metric in FACTS]
             lines.append([system, NEAR_AND_FAR if which is None else which, name, *cells, *facts])
         if literature and system == "Uracil" and which == "unshuffled":
             for name, theirs in literature.items():

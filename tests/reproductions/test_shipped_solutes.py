@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+from dataclasses import replace
 from types import SimpleNamespace
 
 import h5py
@@ -24,8 +25,12 @@ from reproductions import folders, shipped_solutes, solutes, table1, table2
 from reproductions.entry import solutes_app
 from reproductions.shipped_solutes import FULL, SHIPPED, ship_weights
 
-RUNS = (solutes.Job(1, "Uracil", "unshuffled"), solutes.Job(1, "Uracil", "shuffled"), solutes.Job(2, "Uracil", cutoff=50.0))
-"""The run of Table 2 with 30 angstrom is left out."""
+RUNS = (
+    solutes.Job(1, "Uracil", "unshuffled"),
+    solutes.Job(1, "Uracil", "shuffled"),
+    solutes.Job(2, "Uracil", cutoff=30.0),
+    solutes.Job(2, "Uracil", cutoff=50.0),
+)
 
 
 @pytest.fixture(scope="module")
@@ -53,9 +58,8 @@ def finish(job, data, folder):
 
 @pytest.fixture(scope="module")
 def shipped(runs, tmp_path_factory):
-    """The folder that they ship to, in which a potential of an unfinished run is left from before."""
+    """The folder that they ship to."""
     folder = tmp_path_factory.mktemp("shipped")
-    (folder / "uracil-table2-30.keras").write_text("of other data")
     ship_weights(runs, folder, "smoke")
     return folder
 
@@ -78,17 +82,31 @@ def checksums():
     return {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
-def test_finished_runs_ship_and_leftovers_go(shipped):
-    names = {"uracil.keras", "uracil.md", "uracil-unshuffled.keras", "uracil-table2-50.keras", "uracil_test.h5"}
-    assert {path.name for path in shipped.iterdir()} == names
+def test_finished_runs_ship(shipped):
+    names = {"uracil.keras", "uracil.md", "uracil-unshuffled.keras", "uracil_test.h5"}
+    assert {path.name for path in shipped.iterdir()} == names | {"uracil-table2-30.keras", "uracil-table2-50.keras"}
     assert "Not trained to the end" in (shipped / "uracil.md").read_text()
 
 
-def test_without_the_shuffled_run_nothing_is_touched(runs, copy, tmp_path):
-    shutil.copytree(runs, tmp_path / "runs")
-    shutil.rmtree(next((tmp_path / "runs" / "solutes" / "smoke" / "table1").glob("Uracil-shuffled*")))
+def without(run, runs, folder):
+    """A copy of the runs that lacks one."""
+    shutil.copytree(runs, folder)
+    shutil.rmtree(next((folder / "solutes" / "smoke").glob(run)))
+    return folder
+
+
+def test_leftovers_of_an_unfinished_run_go(runs, copy, tmp_path):
+    names = {path.name for path in copy.iterdir()}
+    ship_weights(without("table1/Uracil-unshuffled*", runs, tmp_path / "runs"), copy, "smoke")
+    assert names - {path.name for path in copy.iterdir()} == {"uracil-unshuffled.keras"}
+
+
+@pytest.mark.parametrize(("missing", "table"), [("table1/Uracil-shuffled*", "2"), ("table2/Uracil-shuffled-30*", "1")])
+def test_each_table_ships_when_its_runs_are_finished(missing, table, runs, copy, tmp_path):
     before = sorted(copy.iterdir())
-    assert ship_weights(tmp_path / "runs", copy, "smoke") == []
+    written = ship_weights(without(missing, runs, tmp_path / "runs"), copy, "smoke")
+    assert written
+    assert {"table2" in path.name for path in written} == {table == "2"}
     assert sorted(copy.iterdir()) == before
 
 
@@ -154,9 +172,37 @@ def test_table2_at_once(shipped, tmp_path):
     result = json.loads(table2.answer(["Uracil"], shipped, tmp_path).read_text())
     now = errors_of(result, SHIPPED)
     assert now["Uracil", "shuffled", 50.0, "mm_gradients_mae"] > 0
-    assert now["Uracil", "shuffled", 30.0, "mm_gradients_mae"] is None
+    assert now["Uracil", "shuffled", None, "mm_gradients_mae"] != now["Uracil", "shuffled", 50.0, "mm_gradients_mae"]
     text = table2.text_of_answer(result["rows"])
-    assert all(words in text for words in (shipped_solutes.NOT_SHIPPED, "recorded in uracil-table2-50.keras", "pairs, %"))
+    assert all(words in text for words in (solutes.NEAR_AND_FAR, "recorded in uracil-table2-50.keras", "pairs, %"))
+
+
+def test_potentials_of_table2_may_be_of_other_frames_of_the_same_theory(copy, tmp_path):
+    """Of Table 1 they may not: its frames are those of the potential's test part."""
+    path = copy / "uracil-table2-50.keras"
+    with_provenance(path, data_sha256="0" * 64)
+    result = json.loads(table2.answer(["Uracil"], copy, tmp_path).read_text())
+    frames = {row["cutoff"]: row["value"] for row in result["rows"] if row["metric"] == "frames"}
+    assert frames == {30.0: 50, 50.0: None, None: 50}
+    with_provenance(path, level_of_theory="PBE")
+    with pytest.raises(InputError, match="holds frames of other data than"):
+        table2.answer(["Uracil"], copy, tmp_path)
+
+
+def with_provenance(path, **changes):
+    potential = load_potential(path)
+    potential.provenance |= changes
+    potential.save(path)
+
+
+def test_near_and_far_is_of_these_data_or_ships_with_the_same_theory(runs, copy):
+    data = read_reference_data(runs / "uracil.h5")
+    own, ships = (table2.near_and_far("Uracil", "smoke", data, folder, copy) for folder in (runs, copy))
+    assert own.provenance == ships.provenance
+    other = replace(data, provenance=data.provenance.model_copy(update={"level_of_theory": "PBE"}))
+    assert table2.near_and_far("Uracil", "smoke", other, copy, copy) is None
+    assert table2.near_and_far("Uracil", "smoke", data, copy, runs) is None
+    assert table2.near_and_far("Uracil", "paper", data, runs, copy) is None
 
 
 def test_nothing_that_ships_is_said(tmp_path):
