@@ -13,9 +13,6 @@ from amp_tf.errors import AmpTFError, DataFileError, InputError
 from amp_tf.files import as_folder, check_outputs, no_file
 from amp_tf.shipped import FILES, potential_file
 
-MOST_GROUPS = 20
-"""Groups of a data file that ``amp-tf info`` describes."""
-
 TRAINING, PREDICTION, FILES_OF_OTHERS = "Train and test", "Predict and simulate", "Data and weights"
 """Under which ``amp-tf --help`` lists the commands."""
 
@@ -215,69 +212,16 @@ def info(
     ],
 ) -> None:
     """What a file is: elements, order, cut-offs, units, parameters, provenance, model card."""
+    from amp_tf.info import describe_data, describe_potential
+
     if file.suffix in ("", ".keras"):
         file = potential_file(file)
     elif stands := no_file(file):
         raise DataFileError(f"{file}: {stands}; give a potential (*.keras) or reference data (*.h5).")
-    lines = _potential_lines(file) if file.suffix == ".keras" else _data_lines(file)
+    lines = describe_potential(file) if file.suffix == ".keras" else describe_data(file)
     width = max(len(name) for name, _ in lines)
     for name, value in lines:
         typer.echo(f"{name:<{width}}  {value}")
-
-
-def _potential_lines(file: Path) -> list[tuple[str, object]]:
-    from ase.symbols import Symbols
-
-    from amp_tf.models import load_potential
-    from amp_tf.models.ranges import training_molecule
-
-    potential, card = load_potential(file), file.with_suffix(".md")
-    config = potential.get_config()
-    if "members" in config:
-        config["members"] = ", ".join(member["class_name"] for member in config["members"])
-    provenance, unit = config.pop("provenance"), config.pop("units")
-    lines = [("potential", type(potential).__name__), ("parameters", f"{potential.count_params():,}".replace(",", " "))]
-    lines += [(key, ", ".join(value) if key == "elements" else value) for key, value in config.items() if key != "name"]
-    lines += [(f"unit of {quantity}", name) for quantity, name in unit.items()]
-    for row in provenance.pop("errors", []):
-        lines.append((f"{row['split']} {row['metric']}", f"{row['value']:.4g} {row['unit']} (null model {row['null_model']:.4g})"))
-    if provenance.pop("ranges", None) is not None:
-        lines += potential.training_ranges.lines()
-    if molecule := training_molecule(provenance):
-        among = "" if molecule.is_alone else ", always among charges"
-        lines.append(("trained on the molecule", f"{Symbols(molecule.atomic_numbers).get_chemical_formula()}{among}"))
-        del provenance["molecule"]
-    lines += [(f"provenance: {key}", value) for key, value in provenance.items()]
-    return lines + ([("model card", card)] if card.is_file() else [])
-
-
-def _data_lines(file: Path) -> list[tuple[str, object]]:
-    import numpy as np
-    from ase.formula import Formula
-    from ase.symbols import Symbols
-
-    from amp_tf import units
-    from amp_tf.data.hdf5 import read_reference_data
-
-    data = read_reference_data(file)
-    lines: list[tuple[str, object]] = [("reference data", f"{len(data)} frames in {len(data.groups)} group(s)"), ("sha256", data.sha256)]
-    lines += [("units", f"{units.LENGTH}, {units.ENERGY}, {units.GRADIENT}, {units.CHARGE}")]
-    for group in data.groups[:MOST_GROUPS]:
-        formula = Formula(Symbols(group.qm_atomic_numbers).get_chemical_formula())
-        labels = ", ".join(name for name in group.arrays() if not name.startswith(("qm_atomic_numbers", "qm_positions", "targets/")))
-        lines.append((f"group {group.name}", f"{len(group)} frames of {formula}, charge {group.total_charge:g} e; {labels}"))
-        if group.energies is not None:
-            lines.append(("  energies", _spread(group.energies, units.ENERGY)))
-    if len(data.groups) > MOST_GROUPS:
-        lines.append(("further groups", len(data.groups) - MOST_GROUPS))
-    for name in data.target_names:
-        values = np.concatenate([group.targets[name] for group in data.groups])
-        lines.append((f"target {name}", _spread(values, data.unit_of(name))))
-    return lines + [(f"provenance: {key}", value) for key, value in data.provenance.model_dump().items()]
-
-
-def _spread(values, unit: str) -> str:
-    return f"{values.min():.6g} to {values.max():.6g}, mean {values.mean():.6g} {unit}"
 
 
 def _print_metrics(metrics: list[dict]) -> None:

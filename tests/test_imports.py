@@ -32,6 +32,7 @@ RANK = {
     "data": 4,
     "training": 5,
     "interfaces": 6,
+    "info": 6,
     "physics": 6,
     "predict": 6,
     "simulation": 7,
