@@ -1,6 +1,6 @@
 """Time and memory of energy, QM and MM gradients over the number of MM particles, AMP(3)-DP, near and far. ``make benchmark``.
 
-Of uracil and, as in its frames, of retinoic acid among 2 900 particles. :mod:`benchmarks.far_charges` goes on to a million.
+Of uracil, and of retinoic acid among 2 900 particles, nearly as many as in its frames. :mod:`benchmarks.far_charges` goes on to a million.
 """
 
 import time

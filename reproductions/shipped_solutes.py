@@ -132,7 +132,7 @@ def _test_error(entry: Mapping[str, Any]) -> str:
 
 def _how_made(system: str) -> str:
     if system == DFT:
-        return "the first 70 % of them in the order of time fine-tuned `uracil-unshuffled.keras`, which had not seen the last tenth either"
+        return "the first 70 % of them in the order of time fine-tuned `uracil-unshuffled.keras`, which has seen none of its test frames"
     return "70 % of them, shuffled, trained it"
 
 

@@ -283,7 +283,7 @@ def test_the_published_minima_are_read():
 @pytest.mark.skipif(not SHARED.is_dir(), reason="needs the shared water-cluster minima")
 @pytest.mark.parametrize("size", range(6, 21))
 def test_the_search_finds_what_the_database_knows(size):
-    """Our lowest minimum beside the database's lowest one, relaxed on AMOEBA: at most 1 kJ/mol above it, but for four sizes (README)."""
+    """Our lowest minimum beside the database's lowest one, relaxed on AMOEBA: at most 1 kJ/mol above it, but for four sizes."""
     groups = [group for group in read_reference_data(water_clusters.SHIPPED_FILE).groups if group.frame_properties["size"][0] == size]
     lowest = min(group.frame_properties["cluster_energy"].min() for group in groups)
     known = cluster_search.read_minima(SHARED, range(3, 31))[size].positions[0]
