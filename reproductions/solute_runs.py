@@ -106,11 +106,15 @@ def run(job: Job, preset: str, data: Path, runs: Path = RUNS) -> Outcome:
         label = entry["metric"].removesuffix("_mae")
         errors.setdefault(entry["split"], {})[label] = entry["value"]
         null.setdefault(entry["split"], {})[label] = entry["null_model"]
-    n_mm = float(np.mean(np.concatenate([np.diff(group.mm_offsets) for group in found.groups])))
     seconds = result.potential.provenance["training_seconds"]
-    outcome = Outcome(job, errors, null, config.steps, seconds, len(found), n_mm, result.history)
+    outcome = Outcome(job, errors, null, config.steps, seconds, len(found), mean_n_mm(found), result.history)
     print("  test MAE: " + ", ".join(f"{TITLES[label]} {errors['test'][label]:.3g} {unit}" for label, unit in LABELS.items()), flush=True)
     return outcome
+
+
+def mean_n_mm(data: ReferenceData) -> float:
+    """The mean number of MM particles."""
+    return float(np.mean(np.concatenate([np.diff(group.mm_offsets) for group in data.groups])))
 
 
 def outcomes(jobs: Sequence[Job], preset: str, files: Mapping[str, Path], runs: Path = RUNS) -> list[Outcome]:

@@ -5,7 +5,6 @@ Beside them stand Table 1's potentials of the shuffled runs, which see every cha
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +15,14 @@ from amp_tf.data.pipeline import Frames
 from amp_tf.data.reference_data import ReferenceData
 from amp_tf.data.splits import Split
 from amp_tf.models import Potential, load_potential
+from amp_tf.models.ranges import training_molecule
 from amp_tf.training.evaluation import evaluate
 from common import paper
 from common.results import Row, format_table, row, write_result
 from reproductions.entry import solutes_app
 from reproductions.folders import AT_ONCE, RESULTS, RUNS
 from reproductions.shipped_solutes import FOLDER, answer_table, answers, frames_name, potential_name, write_answer
-from reproductions.solute_runs import Outcome, data_file, outcomes
+from reproductions.solute_runs import Outcome, data_file, mean_n_mm, outcomes
 from reproductions.solute_tables import data_records, differs, error_rows, error_table, settings_record
 from reproductions.solutes import CUTOFFS, LABELS, Job, configuration, jobs_of, result_name, run_folder
 
@@ -54,35 +54,36 @@ def reproduce(
 
 def near_and_far(system: str, preset: str, data: ReferenceData, runs: Path = RUNS, folder: Path = FOLDER) -> Potential | None:
     """The potential of Table 1's shuffled run on these data, where that is finished; otherwise the one that ships, where it is of the same
-    level of theory; otherwise none."""
+    molecule and level of theory; otherwise none."""
     job = next((job for job in jobs_of(2, [system], preset) if job.table == 1), None)
     if job is None:
         return None
-    run = run_folder(job, preset, data.sha256, runs)
-    own = (run / "metrics.json").is_file()
-    if not own and not (folder / potential_name(job)).is_file():
-        return None
-    potential = load_potential(run / "potential.keras" if own else folder / potential_name(job))
-    theirs, ours = potential.provenance["level_of_theory"], data.provenance.level_of_theory
-    if theirs != ours:
-        print(f"{system}: no row of near and far, because {potential_name(job)} is of {theirs} and the data are of {ours}.", flush=True)
-        return None
-    return potential
+    run, ships = run_folder(job, preset, data.sha256, runs), folder / potential_name(job)
+    if (run / "metrics.json").is_file():
+        return load_potential(run / "potential.keras")
+    if ships.is_file():
+        potential = load_potential(ships)
+        molecule, theory = training_molecule(potential.provenance), potential.provenance["level_of_theory"]
+        if (
+            molecule is not None
+            and theory == data.provenance.level_of_theory
+            and all(sorted(group.qm_atomic_numbers) == sorted(molecule.atomic_numbers) for group in data.groups)
+        ):
+            return potential
+    print(f"{system}: no row of near and far; train one on these data with make reproduce-table1 RETRAIN=1.", flush=True)
+    return None
 
 
 def _outcome(potential: Potential, system: str, preset: str, data: ReferenceData) -> Outcome:
     """Its errors on the test frames of Table 2, none of which trained it: the split takes the same frames to train as Table 1's."""
     parts = Split(**configuration(Job(2, system), preset, Path(data.source))["split"]).assign(data.frame_groups)
-    (group,) = data.groups
-    tested = Frames.from_reference_data(replace(data, groups=(group.subset(np.sort(parts["test"])),)))
-    entries = evaluate(potential, tested, float(np.mean(group.energies[parts["train"]])))
+    frames = Frames.from_reference_data(data)
+    entries = evaluate(potential, frames[parts["test"]], float(np.mean(frames.energies[parts["train"]])))
     errors, null = ({entry["metric"].removesuffix("_mae"): entry[key] for entry in entries} for key in ("value", "null_model"))
-    unknown = dict.fromkeys(LABELS)
-    provenance = potential.provenance
-    n_mm = float(np.mean(np.diff(group.mm_offsets)))
+    unknown, provenance = dict.fromkeys(LABELS), potential.provenance
     return Outcome(
         Job(1, system), {"train": unknown, "test": errors}, {"train": unknown, "test": null},
-        provenance["training"]["steps"], provenance["training_seconds"], None, n_mm, [],
+        provenance["training"]["steps"], provenance["training_seconds"], None, mean_n_mm(data), [],
     )  # fmt: skip
 
 
