@@ -55,7 +55,7 @@ PRESETS = {
     ),
     "laptop": Preset(
         {"Uracil": 80_000, "RA": 36_000, "SAM": 36_000, DFT: 40_000},
-        {"Uracil": 12_000, "RA": 4000, "SAM": 4000},
+        {"Uracil": 8000, "RA": 4000, "SAM": 4000},
         20,
         {
             "batch_size": 1, "learning_rate": 1e-3, "mm_gradient_factor": 1e3, "ema_momentum": 0.99, "start_at_zero": True, "xla": True,
