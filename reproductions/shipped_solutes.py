@@ -213,6 +213,13 @@ class Shipped:
                 )
         return cls(job, potential, frames)
 
+    @property
+    def same_data(self) -> bool:
+        """Whether the frames are of the data that the potential was trained on."""
+        if self.potential is None or self.frames is None:
+            return False
+        return self.frames.provenance.settings.get("data_sha256") == self.potential.provenance.get("data_sha256")
+
     def recorded(self) -> tuple[dict[str, float], dict[str, float], str]:
         """Errors on the full test set and the null model's by label, as the training run recorded them, and their source in words."""
         if self.potential is None:
@@ -236,7 +243,8 @@ class Shipped:
         group = next(group for group in self.frames.groups if group.name == group_of_frames(self.job))
         errors = evaluate(self.potential, Frames.from_reference_data(replace(self.frames, groups=(group,))))
         found = {entry["metric"].removesuffix("_mae"): entry["value"] for entry in errors}
-        return found, f"computed now, {len(group)} frames of {frames_name(self.job.system)}"
+        other = "" if self.same_data else ", not of its own trajectory"
+        return found, f"computed now, {len(group)} frames of {frames_name(self.job.system)}{other}"
 
     def rows(self, published: Mapping[str, Sequence[float]]) -> list[Row]:
         """Both kinds of errors with the published test errors, and the null model's."""
@@ -252,10 +260,8 @@ class Shipped:
                 row(f"{label}_mae", unit, now_found.get(label), theirs, **who, part=SHIPPED, source=now_source),
                 row(f"null_{label}_mae", unit, null.get(label), None, **who, part=FULL, source=source),
             ]
-        settings = self.frames.provenance.settings if self.frames else {}
-        same = self.potential is not None and settings.get("data_sha256") == self.potential.provenance["data_sha256"]
         facts = {
-            "frames": settings["data_frames"] if same else None,
+            "frames": self.frames.provenance.settings["data_frames"] if self.same_data else None,
             "training_steps": self.potential and self.potential.provenance["training"]["steps"],
         }
         return rows + [row(metric, "", value, None, **who, part=FULL, source=source) for metric, value in facts.items()]

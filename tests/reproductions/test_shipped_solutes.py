@@ -186,6 +186,7 @@ def test_potentials_of_table2_may_be_of_other_frames_of_the_same_theory(copy, tm
     result = json.loads(table2.answer(["Uracil"], copy, tmp_path).read_text())
     frames = {row["cutoff"]: row["value"] for row in result["rows"] if row["metric"] == "frames"}
     assert frames == {30.0: 50, 50.0: None, None: 50}
+    assert table2.text_of_answer(result["rows"]).count("not of its own trajectory") == 1
     with_provenance(path, level_of_theory="PBE")
     with pytest.raises(InputError, match="holds frames of other data than"):
         table2.answer(["Uracil"], copy, tmp_path)
